@@ -1,0 +1,85 @@
+"""Encrypted, signed, append-only chains that programs use as objects.
+
+    async with ate.open("universe") as chain:
+        dio = chain.dio()
+        key = dio.store(World("Hello")).id
+        await dio.commit()
+        print((await dio.load(World, key)).value)
+
+Names are imported when they are first used, so that `import ate` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import typing
+from importlib import import_module
+
+if typing.TYPE_CHECKING:
+    from ate import blocking as blocking
+    from ate.client import Chain as Chain
+    from ate.client import home as home
+    from ate.client import open as open
+    from ate.dio.collections import Child as Child
+    from ate.dio.collections import Link as Link
+    from ate.dio.collections import Map as Map
+    from ate.dio.collections import Ref as Ref
+    from ate.dio.collections import Vec as Vec
+    from ate.dio.dao import Dao as Dao
+    from ate.dio.dio import Dio as Dio
+    from ate.dio.receipt import Proof as Proof
+    from ate.dio.receipt import Receipt as Receipt
+    from ate.dio.writer import Durability as Durability
+    from ate.event.access import Access as Access
+    from ate.event.access import Any as Any
+    from ate.event.access import Everyone as Everyone
+    from ate.event.access import Inherit as Inherit
+    from ate.event.access import Nobody as Nobody
+    from ate.event.access import Only as Only
+    from ate.event.access import Principal as Principal
+    from ate.ids import ChainName as ChainName
+    from ate.ids import ObjectId as ObjectId
+    from ate.session import Session as Session
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ate.client": ("Chain", "home", "open"),
+    "ate.dio.collections": ("Child", "Link", "Map", "Ref", "Vec"),
+    "ate.dio.dao": ("Dao",),
+    "ate.dio.dio": ("Dio",),
+    "ate.dio.queue": ("Queue",),
+    "ate.dio.receipt": ("Proof", "Receipt"),
+    "ate.dio.rpc": ("call", "serve"),
+    "ate.dio.writer": ("Durability",),
+    "ate.errors": (
+        "AteError", "CommitError", "Conflict", "CorruptLog", "Deleted", "LimitExceeded", "LoadError",
+        "LogLocked", "NoReadKey", "NotFound", "OutOfSpace", "Refused", "StorageError", "TrustError",
+        "UsageError", "WriteDenied", "WrongType",
+    ),
+    "ate.event.access": ("Access", "Any", "Everyone", "Inherit", "Nobody", "Only", "Principal"),
+    "ate.ids": ("ChainName", "ObjectId"),
+    "ate.session": ("Session",),
+}  # fmt: skip
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+_DURABILITIES = ("FULL", "LOCAL", "NONE")
+
+__all__ = sorted([*_HOME_OF, *_DURABILITIES, "blocking"])
+
+
+def __getattr__(name: str) -> typing.Any:
+    value: typing.Any
+    if name in _DURABILITIES:
+        value = import_module("ate.dio.writer").Durability[name]
+    elif name == "blocking":
+        value = import_module("ate.blocking")
+    elif name in _HOME_OF:
+        value = getattr(import_module(_HOME_OF[name]), name)
+    else:
+        raise AttributeError(f"module 'ate' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

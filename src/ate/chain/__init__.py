@@ -1,0 +1,1 @@
+"""One chain: the view of the present, the sequencer, the bounded feed, opening and verifying; no asyncio."""

@@ -1,0 +1,109 @@
+"""Station 6: is this commit what it claims to be, and may it be here? One function for new and old commits.
+
+It recomputes hashes and asks the pipeline; it never writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ate import merkle
+from ate.chain.view import View, check_form, ids_of
+from ate.crypto.hash import digest, digest_many
+from ate.errors import CorruptLog
+from ate.event.commit import Record
+from ate.event.draft import Draft
+from ate.event.row import Kind
+from ate.trust.pipeline import Pipeline
+from ate.trust.plugin import Proposal
+
+
+def check_integrity(record: Record, *, prepared_here: bool = False) -> None:
+    """Raise CorruptLog when rows or rare fields are not the ones the author's hash names.
+
+    Args:
+        prepared_here: the hashes were computed by this process a moment ago.
+    """
+    if prepared_here:
+        return
+    check_form(record)
+    hashes = b"".join(digest_many(record.signed_rows()))
+    if merkle.rows_root(hashes) != record.author.rows_root:
+        raise CorruptLog(f"the rows of commit {record.sequencer.index} were altered")
+    if digest(record.rare) != record.author.rare_hash:
+        raise CorruptLog(f"the header fields of commit {record.sequencer.index} were altered")
+
+
+def check_bodies(view: View, record: Record) -> None:
+    """Raise CorruptLog when a stored body is not the one its row names."""
+    rows = [record.row(at) for at in range(record.row_count)]
+    bodies = [view.body(record, row) for row in rows]
+    for row, found in zip(rows, digest_many(bodies), strict=True):
+        if found != row.body_hash:
+            raise CorruptLog(f"the body of object {row.id.hex()} was altered")
+
+
+async def admit(
+    view: View,
+    pipeline: Pipeline,
+    record: Record,
+    *,
+    time_us: int,
+    drafts: Sequence[Draft] | None = None,
+    known: Sequence[int] = (),
+) -> list[int]:
+    """Judge a commit against the present.
+
+    Args:
+        view: the chain up to the commit before.
+        record: the commit; its place in the order is not looked at.
+        time_us: the sequencer's time.
+        drafts: the plain changes if this process has just prepared the commit.
+        known: what the index says about the last rows, if it was asked just before.
+
+    Returns:
+        The index's flagged seqs of its object ids, before the commit.
+
+    Raises:
+        CorruptLog, ProtocolError: it is not sound.
+        BadSignature, WriteDenied, Replayed, Refused: it is sound and not welcome.
+    """
+    prepared_here = drafts is not None
+    check_integrity(record, prepared_here=prepared_here)
+    ids = [draft.id for draft in drafts] if drafts is not None else ids_of(record.table)
+    current = view.index.locate_many(ids[: len(ids) - len(known)])
+    current += known
+    trust = view.trust
+    if trust.chain_id and record.author.chain_id != trust.chain_id:
+        raise CorruptLog(f"commit {record.sequencer.index} belongs to another chain")
+    _learn_certificates(view, record)
+    proposal = Proposal(
+        author=record.author,
+        root=record.root,
+        signature=record.signature,
+        record=record,
+        body=lambda at: view.body(record, record.row(at)),
+        headers=record.headers,
+        current=current,
+        trust=trust,
+        stored=view.stored,
+        time_us=time_us,
+        prepared_here=prepared_here,
+        drafts=drafts,
+        root_access=view.root_access(),
+        rules=view.rules > 1 or bool(len(record.rare)),
+        authorities=trust.authorities(record.author.key_id, time_us),
+    )
+    await pipeline.judge(proposal)
+    return current
+
+
+def _learn_certificates(view: View, record: Record) -> None:
+    """Take in keys and certificates that the commit brings along: they prove themselves."""
+    author = record.author
+    if author.suite != 2 or author.key_id in view.trust.certified:
+        return
+    for at in range(min(record.row_count, 16)):
+        row = record.row(at)
+        if row.kind in (Kind.KEY, Kind.CERTIFICATE):
+            view.trust.apply(row.kind, row.id, view.body(record, row))

@@ -1,0 +1,87 @@
+"""The first commit of a chain, and the check that an existing chain is the one that was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from ate.chain.ledger import Ledger
+from ate.errors import UntrustedRoot, UsageError
+from ate.event.access import Access, Principal
+from ate.event.commit import Origin
+from ate.event.draft import Draft
+from ate.event.header import Header
+from ate.event.row import Kind
+from ate.event.system import Genesis, PublicKeys, encode
+from ate.ids import ROOT
+
+MODES: Final = ("distributed", "centralized")
+SUITES: Final = (1, 2)
+
+
+async def write_genesis(
+    ledger: Ledger,
+    name: str,
+    *,
+    roots: Sequence[Principal],
+    access: Access | None,
+    suite: int,
+    mode: str,
+    policy: Mapping[str, Any],
+    origin: Origin,
+) -> None:
+    """Write and flush the first commit of an empty chain.
+
+    Args:
+        roots: root keys; empty for a purely local chain, which then signs and seals nothing.
+        access: the chain's own rule; by default the roots alone read and write.
+        suite: 1 or 2; without roots it is 0.
+
+    Raises:
+        UsageError: unknown mode or suite, or the session is none of the roots.
+    """
+    if mode not in MODES or suite not in SUITES:
+        raise UsageError(f"mode is one of {', '.join(MODES)}; suite is 1 or 2")
+    session = ledger.session
+    if roots and (session is None or session.public.key_id not in {one.key_id for one in roots}):
+        raise UsageError(
+            "a new chain is signed by one of its roots, and the session is none of them",
+            hint="open it with session= one of the roots first",
+        )
+    genesis = Genesis(
+        name=str(name),
+        suite=suite if roots else 0,
+        mode=mode,
+        salt=ledger.entropy(16),
+        roots=tuple(PublicKeys.of(one) for one in roots),
+        policy=dict(policy),
+    )
+    header = Header(access=access or Access())
+    row = Draft(
+        int(Kind.GENESIS), bytes(ROOT), bytes(ROOT), 0, 0, 0, 0, 0, encode(genesis), header
+    )
+    preparer = ledger.preparer(session)
+    preparer.expect_roots(roots)
+    commit, rows = await preparer.prepare(
+        [row], origin=origin, seen_seq=0, now_us=ledger.clock.now_us()
+    )
+    pending = await ledger.append(commit, rows)
+    ledger.store.flush()
+    ledger.settle(pending)
+
+
+def check_chain(ledger: Ledger, name: str, roots: Iterable[Principal]) -> None:
+    """Raise UntrustedRoot when the chain that was opened is not the one the caller means.
+
+    Args:
+        name: the name it was opened under.
+        roots: keys the caller pins; empty takes the chain's own word.
+    """
+    genesis = ledger.view.trust.genesis
+    pinned = {one.key_id for one in roots}
+    if genesis is None:
+        raise UntrustedRoot("the log does not start with a genesis commit")
+    if genesis.name != name:
+        raise UntrustedRoot(f"the log holds the chain {genesis.name!r}, not {name!r}")
+    if pinned and not pinned & ledger.view.trust.root_keys():
+        raise UntrustedRoot("none of the pinned root keys is a root of this chain")

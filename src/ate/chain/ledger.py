@@ -1,0 +1,205 @@
+"""`Ledger`: one chain's log and view kept in step; the only place that appends. No asyncio, no objects.
+
+    admit → number → append → flush → apply → publish
+
+Opening runs old commits through the same `admit` and `apply`: recovery is not a second road.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ate import limits
+from ate.chain.admit import admit
+from ate.chain.feed import Feed
+from ate.chain.snapshot import read_snapshot, write_snapshot
+from ate.chain.view import View
+from ate.clock import Clock
+from ate.crypto.entropy import Entropy
+from ate.errors import CorruptLog, ProtocolError, ReadOnly, TrustError
+from ate.event.commit import Buffer, Commit, Record, SequencerPart, encode_payload
+from ate.event.draft import Draft
+from ate.event.row import Kind
+from ate.event.system import system_id
+from ate.log.store import LogStore
+from ate.session import Session
+from ate.trust.domains import Domains
+from ate.trust.pipeline import Pipeline
+from ate.trust.prepare import Preparer
+
+#: Rows since the last snapshot after which closing writes a new one.
+_SNAPSHOT_ROWS = 1
+
+
+class Ledger:
+    """A chain in this process.
+
+    Args:
+        store: where the bytes are.
+        plugins: see `ate.trust.plugin`.
+        session: whose keys open and seal by default, and guard the snapshot.
+        clock, entropy: handed in, so that a test can replay them.
+    """
+
+    def __init__(
+        self,
+        store: LogStore,
+        *,
+        plugins: Sequence[Any] = (),
+        session: Session | None = None,
+        clock: Clock,
+        entropy: Entropy,
+    ) -> None:
+        self.store, self.session, self.clock, self.entropy = store, session, clock, entropy
+        self.view = View(store)
+        self.pipeline = Pipeline(plugins, self.view.origins)
+        self.feed = Feed()
+        self._domains: dict[int, tuple[Session | None, Domains]] = {}
+        self._snapshot_head = 0
+        self.verified_commits = 0
+
+    # --- opening ----------------------------------------------------------------------------
+
+    async def replay(self, *, use_snapshot: bool = True) -> None:
+        """Read what the store holds.
+
+        Raises:
+            CorruptLog, UnsupportedFormat: damaged or foreign bytes; the store is untouched.
+        """
+        after = read_snapshot(self) if use_snapshot else 0
+        self._snapshot_head = self.view.head
+        await self._follow(after)
+        if not self.store.readonly:
+            self.store.trim_bodies(self.view.bodies_end)
+
+    async def refresh(self) -> int:
+        """For readers: take in what the writer appended since; returns the new head."""
+        before = self.view.head
+        self.store.refresh()
+        await self._follow(self._last_place)
+        if self.view.head != before:
+            self.feed.publish(self.view.head)
+        return self.view.head
+
+    async def _follow(self, after: int) -> None:
+        self._last_place = after
+        for place, payload in self.store.scan(after):
+            try:
+                record = Record(payload)
+                self.view.check_next(record)
+                current = await admit(
+                    self.view, self.pipeline, record, time_us=record.sequencer.time_us
+                )
+            except (ProtocolError, TrustError, limits.LimitExceeded) as error:
+                raise CorruptLog(
+                    f"commit {self.view.frontier.size} is not admissible: {error}"
+                ) from error
+            self.view.apply(record, place, current)
+            self.view._records[place] = record  # the scan has parsed it already
+            self._after_apply(record)
+            self._last_place = place
+            self.verified_commits += 1
+
+    # --- writing ----------------------------------------------------------------------------
+
+    async def append(
+        self, commit: Commit, drafts: Sequence[Draft], known: Sequence[int] = ()
+    ) -> Pending:
+        """Admit, number and append a commit; it is not durable and not visible yet.
+
+        Args:
+            commit, drafts: what the preparer made.
+            known: what the index says about the last rows, if it was asked just before.
+
+        Raises:
+            ReadOnly, StorageError, and what `admit` raises. Nothing is half done then.
+        """
+        if self.store.readonly:
+            raise ReadOnly("this chain was opened read-only")
+        view = self.view
+        limits.check("rows in the chain", view.head + len(commit.heads), limits.CHAIN_ROWS_MAX)
+        time_us = max(self.clock.now_us(), view.time_us)
+        sequencer = SequencerPart(view.head + 1, time_us, view.frontier.size, view.link)
+        places = [
+            self.store.write_body([body]) if len(body) >= limits.BODY_INLINE_BYTES_MAX else None
+            for body in commit.bodies
+        ]
+        payload: list[Buffer] = encode_payload(commit, sequencer, places)
+        record = Record(memoryview(b"".join(payload)))
+        current = await admit(view, self.pipeline, record, time_us=time_us, drafts=drafts, known=known)
+        place = self.store.append([record.payload])
+        return Pending(record, place, current)
+
+    def settle(self, pending: Pending) -> Record:
+        """Make an appended commit visible: fold it into the view and wake the watchers.
+
+        Call it after `store.flush()` unless the author asked for no durability.
+        """
+        self.view.apply(pending.record, pending.place, pending.current)
+        self._last_place = pending.place
+        self._after_apply(pending.record)
+        self.feed.publish(self.view.head)
+        return pending.record
+
+    def _after_apply(self, record: Record) -> None:
+        """A new grant makes the keys that were opened from the one before it stale."""
+        kinds = record.kinds
+        at = kinds.find(Kind.GRANT)
+        while at >= 0:
+            for _, domains in self._domains.values():
+                domains.forget(record.row(at).parent)
+            at = kinds.find(Kind.GRANT, at + 1)
+
+    # --- keys -------------------------------------------------------------------------------
+
+    def domains(self, session: Session | None) -> Domains:
+        """Return the read-domain keys of one session on this chain."""
+        known = self._domains.get(id(session))
+        if known is None:
+            made = Domains(self._grant, self.view.trust, session)
+            known = self._domains[id(session)] = (session, made)
+        return known[1]
+
+    def preparer(self, session: Session | None) -> Preparer:
+        """Return what turns drafts of `session` into commits."""
+        return Preparer(
+            self.pipeline, self.view, self.domains(session), session, self.entropy
+        )
+
+    def _grant(self, domain: bytes) -> memoryview | None:
+        return self.view.grant(system_id("grant", domain))
+
+    # --- closing ----------------------------------------------------------------------------
+
+    def snapshot(self) -> None:
+        """Write the index snapshot, if anything changed since the last one."""
+        if self.store.readonly or self.view.head - self._snapshot_head < _SNAPSHOT_ROWS:
+            return
+        write_snapshot(self)
+        self._snapshot_head = self.view.head
+
+    def close(self) -> None:
+        """Flush, write the snapshot, close the store. A failed snapshot loses nothing."""
+        try:
+            if not self.store.readonly:
+                self.store.flush()
+                self.snapshot()
+        finally:
+            self.store.close()
+
+    @property
+    def is_empty(self) -> bool:
+        """True when no live data object is left."""
+        return self.view.index.live == 0
+
+
+class Pending:
+    """An appended commit that is not visible yet."""
+
+    __slots__ = ("current", "place", "record")
+
+    def __init__(self, record: Record, place: int, current: list[int]) -> None:
+        self.record, self.place, self.current = record, place, current
+
+

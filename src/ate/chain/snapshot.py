@@ -1,0 +1,187 @@
+"""The index snapshot: the view as arrays in one file, so that opening costs the same at any size.
+
+It is never truth: guarded by a keyed hash that only this session can make, it is ignored and rebuilt
+whenever it is missing, stale or wrong. It does bear witness: a log that is shorter than what the
+snapshot has seen was cut, and that is reported.
+
+    0   magic "ATEIDX1\\n" · version u32 · header length u32 · keyed BLAKE3 of all that follows (32)
+    48  header (MessagePack) · zero padding to 64 bytes · columns, each padded to 64 bytes
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+
+from ate import merkle
+from ate.crypto.hash import digest, keyed
+from ate.crypto.sign import FastVerifyKey
+from ate.errors import AteError, CorruptLog
+from ate.event.commit import Record
+from ate.event.row import Kind
+from ate.event.system import Checkpoint, Genesis, PublicKeys, Role, decode
+from ate.trust.state import Certified, Trust
+
+if TYPE_CHECKING:
+    from ate.chain.ledger import Ledger
+
+_HEAD: Final = struct.Struct("<8sII32s")
+_MAGIC: Final = b"ATEIDX1\n"
+_VERSION: Final = 1
+_ALIGN: Final = 64
+
+
+class _Public(msgspec.Struct):
+    """The fold of the system rows, as stored."""
+
+    chain_id: bytes
+    genesis: Genesis | None
+    keys: list[PublicKeys]
+    roles: list[Role]
+    certified: list[tuple[bytes, dict[bytes, int]]]
+    checkpoint: Checkpoint | None
+
+
+class _Header(msgspec.Struct):
+    """Everything but the columns."""
+
+    head: int
+    time_us: int
+    link: bytes
+    frontier: bytes
+    rules: int
+    live: int
+    bodies_end: int
+    last_place: int
+    last_root: bytes
+    origins: list[tuple[int, int, int, int]]
+    public: _Public
+    columns: list[int]
+
+
+def write_snapshot(ledger: Ledger) -> None:
+    """Write the view of `ledger` as it is now, all of which must be flushed."""
+    view = ledger.view
+    first, place = view.commits.columns()
+    columns: list[np.ndarray[Any, Any]] = [*view.index.columns(), first, place]
+    header = _Header(
+        head=view.head,
+        time_us=view.time_us,
+        link=view.link,
+        frontier=view.frontier.encode(),
+        rules=view.rules,
+        live=view.index.live,
+        bodies_end=view.bodies_end,
+        last_place=int(place[-1]) if len(place) else 0,
+        last_root=view.record(int(place[-1])).root if len(place) else b"",
+        origins=[(*key, *value) for key, value in view.origins.table.items()],
+        public=_export(view.trust),
+        columns=[column.nbytes for column in columns],
+    )
+    encoded = msgspec.msgpack.encode(header)
+    parts: list[bytes | memoryview] = [encoded, bytes(-(_HEAD.size + len(encoded)) % _ALIGN)]
+    for column in columns:
+        parts.append(memoryview(np.ascontiguousarray(column)).cast("B"))
+        parts.append(bytes(-column.nbytes % _ALIGN))
+    raw = b"".join(parts)
+    ledger.store.write_index([_HEAD.pack(_MAGIC, _VERSION, len(encoded), _guard(ledger, raw)), raw])
+
+
+def read_snapshot(ledger: Ledger) -> int:
+    """Fill the view from the snapshot and return the place behind which the log must be replayed.
+
+    Returns 0, with an untouched view, when there is no snapshot that this session can trust.
+
+    Raises:
+        CorruptLog: the snapshot is sound and the log does not hold what it has seen.
+    """
+    raw = ledger.store.read_index()
+    if raw is None or len(raw) < _HEAD.size:
+        return 0
+    magic, version, size, guard = _HEAD.unpack_from(raw, 0)
+    if magic != _MAGIC or version != _VERSION or guard != _guard(ledger, raw[_HEAD.size :]):
+        return 0
+    try:
+        end = _HEAD.size + size
+        header = msgspec.msgpack.decode(raw[_HEAD.size : end], type=_Header)
+        if ledger.session is None and _is_signed(ledger):
+            return 0
+        _check_tail(ledger, header)
+        _restore(ledger, header, raw, end + (-end % _ALIGN))
+    except CorruptLog:
+        raise
+    except (msgspec.MsgspecError, ValueError, AteError):
+        return 0
+    return header.last_place
+
+
+def _check_tail(ledger: Ledger, header: _Header) -> None:
+    """The newest commit the snapshot saw must still be there."""
+    if not header.last_place:
+        return
+    hint = "commits that were here are gone: restore from a backup or a replica"
+    try:
+        record = Record(ledger.store.read(header.last_place))
+        found = digest(record.payload[:192])
+    except AteError:
+        raise CorruptLog("the log is shorter than it was: it has been truncated", hint=hint) from None
+    if found != header.last_root or record.first_seq + record.row_count - 1 != header.head:
+        raise CorruptLog("the log does not hold the commits it held before", hint=hint)
+
+
+def _restore(ledger: Ledger, header: _Header, raw: memoryview, at: int) -> None:
+    view = ledger.view
+    columns: list[Any] = []
+    for number, size in enumerate(header.columns):
+        kind = np.dtype("<u4") if number == 5 else np.dtype("<u8")
+        columns.append(np.frombuffer(raw, kind, size // kind.itemsize, at))
+        at += size + (-size % _ALIGN)
+    view.frontier = merkle.Frontier.decode(header.frontier)
+    _import(view.trust, header.public)
+    view.index.adopt(columns[:5], columns[5], header.live)
+    view.commits.adopt(columns[6], columns[7])
+    view.origins.table.update({(d, s): (lsn, seq) for d, s, lsn, seq in header.origins})
+    view.head, view.time_us, view.link = header.head, header.time_us, header.link
+    view.rules, view.bodies_end = header.rules, header.bodies_end
+
+
+def _guard(ledger: Ledger, raw: bytes | memoryview) -> bytes:
+    """Return the keyed hash over the snapshot: keyed by the session, or unkeyed on unsigned chains.
+
+    Without a session there is nothing to key it with; then it only serves chains that have no roots
+    (see `_is_signed`), where whoever could forge it could as well write the chain.
+    """
+    key = ledger.session.local_key(b"index") if ledger.session else bytes(32)
+    return keyed(key, raw)
+
+
+def _is_signed(ledger: Ledger) -> bool:
+    """Read from the log itself whether the chain has roots; an unkeyed guard is worth nothing there."""
+    for _, payload in ledger.store.scan(0):
+        record = Record(payload)
+        row = record.row(0)
+        return row.kind != Kind.GENESIS or bool(decode(Genesis, record.inline(row)).roots)
+    return True
+
+
+def _export(trust: Trust) -> _Public:
+    return _Public(
+        chain_id=trust.chain_id,
+        genesis=trust.genesis,
+        keys=[PublicKeys.of(one) for one in trust.keys.values()],
+        roles=list(trust.roles.values()),
+        certified=[(one.key.raw, one.issuers) for one in trust.certified.values()],
+        checkpoint=trust.checkpoint,
+    )
+
+
+def _import(trust: Trust, public: _Public) -> None:
+    trust.chain_id, trust.genesis, trust.checkpoint = public.chain_id, public.genesis, public.checkpoint
+    trust.keys = {keys.principal.key_id: keys.principal for keys in public.keys}
+    trust.roles = {role.name: role for role in public.roles}
+    for raw, issuers in public.certified:
+        key = FastVerifyKey(raw)
+        trust.certified[key.key_id] = Certified(key, issuers)

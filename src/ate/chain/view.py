@@ -1,0 +1,246 @@
+"""`View`: the present of a chain as a pure fold over its commits; it never writes and never judges.
+
+The index says where each object's newest row is; rows and bodies stay in the log until they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from ate import merkle
+from ate.chain.commits import CommitTable
+from ate.chain.index import (
+    COLLECTION_MASK,
+    DEAD,
+    PARENT_MASK,
+    SEQ_MASK,
+    SYSTEM,
+    Index,
+    child_key,
+)
+from ate.errors import CorruptLog, ProtocolError
+from ate.event.access import Access
+from ate.event.commit import ROWS_AT, Record, link_after
+from ate.event.header import Header
+from ate.event.row import CREATED_MASK, FLAG_ACCESS, KINDS, PLACE_BODY_FILE, ROW_BYTES, SYSTEM_FIRST, Kind, Row
+from ate.ids import ROOT
+from ate.log.store import LogStore
+from ate.trust.plugin import Stored
+from ate.trust.replay import Origins
+from ate.trust.state import Trust
+
+#: Parsed commits kept at hand; a random reader over single-row commits evicts them all anyway.
+_RECORDS_MAX: Final = 4096
+_SMALL: Final = 64
+
+
+class View:
+    """Folds records in order. `head` is the seq of the newest row, 0 for an empty chain."""
+
+    def __init__(self, store: LogStore) -> None:
+        self.store = store
+        self.index = Index()
+        self.commits = CommitTable()
+        self.trust = Trust()
+        self.origins = Origins()
+        self.head = 0
+        self.time_us = 0
+        self.link = bytes(32)
+        self.frontier = merkle.Frontier()
+        #: Rows with an access rule seen so far; 1 means that only the chain itself has one.
+        self.rules = 0
+        #: Everything up to this many commits was verified, by us or by a trusted snapshot.
+        self.bodies_end = 0
+        self._records: dict[int, Record] = {}
+        self._root_access: tuple[int, Access] = (-1, Access())
+
+    # --- looking up -------------------------------------------------------------------------
+
+    def record(self, place: int) -> Record:
+        """Return the commit at a log place, parsed."""
+        known = self._records.get(place)
+        if known is None:
+            if len(self._records) >= _RECORDS_MAX:
+                self._records.clear()
+            known = self._records[place] = Record(self.store.read(place))
+        return known
+
+    def find(self, seq: int) -> tuple[Record, int]:
+        """Return the commit that holds row `seq`, and the row's index in it."""
+        first, place = self.commits.find(seq)
+        return self.record(place), seq - first
+
+    def stored(self, object_id: bytes) -> Stored | None:
+        """Return what the chain holds about an object, tombstones included; None if nothing."""
+        flagged = self.index.locate(object_id)
+        if not flagged:
+            return None
+        record, at = self.find(flagged & SEQ_MASK)
+        row = record.row(at)
+        header = record.headers.get(at) if row.flags & FLAG_ACCESS else None
+        access = header.access if header else None
+        return Stored(flagged & SEQ_MASK, bool(flagged & DEAD), row, access)
+
+    def root_access(self) -> Access:
+        """Return the chain's own rule. It can only change with a row that carries a rule."""
+        known, access = self._root_access
+        if known != self.rules:
+            stored = self.stored(ROOT)
+            access = (stored.access if stored else None) or Access()
+            self._root_access = (self.rules, access)
+        return access
+
+    def schema_at(self, seq: int) -> int:
+        """Return the schema id of row `seq` without unpacking the rest."""
+        record, at = self.find(seq)
+        start = ROWS_AT + ROW_BYTES * at + 4
+        return int.from_bytes(record.payload[start : start + 4], "little")
+
+    def below(self, parent: bytes) -> list[tuple[Row, int, int]]:
+        """Return (row, seq, created) of all live children of an object, in any collection."""
+        found: list[tuple[Row, int, int]] = []
+        for flagged in self.index.below(parent):
+            record, at = self.find(flagged & SEQ_MASK)
+            row = record.row(at)
+            if row.parent == parent and row.kind == Kind.DATA and row.id != parent:
+                found.append((row, flagged & SEQ_MASK, row.created or flagged & SEQ_MASK))
+        return found
+
+    def body(self, record: Record, row: Row) -> memoryview:
+        """Return the stored body of a row; it is not checked here.
+
+        Raises:
+            CorruptLog: the place points nowhere.
+        """
+        try:
+            if row.place & PLACE_BODY_FILE:
+                return self.store.body(row.place, row.length)
+            return record.inline(row)
+        except ProtocolError as error:
+            raise CorruptLog(error.message) from None
+
+    def header(self, record: Record, at: int) -> Header | None:
+        """Return the rare fields of a row, or None."""
+        return record.headers.get(at) if len(record.rare) else None
+
+    def grant(self, system_id: bytes) -> memoryview | None:
+        """Return the body of the newest row of a system object, or None."""
+        flagged = self.index.locate(system_id)
+        if not flagged:
+            return None
+        record, at = self.find(flagged & SEQ_MASK)
+        return self.body(record, record.row(at))
+
+    # --- folding in -------------------------------------------------------------------------
+
+    def check_next(self, record: Record) -> None:
+        """Raise CorruptLog when `record` does not follow what is here: dropped, swapped, doubled."""
+        sequencer = record.sequencer
+        if sequencer.index != self.frontier.size or sequencer.first_seq != self.head + 1:
+            raise CorruptLog(
+                f"commit {sequencer.index} with rows from {sequencer.first_seq} does not follow "
+                f"commit {self.frontier.size - 1} with rows up to {self.head}: "
+                "commits were dropped, swapped or repeated"
+            )
+        if sequencer.link != self.link:
+            raise CorruptLog(f"commit {sequencer.index} does not link to the one before it")
+        if sequencer.zero or sequencer.time_us < self.time_us:
+            raise CorruptLog(f"commit {sequencer.index} was altered")
+
+    def apply(self, record: Record, place: int, current: Sequence[int] | None = None) -> None:
+        """Fold one admitted commit in.
+
+        Args:
+            current: what the index says about its ids, when the caller has asked already.
+        """
+        first, count = record.first_seq, record.row_count
+        if count < _SMALL:
+            self._apply_rows(record, first, count)
+        else:
+            self._apply_table(record, first, count, current)
+        author = record.author
+        self.origins.apply(author.device, author.session, author.lsn, first)
+        self.commits.append(first, place)
+        self.head = first + count - 1
+        self.time_us = record.sequencer.time_us
+        self.link = link_after(self.link, record.leaf)
+        self.frontier = self.frontier.append(record.leaf)
+
+    def _apply_rows(self, record: Record, first: int, count: int) -> None:
+        for at in range(count):
+            row = record.row(at)
+            if row.kind >= SYSTEM_FIRST:
+                self._apply_system(record, at, row)
+            if row.flags & FLAG_ACCESS:
+                self.rules += 1
+            if row.place & PLACE_BODY_FILE:
+                self._saw_body(row.place, row.length)
+            seq = first + at
+            self.index.put(
+                row.id, seq | flags_of(row.kind), row.created or seq,
+                child_key(row.parent, row.collection),
+            )  # fmt: skip
+
+    def _apply_table(
+        self, record: Record, first: int, count: int, current: Sequence[int] | None
+    ) -> None:
+        table = record.table
+        kinds = table["kind"]
+        for at in np.flatnonzero(kinds >= SYSTEM_FIRST).tolist():
+            self._apply_system(record, at, record.row(at))
+        self.rules += int(np.count_nonzero(table["flags"] & FLAG_ACCESS))
+        for at in np.flatnonzero(table["place"] >= np.uint64(PLACE_BODY_FILE)).tolist():
+            self._saw_body(int(table["place"][at]), int(table["length"][at]))
+        seqs = np.arange(first, first + count, dtype=np.uint64)
+        created = table["stamp"] & np.uint64(CREATED_MASK)
+        created = np.where(created == 0, seqs, created)
+        flags = np.where(kinds == Kind.TOMBSTONE, np.uint64(DEAD), np.uint64(0))
+        flags = np.where(kinds >= SYSTEM_FIRST, np.uint64(SYSTEM), flags)
+        children = (table["parent_hi"] ^ table["parent_lo"]) & np.uint64(PARENT_MASK)
+        children |= table["collection"] & np.uint64(COLLECTION_MASK)
+        if current is None:
+            current = self.index.locate_many(ids_of(table))
+        self.index.put_many(
+            table["id_hi"], table["id_lo"], seqs | flags, created, children, current
+        )
+
+    def _apply_system(self, record: Record, at: int, row: Row) -> None:
+        if row.kind == Kind.GENESIS and not self.trust.chain_id:
+            self.trust.chain_id = record.root
+        if row.kind != Kind.GRANT:
+            self.trust.apply(row.kind, row.id, self.body(record, row))
+
+    def _saw_body(self, place: int, length: int) -> None:
+        self.bodies_end = max(self.bodies_end, place + length)
+
+
+def flags_of(kind: int) -> int:
+    """Return the index flags of a row kind."""
+    if kind == Kind.TOMBSTONE:
+        return DEAD
+    return SYSTEM if kind >= SYSTEM_FIRST else 0
+
+
+def ids_of(table: np.ndarray[tuple[int], np.dtype[np.void]]) -> list[bytes]:
+    """Return the object ids of a row table."""
+    pairs = np.empty((len(table), 2), dtype=np.uint64)
+    pairs[:, 0], pairs[:, 1] = table["id_hi"], table["id_lo"]
+    raw = pairs.tobytes()
+    return [raw[at : at + 16] for at in range(0, len(raw), 16)]
+
+
+def check_form(record: Record) -> None:
+    """Raise ProtocolError unless every row is of a known kind, in canonical form, and stands alone."""
+    table = record.table
+    known = np.isin(table["kind"], np.fromiter(KINDS, dtype=np.uint8))
+    if not known.all() or table["zero"].any() or table["zero2"].any():
+        raise ProtocolError("a row has an unknown kind or non-zero padding")
+    ids = ids_of(table)
+    if len(set(ids)) != len(ids):
+        raise ProtocolError("a commit touches one object twice")
+    if any(not any(one) for one in ids) and not (table["kind"] == Kind.GENESIS).any():
+        raise ProtocolError(f"object id {ROOT} is reserved for the chain itself")
+

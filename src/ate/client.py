@@ -1,0 +1,278 @@
+"""`open` and `Chain`: the front door. A name or a path in, a live chain out; it holds no rule of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ate.chain.genesis import check_chain, write_genesis
+from ate.chain.ledger import Ledger
+from ate.chain.reader import Reader
+from ate.clock import Clock, SystemClock
+from ate.crypto.entropy import Entropy, system_entropy
+from ate.dio.dio import Dio
+from ate.dio.watch import Watch, watch
+from ate.dio.writer import Durability, Writer
+from ate.errors import NotFound, UsageError
+from ate.event.access import Access, Principal
+from ate.event.commit import Origin
+from ate.ids import ChainName, ObjectId
+from ate.log.disk import Disk, RealDisk
+from ate.log.local import LocalLog
+from ate.log.memory import MemoryLog
+from ate.log.store import LogStore
+from ate.session import Session
+
+
+def home() -> Path:
+    """Return the user's data directory: `$ATE_HOME`, else `$XDG_DATA_HOME/ate`, else `~/.local/share/ate`."""
+    if chosen := os.environ.get("ATE_HOME"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "ate"
+
+
+def chain_directory(name: ChainName, path: str | os.PathLike[str] | None = None) -> Path:
+    """Return where a chain's files are: below `path`, or below the user's data directory."""
+    return (Path(path) if path is not None else home() / "chains") / name
+
+
+def open(  # noqa: A001, PLR0913 — the product's verb; every option is keyword-only
+    name: str,
+    *,
+    path: str | os.PathLike[str] | None = None,
+    memory: bool = False,
+    session: Session | None = None,
+    roots: Sequence[Principal] | None = None,
+    access: Access | None = None,
+    mode: str = "distributed",
+    suite: int = 2,
+    plugins: Sequence[Any] = (),
+    durability: Durability = Durability.FULL,
+    policy: Mapping[str, Any] | None = None,
+    create: bool = True,
+    readonly: bool = False,
+    destroy_when_empty: bool = False,
+    clock: Clock | None = None,
+    disk: Disk | None = None,
+    entropy: Entropy = system_entropy,
+) -> Opening:
+    """Open a chain, making it when there is none.
+
+    Use it as `async with ate.open("universe") as chain:` or `chain = await ate.open("universe")`.
+
+    Args:
+        name: e.g. "universe" or "example.com/alice/notes".
+        path: directory that holds the chain's directory; the user's data directory if not given.
+        memory: keep nothing on disk.
+        session: whose keys sign, seal and open. Without one a new chain is neither sealed nor signed.
+        roots: root keys. For a new chain they become its roots (default: the session's key); for an
+            existing one they are pinned.
+        access: a new chain's own rule; by default its roots alone read and write.
+        mode: "distributed" or "centralized"; see the concepts page.
+        suite: 1 signs each commit with both signatures, 2 certifies a fast session key.
+        plugins: see `ate.trust.plugin`; one with a built-in's name replaces it.
+        durability: default of `dio.commit()`.
+        policy: for a new chain, e.g. {"worm": True}.
+        create: make the chain when there is none.
+        readonly: take no lock and write nothing; another process may be writing.
+        destroy_when_empty: remove the files when the last object was deleted.
+        clock, disk, entropy: handed in by tests.
+
+    Raises (when entered or awaited):
+        LogLocked: another process writes to it.
+        CorruptLog, UnsupportedFormat: damaged or foreign files; they are untouched.
+        UntrustedRoot: it is not the chain that `roots` or `name` mean.
+        NotFound: there is none and `create` is false (or `readonly` is true).
+    """
+    chosen = ChainName(name)
+    ticking = clock or SystemClock()
+
+    async def make() -> Chain:
+        store = _store(chosen, path, disk, memory=memory, readonly=readonly, create=create)
+        ledger = Ledger(store, plugins=plugins, session=session, clock=ticking, entropy=entropy)
+        try:
+            await ledger.replay()
+            chain = Chain(chosen, ledger, durability, destroy_when_empty=destroy_when_empty)
+            if ledger.view.trust.genesis is None:
+                if readonly or (not create and not memory):
+                    raise NotFound(f"there is no chain {chosen!r} here")
+                pinned = roots if roots is not None else ((session.public,) if session else ())
+                await write_genesis(
+                    ledger, chosen, roots=pinned, access=access, suite=suite, mode=mode,
+                    policy=policy or {}, origin=chain._first_origin(),
+                )  # fmt: skip
+            check_chain(ledger, chosen, roots or ())
+        except BaseException:
+            store.close()
+            raise
+        return chain
+
+    return Opening(make)
+
+
+def _store(
+    name: ChainName,
+    path: str | os.PathLike[str] | None,
+    disk: Disk | None,
+    *,
+    memory: bool,
+    readonly: bool,
+    create: bool,
+) -> LogStore:
+    if memory:
+        if path is not None or readonly:
+            raise UsageError("a memory chain has no path and cannot be read-only")
+        return MemoryLog()
+    directory = chain_directory(name, path)
+    return LocalLog.open(
+        directory, disk=disk or RealDisk(), readonly=readonly, create=create and not readonly
+    )
+
+
+class Opening:
+    """A chain about to be opened: `await` it, or enter it with `async with`."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._chain: Chain | None = None
+
+    def __await__(self) -> Generator[Any, None, Chain]:
+        return self._make().__await__()  # type: ignore[no-any-return]
+
+    async def __aenter__(self) -> Chain:
+        self._chain = await self
+        return self._chain
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._chain is not None:
+            await self._chain.close()
+
+
+class Chain:
+    """One open chain: hands out units of work, watches, and facts about itself."""
+
+    def __init__(
+        self, name: ChainName, ledger: Ledger, durability: Durability, *, destroy_when_empty: bool
+    ) -> None:
+        self.name, self.durability = name, durability
+        self._ledger = ledger
+        self._destroy_when_empty = destroy_when_empty
+        device = ledger.session.device if ledger.session else 0
+        number = int.from_bytes(ledger.entropy(8), "little")
+        self._writer = Writer(ledger, device, number)
+        self._readers: dict[int, Reader] = {}
+        self._watches: set[Watch] = set()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"Chain({str(self.name)!r}, {len(self)} objects, head {self.head})"
+
+    async def __aenter__(self) -> Chain:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # --- using ------------------------------------------------------------------------------
+
+    def dio(self, session: Session | None = None, *, codec: int = 1) -> Dio:
+        """Return a new unit of work.
+
+        Args:
+            session: acts instead of the session the chain was opened with.
+            codec: format of new bodies: 1 MessagePack, 2 JSON, 3 raw bytes.
+        """
+        self._check_open()
+        return Dio(self, session or self._ledger.session, codec=codec)
+
+    def watch(
+        self,
+        *,
+        type: type[Any] | None = None,
+        parent: ObjectId | None = None,
+        since: int | None = None,
+        session: Session | None = None,
+    ) -> AsyncIterator[Any]:
+        """Yield changes: first what is in the log after `since`, then what comes, in order, each once.
+
+        Args:
+            type: of this type only.
+            parent: children of this object only.
+            since: a seq; None means from now on, 0 from the start.
+
+        A watcher that stops reading holds nobody up and keeps nothing in memory.
+        """
+        self._check_open()
+        reader = self._reader(session or self._ledger.session)
+        start = self.head if since is None else since
+        return watch(self, reader, type=type, parent=parent, since=start)
+
+    async def refresh(self) -> int:
+        """Read-only chains: take in what the writing process appended; returns the head."""
+        return await self._ledger.refresh()
+
+    # --- facts ------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """Number of live objects."""
+        return self._ledger.view.index.live
+
+    @property
+    def head(self) -> int:
+        """Seq of the newest row."""
+        return self._ledger.view.head
+
+    @property
+    def id(self) -> bytes:
+        """Hash of the genesis commit, 32 bytes."""
+        return self._ledger.view.trust.chain_id
+
+    @property
+    def root(self) -> bytes:
+        """Root of the RFC 9162 tree over all commits."""
+        return self._ledger.view.frontier.root()
+
+    @property
+    def commits(self) -> int:
+        return self._ledger.view.frontier.size
+
+    @property
+    def session(self) -> Session | None:
+        return self._ledger.session
+
+    @property
+    def readonly(self) -> bool:
+        return self._ledger.store.readonly
+
+    # --- closing ----------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Finish what was submitted, write the snapshot, release the files."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._writer.close()
+        for one in tuple(self._watches):
+            one.end()
+        ledger = self._ledger
+        if self._destroy_when_empty and ledger.is_empty and not ledger.store.readonly:
+            ledger.store.destroy()
+        else:
+            ledger.close()
+
+    def _reader(self, session: Session | None) -> Reader:
+        known = self._readers.get(id(session))
+        if known is None:
+            known = self._readers[id(session)] = Reader(self._ledger, session)
+        return known
+
+    def _first_origin(self) -> Origin:
+        origin = Origin(self._writer._device, self._writer._session_number, 1, 0)
+        self._writer._lsn = 1
+        return origin
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UsageError("the chain is closed")

@@ -1,0 +1,400 @@
+"""`Dio`: a unit of work. Load and store objects, then commit them together or not at all.
+
+Its own uncommitted changes overlay what it loads; nobody else sees them. When a commit fails the changes
+stay here, so that it can be tried again. It never appends: the chain's writer does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from ate.chain.reader import Opened, Reader
+from ate.chain.view import DEAD, SEQ_MASK
+from ate.dio.collections import bind
+from ate.dio.dao import Dao
+from ate.dio.receipt import Receipt, moment
+from ate.dio.schema import Schema, schema_of
+from ate.dio.writer import Durability
+from ate.errors import Conflict, Deleted, LoadError, NoReadKey, NotFound, UsageError, WrongType
+from ate.event.access import Access
+from ate.event.draft import Draft
+from ate.event.header import Header
+from ate.event.row import CREATED_MASK, Kind
+from ate.ids import ROOT, ObjectId
+from ate.session import Session
+
+if TYPE_CHECKING:
+    from ate.client import Chain
+
+T = TypeVar("T")
+
+#: Rows opened together while iterating: large enough to batch, small enough to stop early.
+_BATCH = 256
+_MERGE_TRIES = 16
+
+
+class Dio:
+    """A unit of work on one chain, for one session.
+
+    Use it as `async with chain.dio() as dio:` to commit when the block ends well.
+    """
+
+    def __init__(self, chain: Chain, session: Session | None, *, codec: int = 1) -> None:
+        self.chain, self.session, self.codec = chain, session, codec
+        self._reader: Reader = chain._reader(session)
+        self._changed: dict[bytes, Dao[Any]] = {}
+
+    async def __aenter__(self) -> Dio:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self._changed:
+            await self.commit()
+        elif kind is not None:
+            self.cancel()
+
+    # --- changing ---------------------------------------------------------------------------
+
+    def store(
+        self,
+        value: T,
+        *,
+        parent: Dao[Any] | ObjectId | None = None,
+        access: Access | None = None,
+        id: ObjectId | None = None,
+        collection: int = 0,
+        reply: ObjectId | None = None,
+    ) -> Dao[T]:
+        """Add a new object; no await, its id is known at once.
+
+        Args:
+            value: see the guide for the types that can be stored.
+            parent: the object it hangs under; None is the top of the chain.
+            access: its own rule; None inherits the parent's.
+            id: a chosen id instead of a random one; it must be free when the commit lands.
+            collection: number of the parent's collection field, for Vec, Map and Child.
+            reply: the request this object answers.
+
+        Raises:
+            UsageError: the value cannot be stored, or this Dio holds another object of that id.
+        """
+        schema: Schema[T] = schema_of(cast("type[T]", type(value)))
+        object_id = ObjectId.random() if id is None else id
+        parent_id = ROOT if parent is None else self._parent_id(parent)
+        dao: Dao[T] = Dao(self, schema, object_id, value, parent_id)
+        dao._collection = collection
+        if id is not None and (other := self._changed.get(id)) is not None:
+            if not other._deleted:
+                raise UsageError(f"this Dio holds an object {id.hex()} already")
+            dao._base, dao._created = other._base, other._created
+        if access is not None or reply is not None:
+            dao._header = Header(access, reply=reply)
+        if schema.has_fields:
+            self._bind(dao)
+        self._changed[object_id] = dao
+        return dao
+
+    def delete(self, id: ObjectId) -> None:
+        """Delete an object by id, without decoding it; raises NotFound or Deleted."""
+        pending = self._changed.get(id)
+        if pending is None:
+            pending = self._handle(id, self._reader.seq_of(id))
+        elif pending._deleted:
+            raise Deleted(f"object {id.hex()} was deleted in this Dio")
+        pending.delete()
+
+    def cancel(self) -> None:
+        """Forget all changes."""
+        self._changed.clear()
+
+    @property
+    def has_changes(self) -> bool:
+        return bool(self._changed)
+
+    # --- reading ----------------------------------------------------------------------------
+
+    async def load(self, type: type[T], id: ObjectId, *, at_seq: int | None = None) -> Dao[T]:
+        """Return an object.
+
+        Args:
+            type: what it was stored as; `dict` or `object` for anything.
+            at_seq: as of this seq instead of now.
+
+        Raises:
+            NotFound, Deleted, WrongType: see `LoadError`.
+            NoReadKey: this session may not read it.
+        """
+        if at_seq is None and self._changed:
+            pending = self._changed.get(id)
+            if pending is not None:
+                return _pending(pending, type)
+        reader = self._reader
+        seq = reader.seq_of(id) if at_seq is None else await self._seq_at(id, at_seq)
+        return self._dao(await reader.open(seq), type)
+
+    async def load_many(
+        self, ids: Iterable[ObjectId], type: type[T] = cast("Any", object), *, missing: str = "raise"
+    ) -> list[Dao[T]]:
+        """Return several objects, in the order asked.
+
+        Args:
+            missing: "raise", or "skip" what is not there, deleted or unreadable.
+        """
+        found: list[Dao[T]] = []
+        for one in ids:
+            try:
+                found.append(await self.load(type, one))
+            except (LoadError, NoReadKey):
+                if missing != "skip":
+                    raise
+        return found
+
+    async def exists(self, id: ObjectId) -> bool:
+        """Return whether there is a live object of this id."""
+        pending = self._changed.get(id)
+        if pending is not None:
+            return not pending._deleted
+        flagged = self._reader.view.index.locate(id)
+        return bool(flagged) and not flagged & DEAD
+
+    async def children(
+        self, parent: Dao[Any] | ObjectId | None, type: type[T], *, collection: int = 0
+    ) -> AsyncIterator[Dao[T]]:
+        """Yield the children of one type, in order of creation; unreadable ones are skipped."""
+        parent_id = self._parent_id(parent)
+        seqs = self._reader.view.index.children(parent_id, collection)
+        async for dao in self._iterate(seqs, type):
+            if dao._parent == parent_id and dao._collection == collection:
+                yield dao
+        for dao in list(self._changed.values()):
+            if dao._base == 0 and dao._parent == parent_id and dao._collection == collection:
+                if not dao._deleted and _fits(dao._schema, type):
+                    yield dao
+
+    async def roots(self, type: type[T]) -> AsyncIterator[Dao[T]]:
+        """Yield the objects of one type at the top of the chain."""
+        async for dao in self.children(None, type):
+            yield dao
+
+    async def all(self, type: type[T]) -> AsyncIterator[Dao[T]]:
+        """Yield all objects of one type (`object` or `dict`: of any), in the order of the log."""
+        async for dao in self._iterate(self._reader.view.index.all(), type):
+            yield dao
+        for dao in list(self._changed.values()):
+            if dao._base == 0 and not dao._deleted and _fits(dao._schema, type):
+                yield dao
+
+    async def _iterate(self, seqs: Sequence[int], type: type[T]) -> AsyncIterator[Dao[T]]:
+        """Open rows in batches; those of other types are left out before they are opened."""
+        wanted = None if type in (object, dict) else schema_of(type)
+        view, changed = self._reader.view, self._changed
+        for start in range(0, len(seqs), _BATCH):
+            some = [seq & SEQ_MASK for seq in seqs[start : start + _BATCH] if seq < DEAD >> 1]
+            if wanted is not None:
+                some = [seq for seq in some if view.schema_at(seq) == wanted.schema_id]
+            for opened in await self._reader.open_many(some):
+                pending = changed.get(opened.row.id) if changed else None
+                if pending is None:
+                    yield self._dao(opened, type, wanted)
+                elif not pending._deleted:
+                    yield pending
+
+    # --- committing -------------------------------------------------------------------------
+
+    async def commit(
+        self,
+        durability: Durability | None = None,
+        *,
+        at: int | None = None,
+        on_conflict: str = "error",
+    ) -> Receipt:
+        """Make all changes durable and visible, or none.
+
+        Args:
+            durability: when to return; the chain's default if not given.
+            at: refuse unless the head of the chain is this seq (compare-and-append).
+            on_conflict: "error"; "merge" combines field by field; "last" overwrites.
+
+        Raises:
+            Conflict: an object changed since it was loaded. The Dio keeps its changes.
+            WriteDenied, Refused, LimitExceeded, OutOfSpace …: likewise.
+        """
+        if on_conflict not in ("error", "merge", "last"):
+            raise UsageError("on_conflict is 'error', 'merge' or 'last'")
+        if not self._changed:
+            raise UsageError("there is nothing to commit")
+        how = self.chain.durability if durability is None else durability
+        taken, self._changed = self._changed, {}
+        try:
+            for tries in range(_MERGE_TRIES):
+                try:
+                    return await self._commit(taken, how, at, on_conflict == "last")
+                except Conflict as conflict:
+                    dao = taken.get(conflict.object) if conflict.object else None
+                    if on_conflict != "merge" or dao is None or tries == _MERGE_TRIES - 1:
+                        raise
+                    await self._merge(dao, conflict)
+            raise AssertionError("unreachable")
+        except BaseException:
+            self._changed = {**taken, **self._changed}
+            raise
+
+    async def _commit(
+        self, taken: dict[bytes, Dao[Any]], how: Durability, at: int | None, overwrite: bool
+    ) -> Receipt:
+        daos = [dao for dao in taken.values() if dao._base or not dao._deleted]
+        if not daos:
+            raise UsageError("all that was stored was deleted again: nothing to commit")
+        drafts = [self._draft(dao, overwrite) for dao in daos]
+        if any(dao._deleted for dao in daos):
+            drafts += self._descendants(daos)
+        landed = await self.chain._writer.submit(drafts, self.session, how, at)
+        record = landed.record
+        time_us, signer = record.sequencer.time_us, record.author.key_id
+        seq = first = record.first_seq + landed.offset
+        for dao, draft in zip(daos, drafts, strict=False):
+            dao._created = dao._created or draft.created or seq
+            dao._base, dao._time_us, dao._plain, dao._signer = seq, time_us, draft.body, signer
+            seq += 1
+        return Receipt(
+            first, moment(time_us), record.root, landed.lsn, record.first_seq, time_us,
+            cast("Any", landed.frontier),
+        )  # fmt: skip
+
+    def _draft(self, dao: Dao[Any], overwrite: bool) -> Draft:
+        schema = dao._schema
+        if dao._deleted:
+            kind, body = int(Kind.TOMBSTONE), b""
+        elif dao._plain is not None and dao._base:
+            kind, body = int(Kind.DATA), schema.encode_keeping(dao._value, dao._plain, self.codec)
+        else:
+            kind, body = int(Kind.DATA), schema.encode(dao._value, self.codec)
+        return Draft(
+            kind, dao.id, dao._parent, dao._collection, dao._base, dao._created, schema.schema_id,
+            self.codec if body else 0, body, dao._header, overwrite,
+        )  # fmt: skip
+
+    def _descendants(self, daos: Sequence[Dao[Any]]) -> list[Draft]:
+        """Return tombstones for all that hangs below deleted objects, so that no orphan stays."""
+        done = {dao.id for dao in daos}
+        pending = [bytes(dao.id) for dao in daos if dao._deleted]
+        drafts: list[Draft] = []
+        while pending:
+            for row, seq, created in self._reader.view.below(pending.pop()):
+                if row.id not in done:
+                    done.add(row.id)
+                    pending.append(row.id)
+                    drafts.append(
+                        Draft(int(Kind.TOMBSTONE), row.id, row.parent, row.collection, seq, created,
+                              row.schema, 0, b"")
+                    )  # fmt: skip
+        return drafts
+
+    async def _merge(self, dao: Dao[Any], conflict: Conflict) -> None:
+        """Bring a change up to date with theirs, field by field, or raise the conflict."""
+        try:
+            theirs = await Dio(self.chain, self.session).load(dao._schema.type, dao.id)
+        except Deleted:
+            raise conflict from None
+        if dao._deleted or dao._plain is None:
+            raise conflict
+        base = dao._schema.decode(dao._plain)
+        try:
+            dao._value = dao._schema.merge(base, dao._value, theirs._value)
+        except Conflict as clash:
+            raise Conflict(clash.message, object=dao.id, theirs=theirs._base) from None
+        self._bind(dao)
+        dao._base, dao._plain, dao._created = theirs._base, theirs._plain, theirs._created
+
+    # --- for Dao and collections ------------------------------------------------------------
+
+    def _dao(self, opened: Opened, type: type[T], schema: Schema[T] | None = None) -> Dao[T]:
+        row = opened.row
+        if row.kind != Kind.DATA:
+            raise (Deleted if row.kind == Kind.TOMBSTONE else WrongType)(
+                f"object {row.id.hex()} is not data there"
+            )
+        if schema is None:
+            schema = Schema.any(opened.plain, type) if type in (object, dict) else schema_of(type)
+        if row.schema != schema.schema_id:
+            raise WrongType(f"object {row.id.hex()} is a {Schema.name_in(opened.plain)}, not a {schema.name}")
+        object_id = bytes.__new__(ObjectId, row.id)
+        value = schema.decode(opened.plain, opened.codec)
+        dao: Dao[T] = Dao(self, schema, object_id, value, row.parent)
+        dao._collection, dao._base, dao._created = row.collection, opened.seq, row.stamp & CREATED_MASK
+        dao._plain, dao._time_us, dao._signer = opened.plain, opened.time_us, opened.author
+        if not dao._created:
+            dao._created = opened.seq
+        if row.flags:
+            dao._header = opened.header
+        if schema.has_fields:
+            bind(value, self, object_id)
+        return dao
+
+    def _handle(self, object_id: ObjectId, seq: int) -> Dao[Any]:
+        """Return a handle for deleting an object whose body is not opened."""
+        record, at = self._reader.view.find(seq)
+        row = record.row(at)
+        dao: Dao[Any] = Dao(self, schema_of(dict), object_id, {}, row.parent)
+        dao._collection, dao._base = row.collection, seq
+        dao._created = row.created or seq
+        return dao
+
+    def _bind(self, dao: Dao[Any]) -> None:
+        if dao._schema.has_fields:
+            bind(dao._value, self, dao.id)
+
+    def _touch(self, dao: Dao[Any]) -> None:
+        other = self._changed.setdefault(dao.id, dao)
+        if other is not dao:
+            raise UsageError(
+                f"object {dao.id.hex()} was loaded twice and is changed through both handles",
+                hint="change it through one Dao, or commit in between",
+            )
+
+    def _parent_id(self, parent: Dao[Any] | ObjectId | None) -> bytes:
+        if parent is None:
+            return ROOT
+        if isinstance(parent, Dao):
+            return parent.id
+        if isinstance(parent, bytes) and len(parent) == 16:
+            return parent
+        raise UsageError(f"a parent is a Dao or an ObjectId, not {type(parent).__name__}")
+
+    def _time_of(self, seq: int) -> datetime | None:
+        if not seq:
+            return None
+        return moment(self._reader.view.find(seq)[0].sequencer.time_us)
+
+    def _author_of(self, key_id: bytes) -> str | None:
+        trust = self._reader.view.trust
+        certified = trust.certified.get(key_id)
+        for one in certified.issuers if certified else (key_id,):
+            if one in trust.keys:
+                return trust.keys[one].identity
+        return None
+
+    async def _seq_at(self, object_id: bytes, at_seq: int) -> int:
+        """Return the seq of the version of an object that was current at `at_seq`."""
+        flagged = self._reader.view.index.locate(object_id)
+        seq = flagged & SEQ_MASK
+        while seq > at_seq:
+            record, at = self._reader.view.find(seq)
+            seq = record.row(at).base
+        if not flagged or not seq:
+            raise NotFound(f"no object {object_id.hex()} as of seq {at_seq}")
+        return seq
+
+
+def _pending(dao: Dao[Any], type: type[Any]) -> Dao[Any]:
+    if dao._deleted:
+        raise Deleted(f"object {dao.id.hex()} was deleted in this Dio")
+    if not _fits(dao._schema, type):
+        raise WrongType(f"object {dao.id.hex()} is a {dao._schema.name}")
+    return dao
+
+
+def _fits(schema: Schema[Any], type: type[Any]) -> bool:
+    return type in (object, dict) or schema.schema_id == schema_of(type).schema_id

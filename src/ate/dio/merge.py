@@ -1,0 +1,408 @@
+"""Values field by field: replace, merge, keep the unknown, find, check; it defines no format.
+
+`merge` combines what two programs made of one base. `keep` combines what a program wrote with what
+was stored, so that fields it does not know survive; it works on encoded trees, because a program
+has no place in its own types for what it does not know.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import datetime as dt
+import typing
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, Protocol
+
+import msgspec
+from msgspec import inspect as shapes
+
+from ate import limits
+from ate.dio import values
+from ate.errors import AteError, Conflict, UsageError
+
+_ABSENT: Final = object()
+
+
+def merge(base: Any, ours: Any, theirs: Any, path: str) -> Any:
+    """Return `theirs` with our changes since `base`.
+
+    Records and dicts are merged field by field, sets element by element, all else as a whole.
+
+    Args:
+        base: what both started from.
+        ours: our version.
+        theirs: the other version.
+        path: name of the value, for the message.
+
+    Raises:
+        Conflict: both changed one field, each differently.
+    """
+    if _same(ours, base):
+        return theirs
+    if _same(theirs, base) or _same(ours, theirs):
+        return ours
+    if type(base) is type(ours) is type(theirs):
+        if isinstance(base, dict):
+            return _merge_dicts(base, ours, theirs, path)
+        if isinstance(base, (set, frozenset)):
+            return (ours & theirs) | (ours - base) | (theirs - base)
+        if values.is_record(type(base)):
+            fields: dict[str, Any] = {}
+            for name in field_names(type(base)):
+                was, here, there = (getattr(side, name) for side in (base, ours, theirs))
+                fields[name] = merge(was, here, there, f"{path}.{name}")
+            return replace(theirs, fields)
+    raise Conflict(f"both sides changed {path}, each differently")
+
+
+def _merge_dicts(base: Any, ours: Any, theirs: Any, path: str) -> Any:
+    merged = copy.copy(theirs)
+    for key in {**base, **ours}:
+        was, here, there = (side.get(key, _ABSENT) for side in (base, ours, theirs))
+        item = merge(was, here, there, f"{path}[{key!r}]"[:200])
+        if item is _ABSENT:
+            merged.pop(key, None)
+        else:
+            merged[key] = item
+    return merged
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Compare by type too: True, 1 and 1.0 are different things to have written."""
+    return one is other or (type(one) is type(other) and bool(one == other))
+
+
+def field_names(kind: Any) -> tuple[str, ...]:
+    """Return the names of a record's fields."""
+    if issubclass(kind, msgspec.Struct):
+        return typing.cast("tuple[str, ...]", kind.__struct_fields__)
+    if hasattr(kind, "__dataclass_fields__"):
+        return tuple(field.name for field in dataclasses.fields(kind))
+    return tuple(field.name for field in kind.__attrs_attrs__)
+
+
+def replace(value: Any, fields: dict[str, Any]) -> Any:
+    """Return a copy of a record or dict with some fields replaced; its own checks run.
+
+    Raises:
+        UsageError: the value has no such fields.
+    """
+    if isinstance(value, dict):
+        changed = copy.copy(value)
+        changed.update(fields)
+        return changed
+    kind = type(value)
+    if not values.is_record(kind):
+        raise UsageError(f"a {kind.__name__} has no fields", hint="assign dao.value instead")
+    unknown = set(fields) - set(field_names(kind))
+    if unknown:
+        raise UsageError(f"{kind.__name__} has no field {min(unknown)!r}")
+    if issubclass(kind, msgspec.Struct):
+        return msgspec.structs.replace(value, **fields)
+    given = {field.name: field.init for field in getattr(kind, "__dataclass_fields__", {}).values()}
+    late = {name: fields[name] for name in fields if not given.get(name, True)}
+    first = {name: item for name, item in fields.items() if name not in late}
+    if hasattr(kind, "__dataclass_fields__"):
+        changed = dataclasses.replace(value, **first)
+        # A field that __init__ does not take is copied like the others, not reset to its default.
+        late = {name: getattr(value, name) for name, init in given.items() if not init} | late
+    else:
+        changed = copy.copy(value)
+        late = first
+    for name, item in late.items():
+        object.__setattr__(changed, name, item)
+    return changed
+
+
+# --- unknown fields ------------------------------------------------------------------------------
+
+
+class Format(NamedTuple):
+    """How to take encoded trees apart, one level at a time, and put them together.
+
+    Args:
+        split_map: bytes of a map to its keys and encoded items.
+        split_list: the same for an array.
+        join: encode a dict or list of encoded items.
+        is_map: tells by the first byte.
+        is_list: tells by the first byte.
+    """
+
+    split_map: Callable[[bytes], dict[Any, msgspec.Raw]]
+    split_list: Callable[[bytes], list[msgspec.Raw]]
+    join: Callable[[Any], bytes]
+    is_map: Callable[[int], bool]
+    is_list: Callable[[int], bool]
+
+
+MSGPACK: Final = Format(
+    msgspec.msgpack.Decoder(dict[Any, msgspec.Raw]).decode,
+    msgspec.msgpack.Decoder(list[msgspec.Raw]).decode,
+    msgspec.msgpack.Encoder().encode,
+    lambda first: first & 0xF0 == 0x80 or first in (0xDE, 0xDF),
+    lambda first: first & 0xF0 == 0x90 or first in (0xDC, 0xDD),
+)
+JSON: Final = Format(
+    msgspec.json.Decoder(dict[str, msgspec.Raw]).decode,
+    msgspec.json.Decoder(list[msgspec.Raw]).decode,
+    msgspec.json.Encoder().encode,
+    lambda first: first == 0x7B,
+    lambda first: first == 0x5B,
+)
+
+
+def keep(form: Format, stored: bytes, known: bytes, new: bytes, *, deep: bool = True) -> bytes:
+    """Return `new` with everything of `stored` that is not in `known`.
+
+    Args:
+        form: the format of all three.
+        stored: the body as it is kept.
+        known: what this program understands of it, encoded again.
+        new: what this program wants to store.
+        deep: look inside the items as well.
+    """
+    if new == known:
+        return stored
+    if all(form.is_map(tree[0]) for tree in (stored, known, new)):
+        return _keep_map(form, stored, known, new, deep=deep)
+    if deep and all(form.is_list(tree[0]) for tree in (stored, known, new)):
+        return _keep_list(form, stored, known, new)
+    return new
+
+
+def _keep_map(form: Format, stored: bytes, known: bytes, new: bytes, *, deep: bool) -> bytes:
+    old, seen, wanted = form.split_map(stored), form.split_map(known), form.split_map(new)
+    kept: dict[Any, Any] = {}
+    for key, item in old.items():
+        if key not in seen and key not in wanted:
+            kept[key] = item
+        elif key in seen and key in wanted:
+            same = seen[key] == wanted[key]
+            if deep and not same:
+                tree = keep(form, bytes(item), bytes(seen[key]), bytes(wanted[key]))
+                kept[key] = msgspec.Raw(tree)
+            else:
+                kept[key] = item if same else wanted[key]
+        elif key in wanted:
+            kept[key] = wanted[key]
+    for key, item in wanted.items():
+        kept.setdefault(key, item)
+    return form.join(kept)
+
+
+def _keep_list(form: Format, stored: bytes, known: bytes, new: bytes) -> bytes:
+    """Match items from both ends: one insertion or deletion leaves the others in place."""
+    old, seen, wanted = form.split_list(stored), form.split_list(known), form.split_list(new)
+    # A record laid out as an array grows at its end; a list has as many items as are known.
+    tail = old[len(seen) :] if len(wanted) == len(seen) < len(old) else []
+    if len(old) < len(seen):
+        return new
+    if len(wanted) == len(seen):
+        items = [
+            msgspec.Raw(keep(form, bytes(item), bytes(was), bytes(now)))
+            for item, was, now in zip(old, seen, wanted)
+        ]
+        return form.join([*items, *tail])
+    head = _common(seen, wanted)
+    end = _common(seen[head:][::-1], wanted[head:][::-1])
+    middle = wanted[head : len(wanted) - end]
+    return form.join([*old[:head], *middle, *old[len(seen) - end : len(seen)]])
+
+
+def _common(one: Sequence[msgspec.Raw], other: Sequence[msgspec.Raw]) -> int:
+    """Return how many items the two begin with in common."""
+    count = 0
+    for here, there in zip(one, other):
+        if bytes(here) != bytes(there):
+            break
+        count += 1
+    return count
+
+
+class _Coder(Protocol):
+    def encode(self, value: Any, codec: int = 1) -> bytes: ...
+    def decode(self, body: bytes, codec: int = 1) -> Any: ...
+
+
+def keep_unknown(coder: _Coder, raw: bytes, body: bytes, start: int, codec: int) -> bytes:
+    """Return `body` with what `raw`, the body it follows, has beyond the coder's type.
+
+    Args:
+        coder: knows the type.
+        raw: the stored body.
+        body: the new one.
+        start: where the value begins in both.
+        codec: of both.
+    """
+    try:
+        known = coder.encode(coder.decode(raw, codec), codec)
+        if known == raw:
+            return body
+        values.check_depth(raw[start:], json=codec == 2)
+        form = JSON if codec == 2 else MSGPACK
+        # Sets have no order to match items by: an outcome that reads differently is not used.
+        for deep in (True, False):
+            tree = keep(form, raw[start:], known[start:], body[start:], deep=deep)
+            kept = body[:start] + tree
+            again = coder.decode(kept, codec)
+            if coder.encode(again, codec) == body or bool(again == coder.decode(body, codec)):
+                limits.check("body bytes", len(kept), limits.BODY_BYTES_MAX)
+                return kept
+    except (AteError, ValueError):  # stored bytes that do not fit the type have nothing to keep
+        return body
+    return body
+
+
+# --- finding ------------------------------------------------------------------------------------
+
+
+def fields_of(value: Any, path: str = "") -> Iterator[tuple[Any, str, tuple[Any, ...] | None]]:
+    """Yield every collection field inside a value, with its path and its item types if known."""
+    kind = type(value)
+    if values.is_record(kind):
+        hints = _hints(typing.cast(Any, kind))
+        for name in field_names(kind):
+            part, where = getattr(value, name), f"{path}.{name}" if path else name
+            if hasattr(part, "__ate_lower__"):
+                yield part, where, next(_items_of(hints.get(name), type(part)), None)
+            else:
+                yield from _fields_inside(part, where, hints.get(name))
+
+
+def _fields_inside(part: Any, path: str, hint: Any) -> Iterator[tuple[Any, str, Any]]:
+    if isinstance(part, (list, tuple, set, frozenset, dict)):
+        for item in part.values() if isinstance(part, dict) else part:
+            if hasattr(item, "__ate_lower__"):
+                yield item, f"{path}[]", next(_items_of(hint, type(item)), None)
+            else:
+                yield from _fields_inside(item, f"{path}[]", hint)
+    else:
+        yield from fields_of(part, path)
+
+
+@lru_cache(maxsize=1024)
+def _hints(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind, localns={kind.__name__: kind}, include_extras=True)
+
+
+def _items_of(hint: Any, kind: Any) -> Iterator[tuple[Any, ...]]:
+    """Find the arguments given to `kind` in an annotation; a type variable may be anything."""
+    if typing.get_origin(hint) is kind:
+        yield tuple(object if isinstance(a, typing.TypeVar) else a for a in typing.get_args(hint))
+    for argument in typing.get_args(hint):
+        yield from _items_of(argument, kind)
+
+
+def blame(value: Any, path: str) -> str:
+    """Return the path of the innermost part of a value that cannot be encoded."""
+    for _ in range(limits.VALUE_DEPTH_MAX):
+        for label, part in _parts(value):
+            try:
+                values.encode(part)
+            except (AteError, ArithmeticError, AttributeError, TypeError, ValueError):
+                path, value = path + label, part
+                break
+        else:
+            break
+    return path
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    if values.is_record(type(value)):
+        for name in field_names(type(value)):
+            yield f".{name}", getattr(value, name, None)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield f"[{key!r:.40}]" if isinstance(key, str) else "[…]", item
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield f"[{index}]", item
+
+
+# --- checking -----------------------------------------------------------------------------------
+
+_EXACT: Final[dict[Any, type]] = {
+    shapes.BoolType: bool,
+    shapes.BytesType: bytes,
+    shapes.DateTimeType: dt.datetime,
+    shapes.DateType: dt.date,
+    shapes.DecimalType: Decimal,
+    shapes.FloatType: float,
+    shapes.IntType: int,
+    shapes.StrType: str,
+    shapes.UUIDType: uuid.UUID,
+}
+
+
+_QUICK: Final = """
+def encode(v, codec=1):
+    if codec == 1 and {test}:
+        try:
+            body = prefix + pack(v)
+        except refused:
+            return slow(v, codec)
+        if len(body) <= bound:
+            return body
+    return slow(v, codec)
+"""
+
+
+def checker(shape: Any) -> Callable[[Any], bool]:
+    """Return a quick test: True means that a value fits its annotations, False that one must look."""
+    words: dict[str, Any] = {}
+    test = _test(shape, "v", words)
+    return typing.cast("Callable[[Any], bool]", eval(f"lambda v: {test}", words))  # noqa: S307
+
+
+def compile_encoder(shape: Any, slow: Any, **words: Any) -> Any:
+    """Return a function that tests and encodes in one frame, `slow` if no quick test can tell.
+
+    It is compiled, like the methods of a dataclass, because a chain of type tests costs less than
+    one call. Field names are identifiers; all else in the text is ours.
+
+    Args:
+        shape: of a type whose values are encoded as they are.
+        slow: takes over for anything unusual: value and codec.
+        words: `prefix`, `pack`, `refused` and `bound` of the text above.
+    """
+    words |= {"slow": slow}
+    test = _test(shape, "v", words)
+    if test is None:
+        return slow
+    exec(_QUICK.format(test=test), words)  # noqa: S102
+    return words["encode"]
+
+
+def _test(node: Any, part: str, words: dict[str, Any]) -> str | None:
+    """Return the source of a test of one part, None if a chain of type tests cannot tell."""
+
+    def is_exactly(kind: Any) -> str:
+        words[f"t{len(words)}"] = kind
+        return f"{part}.__class__ is t{len(words) - 1}"
+
+    if values.is_open(node):
+        return "True"
+    if type(node) in _EXACT:
+        limited = any(getattr(node, name) is not None for name in node.__struct_fields__)
+        return None if limited else is_exactly(_EXACT[type(node)])
+    if isinstance(node, shapes.NoneType):
+        return f"{part} is None"
+    if isinstance(node, (shapes.EnumType, shapes.CustomType)):
+        return is_exactly(node.cls)
+    if isinstance(node, shapes.UnionType):
+        tests = [_test(option, part, words) for option in node.types]
+        return None if None in tests else f"({' or '.join(filter(None, tests))})"
+    if isinstance(node, (shapes.ListType, shapes.DictType)):
+        free = node.min_length is node.max_length is None
+        if not free or not all(values.is_open(inside) for inside in values.parts(node)):
+            return None
+        return is_exactly(list if isinstance(node, shapes.ListType) else dict)
+    if part == "v" and isinstance(node, (shapes.StructType, shapes.DataclassType)):
+        tests = [is_exactly(node.cls)]
+        tests += [_test(field.type, f"v.{field.name}", words) for field in node.fields]
+        return None if None in tests else " and ".join(filter(None, tests))
+    return None

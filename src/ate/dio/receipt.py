@@ -1,0 +1,70 @@
+"""`Receipt`: what a commit returns, with the proof that it is in the chain; it asks nobody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from ate import merkle
+from ate.event.commit import leaf_of
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Inclusion of one commit in the chain tree (RFC 9162 §2.1.3).
+
+    Args:
+        commit_root, first_seq, time_us: the commit; together they are the leaf.
+        index, size: its place, and the size of the tree that `path` leads to.
+        path: sibling hashes from the leaf up.
+    """
+
+    commit_root: bytes
+    first_seq: int
+    time_us: int
+    index: int
+    size: int
+    path: tuple[bytes, ...]
+
+    def check(self, chain_root: bytes) -> None:
+        """Raise TrustError unless the commit is in the tree with this root."""
+        leaf = leaf_of(self.commit_root, self.first_seq, self.time_us)
+        merkle.verify_inclusion(leaf, self.index, self.size, self.path, chain_root)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A commit was accepted.
+
+    Args:
+        seq: of the first row of this commit's objects.
+        time: the sequencer's time; informs, does not order.
+        commit_root: hash of what the author signed.
+        lsn: number of the commit within this session of this device.
+    """
+
+    seq: int
+    time: datetime
+    commit_root: bytes
+    lsn: int
+    _first_seq: int = field(repr=False)
+    _time_us: int = field(repr=False)
+    _frontier: merkle.Frontier = field(repr=False)
+
+    @property
+    def chain_root(self) -> bytes:
+        """Root of the tree over all commits up to and including this one."""
+        return self._frontier.root()
+
+    def proof(self) -> Proof:
+        """Return the proof that `chain_root` covers this commit."""
+        size = self._frontier.size
+        return Proof(
+            self.commit_root, self._first_seq, self._time_us, size - 1, size,
+            self._frontier.inclusion_of_last(),
+        )  # fmt: skip
+
+
+def moment(time_us: int) -> datetime:
+    """Return microseconds since 1970 as an aware UTC datetime."""
+    return datetime.fromtimestamp(time_us / 1_000_000, UTC)

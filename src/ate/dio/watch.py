@@ -1,0 +1,151 @@
+"""Watching: the backlog from the log, then what comes, read from the log as well; nothing is buffered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from ate.chain.reader import Reader
+from ate.dio.schema import Schema, schema_of
+from ate.errors import NoReadKey
+from ate.event.row import Kind
+from ate.trust.plugin import Change
+
+if TYPE_CHECKING:
+    from ate.client import Chain
+
+#: Rows taken from the log in one go; a watcher holds no more than these.
+_BATCH = 256
+
+
+class Watch:
+    """Wakes one watcher; `end()` lets it finish what it has and stop."""
+
+    def __init__(self) -> None:
+        self._woken = asyncio.Event()
+        self.ended = False
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def end(self) -> None:
+        self.ended = True
+        self._woken.set()
+
+    async def wait(self) -> None:
+        await self._woken.wait()
+        self._woken.clear()
+
+
+class Event:
+    """One change as a program sees it.
+
+    Args:
+        change: seq, time, row, plaintext.
+    """
+
+    __slots__ = ("_schema", "_value", "change")
+
+    def __init__(self, change: Change, type: type[Any] | None) -> None:
+        self.change = change
+        self._schema = schema_of(type) if type not in (None, object, dict) else None
+        self._value: Any = _UNSET
+
+    def __repr__(self) -> str:
+        what = "deleted" if self.is_delete else "new" if self.is_new else "updated"
+        return f"Event({what} {self.id.hex()[:8]}, seq {self.seq})"
+
+    @property
+    def id(self) -> Any:
+        from ate.ids import ObjectId
+
+        return ObjectId(self.change.row.id)
+
+    @property
+    def seq(self) -> int:
+        return self.change.seq
+
+    @property
+    def is_delete(self) -> bool:
+        return self.change.row.kind == Kind.TOMBSTONE
+
+    @property
+    def is_new(self) -> bool:
+        return self.change.row.base == 0 and not self.is_delete
+
+    @property
+    def parent(self) -> Any:
+        from ate.ids import ObjectId
+
+        return ObjectId(self.change.row.parent)
+
+    @property
+    def value(self) -> Any:
+        """The new value; None for deletions and for what this session may not read."""
+        plain = self.change.plain
+        if plain is None:
+            return None
+        if self._value is _UNSET:
+            schema = self._schema or Schema.any(plain, object)
+            self._value = schema.decode(plain, self.change.codec)
+        return self._value
+
+
+_UNSET = object()
+
+
+async def watch(
+    chain: Chain,
+    reader: Reader,
+    *,
+    type: type[Any] | None,
+    parent: bytes | None,
+    since: int,
+) -> AsyncIterator[Event]:
+    """Yield changes after `since`; see `Chain.watch`."""
+    view = reader.view
+    wanted = schema_of(type).schema_id if type not in (None, object, dict) else None
+    seq = since + 1
+    bell = Watch()
+    chain._ledger.feed.subscribe(bell.wake)
+    chain._watches.add(bell)
+    try:
+        while True:
+            while seq <= view.head:
+                last = min(view.head, seq + _BATCH - 1)
+                for change in await changes(reader, seq, last, schema=wanted, parent=parent):
+                    yield Event(change, type)
+                seq = last + 1
+            if bell.ended:
+                return
+            await bell.wait()
+    finally:
+        chain._ledger.feed.unsubscribe(bell.wake)
+        chain._watches.discard(bell)
+
+
+async def changes(
+    reader: Reader, first: int, last: int, *, schema: int | None = None, parent: bytes | None = None
+) -> list[Change]:
+    """Return the data changes of rows `first` to `last` that match."""
+    found: list[Change] = []
+    for seq in range(first, last + 1):
+        record, at = reader.view.find(seq)
+        row = record.row(at)
+        if row.kind > Kind.TOMBSTONE:
+            continue
+        if (schema is not None and row.schema != schema) or (parent is not None and row.parent != parent):
+            continue
+        plain, codec = None, row.codec
+        if row.kind == Kind.DATA:
+            try:
+                opened = await reader.open(seq)
+                plain, codec = opened.plain, opened.codec
+            except NoReadKey:
+                pass
+        found.append(
+            Change(seq, record.sequencer.time_us, row, reader.view.header(record, at), plain,
+                   record.author.key_id, codec)
+        )  # fmt: skip
+    return found

@@ -1,0 +1,233 @@
+"""`Writer`: gathers what tasks commit at the same time, and drives it through the ledger as one commit.
+
+Concurrent commits of one session share one seal, one signature and one flush; each is still checked on
+its own, and only what cannot go together is split. It decodes nothing and keeps no objects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final
+
+from ate import limits
+from ate.chain.ledger import Ledger
+from ate.chain.view import DEAD, SEQ_MASK
+from ate.errors import AteError, Conflict, ReadOnly, UsageError
+from ate.event.commit import Origin, Record
+from ate.event.draft import Draft
+from ate.session import Session
+
+
+class Durability(IntEnum):
+    """When `commit()` returns."""
+
+    #: Accepted and visible here; a power cut may lose it.
+    NONE = 0
+    #: On this machine's disk.
+    LOCAL = 1
+    #: Where the chain's sequencer keeps it; on a local chain the same as LOCAL.
+    FULL = 2
+
+
+#: A flush that usually takes less runs on the event loop: the way to a thread and back costs as much.
+_INLINE_FLUSH_S: Final = 0.0005
+_FLUSH_WEIGHT: Final = 0.2
+#: Rows that one merged commit may gather; larger transactions go alone.
+_GATHER_ROWS: Final = 4096
+
+
+@dataclass(slots=True, eq=False)
+class Transaction:
+    """The drafts of one `dio.commit()` on their way."""
+
+    drafts: list[Draft]
+    session: Session | None
+    durability: Durability
+    at: int | None
+    done: asyncio.Future[Committed] = field(repr=False)
+    current: list[int] = field(default_factory=list, repr=False)
+
+
+@dataclass(slots=True)
+class Committed:
+    """Where a transaction landed: its commit, and the index of its first row in it."""
+
+    record: Record
+    offset: int
+    frontier: object
+    lsn: int
+
+
+class Writer:
+    """The one task of a chain that appends.
+
+    Args:
+        ledger: the chain.
+        device, session_number: the origin under which commits are numbered.
+    """
+
+    def __init__(self, ledger: Ledger, device: int, session_number: int) -> None:
+        self.ledger = ledger
+        self._device, self._session_number = device, session_number
+        self._queue: list[Transaction] = []
+        self._wake: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._flush_s = 0.0
+        self._lsn = 0
+        self._closed = False
+
+    async def submit(
+        self, drafts: list[Draft], session: Session | None, durability: Durability, at: int | None
+    ) -> Committed:
+        """Commit `drafts` and return where they landed.
+
+        Raises:
+            Conflict, Refused and the other commit errors; StorageError. Nothing landed then.
+        """
+        if self._closed:
+            raise UsageError("the chain is closed")
+        if self.ledger.store.readonly:
+            raise ReadOnly("this chain was opened read-only")
+        loop = asyncio.get_running_loop()
+        transaction = Transaction(drafts, session, durability, at, loop.create_future())
+        self._queue.append(transaction)
+        if self._task is None or self._task.done():
+            self._task = loop.create_task(self._run())
+        elif self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+        return await transaction.done
+
+    async def close(self) -> None:
+        """Finish what was submitted, then take no more."""
+        self._closed = True
+        while self._queue:
+            await asyncio.wait([transaction.done for transaction in self._queue])
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            if not self._queue:
+                self._wake = loop.create_future()
+                await self._wake
+            group = self._gather()
+            try:
+                await self._commit(group)
+            except BaseException as error:
+                self._fail(group, error)
+                if not isinstance(error, Exception):
+                    raise
+
+    def _gather(self) -> list[Transaction]:
+        """Take the next transaction, and those behind it that can share its commit."""
+        queue = self._queue
+        first = queue.pop(0)
+        group = [first]
+        if first.at is not None or not queue:
+            return group
+        rows = len(first.drafts)
+        ids = {draft.id for draft in first.drafts}
+        while queue:
+            other = queue[0]
+            rows += len(other.drafts)
+            if other.session is not first.session or other.at is not None or rows > _GATHER_ROWS:
+                break
+            more = [draft.id for draft in other.drafts]
+            if not ids.isdisjoint(more):
+                break
+            ids.update(more)
+            group.append(queue.pop(0))
+        return group
+
+    async def _commit(self, group: list[Transaction]) -> None:
+        ready = [transaction for transaction in group if self._is_current(transaction)]
+        if not ready:
+            return
+        ledger = self.ledger
+        drafts = ready[0].drafts if len(ready) == 1 else [d for one in ready for d in one.drafts]
+        origin = Origin(self._device, self._session_number, self._lsn + 1, self._lsn)
+        try:
+            commit, rows = await ledger.preparer(ready[0].session).prepare(
+                drafts,
+                origin=origin,
+                seen_seq=ledger.view.head,
+                now_us=ledger.clock.now_us(),
+            )
+            known = ready[0].current if len(ready) == 1 else [s for one in ready for s in one.current]
+            pending = await ledger.append(commit, rows, known)
+        except AteError as error:
+            if len(ready) == 1:
+                self._fail(ready, error)
+                return
+            for transaction in ready:  # find out which of them it was
+                await self._commit([transaction])
+            return
+        if any(transaction.durability for transaction in ready):
+            await self._flush()
+        record = ledger.settle(pending)
+        self._lsn += 1
+        offset = len(rows) - len(drafts)
+        for transaction in ready:
+            if not transaction.done.done():
+                committed = Committed(record, offset, ledger.view.frontier, self._lsn)
+                transaction.done.set_result(committed)
+            offset += len(transaction.drafts)
+
+    def _is_current(self, transaction: Transaction) -> bool:
+        """Check `at` and the bases against the present; answers the transaction when they fail."""
+        try:
+            limits.check("rows in a commit", len(transaction.drafts), limits.COMMIT_ROWS_MAX,
+                         hint="commit in smaller portions")  # fmt: skip
+            head = self.ledger.view.head
+            if transaction.at is not None and transaction.at != head:
+                raise Conflict(f"the head is {head}, not {transaction.at}", theirs=head)
+            drafts = transaction.drafts
+            transaction.current = current = self.ledger.view.index.locate_many(
+                [draft.id for draft in drafts]
+            )
+            if current != [draft.base for draft in drafts]:
+                self._compare(drafts, current)
+        except AteError as error:
+            self._fail([transaction], error)
+            return False
+        return True
+
+    def _compare(self, drafts: Sequence[Draft], current: Sequence[int]) -> None:
+        index = self.ledger.view.index
+        for draft, flagged in zip(drafts, current, strict=True):
+            seq = flagged & SEQ_MASK
+            if seq == draft.base:
+                continue
+            if flagged & DEAD and not draft.base:
+                draft.base = seq  # the id is used again, under the rule that the tombstone keeps
+                continue
+            if flagged & DEAD:
+                raise Conflict(
+                    f"object {draft.id.hex()} was deleted", object=draft.id, theirs=seq,
+                    hint="its id stays taken; store the value under a new one",
+                )  # fmt: skip
+            if draft.overwrite and flagged:
+                draft.base, draft.created = seq, index.created_at(draft.id)
+                continue
+            what = "exists already" if not draft.base else "was changed since it was loaded"
+            raise Conflict(f"object {draft.id.hex()} {what}", object=draft.id, theirs=seq)
+
+    async def _flush(self) -> None:
+        """Flush here when that is quick on this disk, in a thread otherwise."""
+        clock = self.ledger.clock
+        started = clock.monotonic_s()
+        if self._flush_s < _INLINE_FLUSH_S:
+            self.ledger.store.flush()
+        else:
+            await asyncio.to_thread(self.ledger.store.flush)
+        self._flush_s += _FLUSH_WEIGHT * (clock.monotonic_s() - started - self._flush_s)
+
+    def _fail(self, group: Sequence[Transaction], error: BaseException) -> None:
+        for transaction in group:
+            if not transaction.done.done():
+                transaction.done.set_exception(error)

@@ -1,0 +1,295 @@
+"""The commit: rows that stand or fall together, as values and as the bytes of one log payload; no I/O.
+
+Payload layout, little-endian, every part padded with zeros to 8 bytes:
+
+    0    author part (192)     signed: its BLAKE3 is the commit root
+    192  sequencer part (64)   first seq u64 · time µs u64 · index u64 · link (32) · zero u64
+    256  sizes (16)            signature u32 · rare u32 · inline bodies u64
+    272  rows (128 each)
+         signature · rare header fields (MessagePack) · inline bodies
+
+Author part: version u8 · suite u8 · flags u16 · rows u32 · chain id (32) · origin: device u64,
+session u64, lsn u64, prev u64 · author key id (16) · seq the author had seen u64 · salt (32) ·
+rows root (32) · BLAKE3 of the rare section (32).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ate import limits, merkle
+from ate.crypto.hash import digest
+from ate.errors import ProtocolError, UnsupportedFormat
+from ate.event import row as rows_
+from ate.event.header import Header, decode_headers
+
+Buffer: TypeAlias = "bytes | bytearray | memoryview"
+
+VERSION: Final = 1
+AUTHOR_BYTES: Final = 192
+SEQUENCER_BYTES: Final = 64
+ROWS_AT: Final = 272
+
+_AUTHOR: Final = struct.Struct("<BBHI32sQQQQ16sQ32s32s32s")
+_SEQUENCER: Final = struct.Struct("<QQQ32sQ")
+_SIZES: Final = struct.Struct("<IIQ")
+#: From this many rows on, the row table is built as an array.
+_VECTOR_ROWS: Final = 64
+_LEAF: Final = struct.Struct("<32sQQ")
+
+ZERO32: Final = bytes(32)
+SIGN_CONTEXT: Final = b"ate/commit/1"
+
+
+class Origin(NamedTuple):
+    """Who sent it, so that a retry is recognised: `lsn` counts per session, `prev` is the one before."""
+
+    device: int
+    session: int
+    lsn: int
+    prev: int
+
+
+class AuthorPart(NamedTuple):
+    """What the author signs."""
+
+    version: int
+    suite: int
+    flags: int
+    row_count: int
+    chain_id: bytes
+    device: int
+    session: int
+    lsn: int
+    prev: int
+    key_id: bytes
+    seen_seq: int
+    salt: bytes
+    rows_root: bytes
+    rare_hash: bytes
+
+    def encode(self) -> bytes:
+        return _AUTHOR.pack(*self)
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(self.device, self.session, self.lsn, self.prev)
+
+
+class SequencerPart(NamedTuple):
+    """What the sequencer adds: place in the order, time for information, the hash link."""
+
+    first_seq: int
+    time_us: int
+    index: int
+    link: bytes
+    zero: int = 0
+
+    def encode(self) -> bytes:
+        return _SEQUENCER.pack(*self)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A prepared commit on its way to the sequencer: sealed, hashed, signed, not yet ordered.
+
+    Args:
+        author: the signed part.
+        root: BLAKE3 of the author part's bytes.
+        heads: 112 signed bytes of each row.
+        bodies: stored body of each row (sealed or plain).
+        signature: empty in suite 0.
+        rare: encoded headers.
+    """
+
+    author: AuthorPart
+    author_bytes: bytes
+    root: bytes
+    heads: Sequence[bytes]
+    bodies: Sequence[bytes]
+    signature: bytes
+    rare: bytes
+    headers: dict[int, Header]
+
+
+def leaf_of(root: bytes, first_seq: int, time_us: int) -> bytes:
+    """Return the chain tree's leaf for a commit: it covers the sequencer's fields too."""
+    return merkle.leaf_hash(_LEAF.pack(root, first_seq, time_us))
+
+
+def link_after(link: bytes, leaf: bytes) -> bytes:
+    """Return the hash link behind a commit: BLAKE3 of the link before it and its leaf."""
+    return digest(link + leaf)
+
+
+def encode_payload(
+    commit: Commit, sequencer: SequencerPart, places: Sequence[int | None]
+) -> list[Buffer]:
+    """Return the parts of the log payload.
+
+    Args:
+        places: for each row the body-file place of its body, or None to keep the body inline.
+    """
+    signature, rare = _pad(commit.signature), _pad(commit.rare)
+    count = len(commit.heads)
+    if count < _VECTOR_ROWS:
+        return _encode_few(commit, sequencer, places, signature + rare)
+    at = ROWS_AT + rows_.ROW_BYTES * count + len(signature) + len(rare)
+    if any(place is not None for place in places):
+        inline = [body for body, place in zip(commit.bodies, places, strict=True) if place is None]
+    else:
+        inline = list(commit.bodies)
+    lengths = np.fromiter(map(len, commit.bodies), np.uint64, count)
+    outside = np.fromiter((place or 0 for place in places), np.uint64, count)
+    kept = np.where(outside == 0, lengths, 0).astype(np.uint64)
+    ends = np.cumsum(kept, dtype=np.uint64) + np.uint64(at)
+    table = np.empty((count, rows_.ROW_BYTES), np.uint8)
+    table[:, : rows_.SIGNED_BYTES] = np.frombuffer(b"".join(commit.heads), np.uint8).reshape(count, -1)
+    local = table[:, rows_.SIGNED_BYTES :].view(np.uint8)
+    words = np.empty((count, 2), "<u8")
+    words[:, 0] = lengths
+    words[:, 1] = np.where(outside == 0, ends - kept, outside)
+    local[:] = words.view(np.uint8)
+    size_inline = int(ends[-1]) - at
+    inline.append(bytes(-(at + size_inline) % 8))
+    sizes = _SIZES.pack(len(commit.signature), len(commit.rare), size_inline)
+    return [
+        commit.author_bytes + sequencer.encode() + sizes,
+        memoryview(table).cast("B"),
+        signature + rare,
+        b"".join(inline),
+    ]
+
+
+def _encode_few(
+    commit: Commit, sequencer: SequencerPart, places: Sequence[int | None], middle: bytes
+) -> list[Buffer]:
+    """The same for a handful of rows, where setting up arrays would cost more than it saves."""
+    local = rows_.LOCAL.pack
+    start = at = ROWS_AT + rows_.ROW_BYTES * len(commit.heads) + len(middle)
+    table: list[bytes] = []
+    inline: list[bytes] = []
+    for head, body, place in zip(commit.heads, commit.bodies, places, strict=True):
+        table.append(head)
+        if place is None:
+            table.append(local(len(body), 0, at))
+            inline.append(body)
+            at += len(body)
+        else:
+            table.append(local(len(body), 0, place))
+    sizes = _SIZES.pack(len(commit.signature), len(commit.rare), at - start)
+    first = commit.author_bytes + sequencer.encode() + sizes
+    return [first, *table, middle, *inline, bytes(-at % 8)]
+
+
+class Record:
+    """An ordered commit, read lazily from its payload.
+
+    Args:
+        payload: the bytes of one log payload; kept, not copied.
+
+    Raises:
+        ProtocolError: the bytes are not a commit.
+        UnsupportedFormat: a commit of a newer version.
+    """
+
+    __slots__ = (
+        "_bodies_at", "_headers", "_leaf", "_rare_at", "_root", "_sizes", "author", "first_seq",
+        "payload", "row_count", "sequencer",
+    )  # fmt: skip
+
+    def __init__(self, payload: memoryview) -> None:
+        if len(payload) < ROWS_AT:
+            raise ProtocolError("a commit is shorter than its header")
+        self.payload = payload
+        self.author = author = AuthorPart._make(_AUTHOR.unpack_from(payload, 0))
+        self.sequencer = SequencerPart._make(_SEQUENCER.unpack_from(payload, AUTHOR_BYTES))
+        if author.version != VERSION:
+            raise UnsupportedFormat(f"commit format {author.version}, this version reads {VERSION}")
+        self.first_seq = self.sequencer.first_seq
+        self.row_count = count = author.row_count
+        self._sizes = _SIZES.unpack_from(payload, AUTHOR_BYTES + SEQUENCER_BYTES)
+        signature, rare, bodies = self._sizes
+        limits.check("rows in a commit", count, limits.COMMIT_ROWS_MAX)
+        limits.check("signature bytes", signature, limits.SIGNATURE_BYTES_MAX)
+        self._rare_at = ROWS_AT + rows_.ROW_BYTES * count + signature + (-signature % 8)
+        self._bodies_at = self._rare_at + rare + (-rare % 8)
+        end = self._bodies_at + bodies
+        if count == 0 or end + (-end % 8) != len(payload):
+            raise ProtocolError("a commit's sizes do not add up")
+        self._root = self._leaf = b""
+        self._headers: dict[int, Header] | None = None
+
+    @property
+    def root(self) -> bytes:
+        """BLAKE3 of the author part: what is signed, and the chain's id when it is the first."""
+        if not self._root:
+            self._root = digest(self.payload[:AUTHOR_BYTES])
+        return self._root
+
+    @property
+    def leaf(self) -> bytes:
+        if not self._leaf:
+            self._leaf = leaf_of(self.root, self.first_seq, self.sequencer.time_us)
+        return self._leaf
+
+    @property
+    def headers(self) -> dict[int, Header]:
+        """Rare fields by row index; raises ProtocolError when they do not decode."""
+        if self._headers is None:
+            self._headers = decode_headers(self.rare, self.row_count)
+        return self._headers
+
+    @property
+    def kinds(self) -> bytes:
+        """The kind of each row, one byte each."""
+        end = ROWS_AT + rows_.ROW_BYTES * self.row_count
+        return self.payload[ROWS_AT : end : rows_.ROW_BYTES].tobytes()
+
+    @property
+    def signature(self) -> bytes:
+        at = ROWS_AT + rows_.ROW_BYTES * self.author.row_count
+        return bytes(self.payload[at : at + self._sizes[0]])
+
+    @property
+    def rare(self) -> memoryview:
+        return self.payload[self._rare_at : self._rare_at + self._sizes[1]]
+
+    @property
+    def table(self) -> npt.NDArray[np.void]:
+        """The rows as an array of `ROW`, without a copy."""
+        return np.frombuffer(self.payload, rows_.ROW, self.author.row_count, ROWS_AT)
+
+    def row(self, index: int) -> rows_.Row:
+        return rows_.unpack(self.payload, ROWS_AT + rows_.ROW_BYTES * index)
+
+    def head(self, index: int) -> memoryview:
+        """The associated data of row `index`: its signed bytes without the body hash."""
+        at = ROWS_AT + rows_.ROW_BYTES * index
+        return self.payload[at : at + rows_.HEAD_BYTES]
+
+    def signed_rows(self) -> list[memoryview]:
+        payload, size = self.payload, rows_.ROW_BYTES
+        starts = range(ROWS_AT, ROWS_AT + size * self.author.row_count, size)
+        return [payload[at : at + rows_.SIGNED_BYTES] for at in starts]
+
+    def inline(self, row: rows_.Row) -> memoryview:
+        """Return an inline body; raises ProtocolError when it points outside the bodies."""
+        end = row.place + row.length
+        if row.place < self._bodies_at or end > len(self.payload):
+            raise ProtocolError("a body lies outside its commit")
+        return self.payload[row.place : end]
+
+
+def _pad(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 8)
+
+
+assert _AUTHOR.size == AUTHOR_BYTES
+assert _SEQUENCER.size == SEQUENCER_BYTES

@@ -1,0 +1,147 @@
+"""Bodies of the rows that everybody can read: genesis, keys, roles, certificates, grants, checkpoints.
+
+They are MessagePack maps; decoding one raises ProtocolError and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from ate.crypto.hash import derive
+from ate.errors import ProtocolError
+from ate.event.access import Principal
+
+GRANT_CONTEXT: Final = b"ate/grant/1"
+CHECKPOINT_CONTEXT: Final = b"ate/checkpoint/1"
+ROLE_CONTEXT: Final = b"ate/role/1"
+
+
+class PublicKeys(msgspec.Struct, frozen=True, array_like=True):
+    """A principal as stored."""
+
+    identity: str
+    sign: bytes
+    seal: bytes
+
+    @property
+    def principal(self) -> Principal:
+        return Principal(self.identity, self.sign, self.seal)
+
+    @classmethod
+    def of(cls, principal: Principal) -> PublicKeys:
+        return cls(principal.identity, principal.sign, principal.seal)
+
+
+class Genesis(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a chain is from birth on.
+
+    Args:
+        name: the chain's name.
+        suite: 0 unsigned, 1 composite signature per commit, 2 certified session keys.
+        mode: "distributed" or "centralized".
+        roots: the root keys; they are generation 1 of the role "root".
+        policy: e.g. {"worm": true}; unknown entries are kept and ignored.
+        salt: 16 random bytes, so that equal chains have different ids.
+    """
+
+    name: str
+    suite: int
+    mode: str
+    salt: bytes
+    roots: tuple[PublicKeys, ...] = ()
+    policy: dict[str, Any] = {}
+
+
+class Role(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A role's newest generation.
+
+    Args:
+        name: e.g. "root", "Contributor".
+        generation: counts from 1; members who left hold only older ones.
+        keys: who may act as it: the role's own key pair, or for "root" the root principals.
+        wraps: member key id → the role's two seeds (96 bytes), wrapped to that member.
+    """
+
+    name: str
+    generation: int
+    keys: tuple[PublicKeys, ...]
+    wraps: dict[bytes, bytes] = {}
+
+
+class CertificateBody(msgspec.Struct, frozen=True, array_like=True):
+    """A session certificate as stored; see `ate.session.Certificate`."""
+
+    subject: bytes
+    issuer: bytes
+    chain_id: bytes
+    until_us: int
+    signature: bytes
+
+
+class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The keys of one read domain.
+
+    Args:
+        domain: id of the object that starts the domain.
+        epoch: counts from 1.
+        wraps: reader key id → this epoch's key, wrapped with HPKE.
+        past: keys of all earlier epochs, 32 bytes each, oldest first, sealed under this one.
+    """
+
+    domain: bytes
+    epoch: int
+    wraps: dict[bytes, bytes]
+    past: bytes = b""
+
+
+class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
+    """The master's word about the chain so far.
+
+    Args:
+        size: commits covered.
+        root: RFC 9162 root over them.
+        time_us: when.
+        key_id: the root key that signed.
+        signature: composite, over `message()`.
+    """
+
+    size: int
+    root: bytes
+    time_us: int
+    key_id: bytes
+    signature: bytes = b""
+
+    def message(self, chain_id: bytes) -> bytes:
+        return chain_id + self.size.to_bytes(8, "little") + self.root + self.time_us.to_bytes(8, "little")
+
+
+_T = TypeVar("_T")
+_encoder = msgspec.msgpack.Encoder()
+_decoders: dict[type, msgspec.msgpack.Decoder[Any]] = {
+    cls: msgspec.msgpack.Decoder(cls)
+    for cls in (PublicKeys, Genesis, Role, CertificateBody, Grant, Checkpoint)
+}
+
+
+def encode(body: msgspec.Struct) -> bytes:
+    """Return the bytes of a system body."""
+    return _encoder.encode(body)
+
+
+def decode(cls: type[_T], raw: bytes | memoryview) -> _T:
+    """Read a system body.
+
+    Raises:
+        ProtocolError: the bytes are not such a body.
+    """
+    try:
+        return _decoders[cls].decode(raw)  # type: ignore[no-any-return]
+    except (msgspec.DecodeError, msgspec.ValidationError, ValueError, RecursionError) as error:
+        raise ProtocolError(f"a {cls.__name__.lower()} row does not decode: {error}") from None
+
+
+def system_id(what: str, name: bytes) -> bytes:
+    """Return the fixed object id of a system row: equal subjects share one id, newest version wins."""
+    return derive(f"ate system id {what}", name)[:16]

@@ -1,0 +1,74 @@
+"""Names of things: `ObjectId` (128 bit) and `ChainName`; it never touches keys or storage."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Final
+
+from ate import limits
+from ate.errors import UsageError
+
+
+class ObjectId(bytes):
+    """16 bytes that name one object within its chain; prints as 32 hex digits.
+
+    Raises:
+        UsageError: the input is not 16 bytes.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, raw: bytes) -> ObjectId:
+        if len(raw) != 16:
+            raise UsageError(f"an object id has 16 bytes, this has {len(raw)}")
+        return super().__new__(cls, raw)
+
+    @classmethod
+    def parse(cls, text: str) -> ObjectId:
+        """Read the printed form; raises UsageError when it is not 32 hex digits."""
+        try:
+            return cls(bytes.fromhex(text))
+        except ValueError:
+            raise UsageError(
+                f"not an object id: {text[:40]!r}", hint="an id is 32 hex digits, as `ate ls` prints it"
+            ) from None
+
+    @classmethod
+    def random(cls) -> ObjectId:
+        """Return a fresh id from the operating system's entropy."""
+        return bytes.__new__(cls, os.urandom(16))
+
+    def __str__(self) -> str:
+        return self.hex()
+
+    def __repr__(self) -> str:
+        return f"ObjectId({self.hex()})"
+
+
+#: Parent of the objects at the top of a chain, and the id of the chain's own root rule.
+ROOT: Final = ObjectId(bytes(16))
+
+_SEGMENT = re.compile(r"[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*")
+
+
+class ChainName(str):
+    """The name of a chain: one or more segments of letters, digits and `. _ - @ +`, joined by `/`.
+
+    Raises:
+        UsageError: a segment is empty, starts with a dot, or has other characters.
+        LimitExceeded: longer than 256 bytes.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> ChainName:
+        limits.check("chain name bytes", len(text.encode(errors="replace")), limits.NAME_BYTES_MAX)
+        segments = text.removeprefix("/").split("/")
+        for segment in segments:
+            if not _SEGMENT.fullmatch(segment):
+                raise UsageError(
+                    f"not a chain name: {text!r}",
+                    hint="use letters, digits and . _ - @ +, with / between the parts",
+                )
+        return super().__new__(cls, "/".join(segments))

@@ -1,0 +1,378 @@
+"""`LocalLog`: the log in segment files of one directory; it never interprets a payload.
+
+The way of a small commit is short: one write into zeros that are on the medium already, one flush.
+Everything else (rolling over, failures, opening) is off that way.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Self
+
+from ate import limits
+from ate.errors import ReadOnly, StorageError, UnsupportedFormat
+from ate.log import recovery, segment
+from ate.log.bodies import Bodies
+from ate.log.disk import Buffer, Disk, DiskFile, DiskLock, RealDisk
+from ate.log.heads import Heads, damage
+from ate.log.segment import HEADER_BYTES
+from ate.log.tail import Tail
+
+
+class LocalLog:
+    """A log in a directory; one writer, any number of readers. Keeps `LogStore`."""
+
+    def __init__(
+        self,
+        directory: str,
+        generation: int,
+        *,
+        disk: Disk,
+        lock: DiskLock | None,
+        segment_bytes: int,
+    ) -> None:
+        """Use `LocalLog.open`."""
+        self.readonly = lock is None
+        self.torn: tuple[str, ...] = ()
+        self._disk = disk
+        self._directory = directory
+        self._generation = generation
+        self._path = recovery.generation_path(directory, generation)
+        self._lock = lock
+        self._segment_bytes = segment_bytes
+        self._tail: Tail | None = None
+        self._fault = ""
+        self._last = self._last_durable = self._durable = 0
+        # Keeps the file of a flush in another thread open while this thread rolls over.
+        self._syncing = threading.Lock()
+        self._heads = Heads(disk, self._path, generation=generation, follows=self.readonly)
+        self._bodies = Bodies(
+            disk,
+            self._path,
+            generation=generation,
+            segment_bytes=segment_bytes,
+            readonly=self.readonly,
+        )
+
+    @classmethod
+    def open(
+        cls,
+        directory: str | os.PathLike[str],
+        *,
+        disk: Disk | None = None,
+        readonly: bool = False,
+        create: bool = True,
+        segment_bytes: int = limits.SEGMENT_BYTES_MAX,
+    ) -> Self:
+        """Open the log in a directory, recovering from a crash.
+
+        Args:
+            directory: the chain's own directory.
+            disk: where it is; the machine's file system when not given.
+            readonly: take no lock, change nothing, follow another writer by `refresh`.
+            create: make a new log when there is none.
+            segment_bytes: begin another segment before one passes this size.
+
+        Raises:
+            LogLocked: somebody else writes to it.
+            UnsupportedFormat: there is no log, or one of another version.
+            CorruptLog: it is damaged; a reader still gets what is before the damage.
+        """
+        disk = disk or RealDisk()
+        path = os.path.abspath(directory)
+        generation = recovery.locate(disk, path)
+        if not generation and (readonly or not create):
+            raise UnsupportedFormat(f"there is no chain in {os.path.basename(path)}")
+        if readonly:
+            reader = cls(path, generation, disk=disk, lock=None, segment_bytes=segment_bytes)
+            return reader._opened(reader._open_reader)
+        recovery.make_directory(disk, path)
+        lock = disk.lock(f"{path}/{recovery.LOCK}")
+        try:
+            generation = recovery.locate(disk, path) or recovery.create(disk, path)
+            log = cls(path, generation, disk=disk, lock=lock, segment_bytes=segment_bytes)
+            return log._opened(log._open_writer)
+        except BaseException:
+            lock.close()
+            raise
+
+    def _opened(self, opening: Callable[[], None]) -> Self:
+        try:
+            opening()
+        except BaseException:
+            self._give_back(None)
+            raise
+        return self
+
+    def _open_reader(self) -> None:
+        verdict = self._heads.open_end(self._vouched())
+        if verdict.rest and verdict.proof < 0:
+            path = self._heads.extents[-1].name
+            self.torn = (recovery.torn_note(path, verdict, self._heads.end, "left alone"),)
+
+    def _open_writer(self) -> None:
+        extent = self._heads.extents[-1]
+        extent.file()
+        number, path = extent.number, self._heads.path(extent.number)
+        file = self._disk.open(path)
+        try:
+            size = file.size()
+            view = file.map(size)
+            start = self._vouched()
+            if not start or not segment.is_frame(view, start, size):
+                start = HEADER_BYTES
+            verdict = self._judge(view, start, number)
+            if verdict.proof >= 0:
+                raise damage(extent, verdict.end)
+            end = self._heads.end = segment.place_of(number, verdict.end)
+            if verdict.rest:
+                side = recovery.set_aside(self._disk, path, file, verdict)
+                self.torn = (recovery.torn_note(path, verdict, end, f"kept as {side}"),)
+                size = verdict.end
+            recovery.confirm(file, view, verdict, number)
+            self._disk.sync_dir(self._path)
+            self._disk.sync_dir(self._directory)
+        except BaseException:
+            file.close()
+            raise
+        self._tail = Tail(file, number, end=verdict.end, size=size, bound=self._segment_bytes)
+        self._durable = end
+        if verdict.last >= 0:
+            self._last = self._last_durable = segment.place_of(number, verdict.last)
+
+    def _judge(self, view: memoryview, start: int, number: int) -> recovery.Verdict:
+        return recovery.judge(view, start, segment.place_of(number, 0))
+
+    def _vouched(self) -> int:
+        """Return the offset of the frame in the last segment that the index names, or 0."""
+        index = self._load_index()
+        place = None if index is None else segment.decode_index(index)
+        number, offset = segment.split(place or 0)
+        return offset if number == len(self._heads.extents) else 0
+
+    # Writing
+
+    @property
+    def end(self) -> int:
+        """The place behind the last frame."""
+        return self._heads.end
+
+    def append(self, parts: Sequence[Buffer]) -> int:
+        """See `LogStore.append`."""
+        payload = b"".join(parts)
+        size = segment.frame_size(len(payload))
+        if len(payload) > limits.COMMIT_BYTES_MAX:
+            limits.check("frame bytes", len(payload), limits.COMMIT_BYTES_MAX)
+        tail = self._room_for(size)
+        offset = self._put(tail, segment.flatten(payload, self._durable), size)
+        self._last = segment.place_of(tail.number, offset)
+        return self._last
+
+    def append_many(self, frames: Sequence[Sequence[Buffer]]) -> list[int]:
+        """See `LogStore.append_many`."""
+        payloads = [b"".join(parts) for parts in frames]
+        if not payloads:
+            return []
+        limits.check("frame bytes", max(map(len, payloads)), limits.COMMIT_BYTES_MAX)
+        sizes = [segment.frame_size(len(payload)) for payload in payloads]
+        tail = self._room_for(sum(sizes))
+        parts = [part for payload in payloads for part in segment.flatten(payload, self._durable)]
+        place = segment.place_of(tail.number, self._put(tail, parts, sum(sizes)))
+        places = []
+        for size in sizes:
+            places.append(place)
+            place += size
+        self._last = places[-1]
+        return places
+
+    def _room_for(self, size: int) -> Tail:
+        """Return where to write; all bodies are durable then."""
+        tail = self._writer()
+        if tail.end + size > self._segment_bytes and tail.end > HEADER_BYTES:
+            tail = self._roll(tail)
+        if self._bodies.is_dirty:
+            with self._syncing:
+                self._sync(None)
+        return tail
+
+    def _put(self, tail: Tail, parts: Sequence[Buffer], size: int) -> int:
+        try:
+            offset = tail.write(parts, size)
+        except BaseException:
+            self._heads.extents[-1].forget()
+            self._undo(tail)
+            raise
+        self._heads.end = segment.place_of(tail.number, tail.end)
+        return offset
+
+    def _undo(self, tail: Tail | Bodies) -> None:
+        try:
+            tail.undo()
+        except StorageError as error:
+            self._poison(error)
+
+    def _roll(self, tail: Tail) -> Tail:
+        """Begin the next segment; the full one is durable and trimmed before that."""
+        with self._syncing:
+            number = tail.number + 1
+            tail.trim()
+            self._sync(tail)
+            self._last_durable, self._durable = self._last, self._heads.end
+            try:
+                recovery.create_segment(self._disk, self._path, segment.HEAD, number)
+                file = self._disk.open(self._heads.path(number))
+            except BaseException as error:
+                # Once its name is seen, the segment before it counts as complete.
+                if self._disk.exists(self._heads.path(number)):
+                    self._poison(error)
+                raise
+            tail.file.close()
+            self._tail = Tail(
+                file, number, end=HEADER_BYTES, size=HEADER_BYTES, bound=self._segment_bytes
+            )
+            self._heads.add()
+            self._heads.end = segment.place_of(number, HEADER_BYTES)
+            return self._tail
+
+    def write_body(self, parts: Sequence[Buffer]) -> int:
+        """See `LogStore.write_body`."""
+        self._writer()
+        length = sum(memoryview(part).nbytes for part in parts)
+        with self._syncing:
+            if self._bodies.is_full(length):
+                self._sync(None)
+                try:
+                    self._bodies.roll()
+                except BaseException as error:
+                    if self._bodies.has_unopened():
+                        self._poison(error)
+                    raise
+            try:
+                return self._bodies.write(parts, length)
+            except BaseException:
+                self._undo(self._bodies)
+                raise
+
+    def trim_bodies(self, end_place: int) -> None:
+        """See `LogStore.trim_bodies`."""
+        self._writer()
+        with self._syncing:
+            self._bodies.trim(end_place)
+
+    def flush(self) -> None:
+        """See `LogStore.flush`."""
+        self._writer()
+        with self._syncing:
+            tail = self._writer()
+            # The frame before the end, in case another thread appends between the two.
+            last, end = self._last, self._heads.end
+            if end == self._durable and not self._bodies.is_dirty:
+                return
+            self._sync(tail)
+            self._durable, self._last_durable = end, last
+
+    def _sync(self, tail: Tail | None) -> None:
+        """Flush the bodies and a head segment; a failure ends all writing.
+
+        What the system dropped after a failed flush a second flush would not bring back.
+        """
+        try:
+            self._bodies.sync()
+            if tail is not None:
+                tail.file.datasync()
+        except BaseException as error:
+            self._poison(error)
+            raise
+
+    def _poison(self, error: BaseException) -> None:
+        self._fault = self._fault or f"a write could not be confirmed: {error}"
+
+    def _writer(self) -> Tail:
+        if self._tail is None or self._fault:
+            if self.readonly:
+                raise ReadOnly("the log is open for reading")
+            raise StorageError(self._fault, hint="open the chain again")
+        return self._tail
+
+    # Reading
+
+    def read(self, place: int, *, verify: bool = False) -> memoryview:
+        """See `LogStore.read`."""
+        return self._heads.read(place, verify=verify)
+
+    def body(self, place: int, length: int) -> memoryview:
+        """See `LogStore.body`."""
+        return self._bodies.read(place, length)
+
+    def scan(self, after: int = 0) -> Iterator[tuple[int, memoryview]]:
+        """See `LogStore.scan`."""
+        return self._heads.scan(after)
+
+    def refresh(self) -> None:
+        """See `LogStore.refresh`."""
+        if self.readonly and not self._fault:
+            self._heads.follow()
+
+    def _load_index(self) -> memoryview | None:
+        path = f"{self._path}/{recovery.INDEX}"
+        if not self._disk.exists(path):
+            return None
+        file = self._disk.open(path, readonly=True)
+        try:
+            return file.map(file.size())
+        finally:
+            file.close()
+
+    def read_index(self) -> memoryview | None:
+        """See `LogStore.read_index`."""
+        index = self._load_index()
+        if index is None or segment.decode_index(index) is None:
+            return None
+        return index[HEADER_BYTES:]
+
+    def write_index(self, parts: Sequence[Buffer]) -> None:
+        """See `LogStore.write_index`."""
+        self._writer()
+        preamble = segment.encode_index(self._last_durable)
+        recovery.replace(self._disk, f"{self._path}/{recovery.INDEX}", (preamble, *parts))
+
+    def files(self) -> dict[str, int]:
+        """See `LogStore.files`."""
+        sizes = {}
+        for name in self._disk.listdir(self._path):
+            file = self._disk.open(f"{self._path}/{name}", readonly=True)
+            sizes[f"{self._generation:06d}/{name}"] = file.size()
+            file.close()
+        return sizes
+
+    # The end
+
+    def close(self) -> None:
+        """See `LogStore.close`; what was appended is flushed first."""
+        try:
+            if self._tail is not None and not self._fault:
+                self.flush()
+                self._tail.trim()
+        finally:
+            # A flush in another thread ends first.
+            with self._syncing:
+                self._give_back(self._tail.file if self._tail is not None else None)
+
+    def destroy(self) -> None:
+        """See `LogStore.destroy`."""
+        tail = self._writer()
+        try:
+            recovery.doom(self._disk, self._directory, self._generation)
+        finally:
+            self._give_back(tail.file)
+
+    def _give_back(self, file: DiskFile | None) -> None:
+        self._fault = self._fault or "the log is closed"
+        if file is not None:
+            file.close()
+        self._heads.close()
+        self._bodies.close()
+        if self._lock is not None:
+            self._lock.close()

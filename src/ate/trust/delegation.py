@@ -1,0 +1,130 @@
+"""Trust delegation, the default authority: the tree of access rules decides who may write what.
+
+Each object id that a commit touches is judged once, tombstones and moves included, always from stored
+state. It never looks at bodies.
+"""
+
+from __future__ import annotations
+
+from ate.event.access import Any, Everyone, Inherit, Nobody, WriteRule
+from ate.event.row import FLAG_ACCESS, Kind
+from ate.event.system import system_id
+from ate.trust.plugin import ABSTAIN, ALLOW, Deny, Proposal, Verdict
+from ate.trust.rules import Rules
+from ate.trust.state import ROOT_ROLE
+
+_SELF_CERTIFYING = (int(Kind.KEY), int(Kind.CERTIFICATE))
+
+
+class TrustDelegation:
+    """Allows a row when the author's authority satisfies the rule of the object it touches."""
+
+    name = "authority"
+
+    async def validate(self, proposal: Proposal) -> Verdict:
+        if proposal.trust.genesis is None:
+            return _judge_genesis(proposal)
+        return _Judgement(proposal).verdict()
+
+
+def _judge_genesis(proposal: Proposal) -> Verdict:
+    """The first commit is its own authority: its hash is the chain's id."""
+    if proposal.record.kinds[0] != Kind.GENESIS:
+        return [Deny(0, "a chain starts with its genesis row")]
+    return ALLOW
+
+
+class _Judgement:
+    """One commit under the tree's rules."""
+
+    def __init__(self, proposal: Proposal) -> None:
+        self.proposal = proposal
+        self.denied: list[Deny] = []
+        self.allowed = 0
+
+    def verdict(self) -> Verdict:
+        proposal = self.proposal
+        kinds = proposal.record.kinds
+        if not proposal.rules and max(kinds) <= Kind.TOMBSTONE:
+            return self._uniform()
+        self.rules = Rules(proposal.stored, _declared(proposal))
+        for index, kind in enumerate(kinds):
+            if kind in _SELF_CERTIFYING:
+                continue
+            if kind <= Kind.TOMBSTONE:
+                self._judge_object(index)
+            else:
+                self._judge_system(index, kind)
+        if self.denied:
+            return self.denied
+        return ALLOW if self.allowed else ABSTAIN
+
+    def _uniform(self) -> Verdict:
+        """No object has a rule of its own: one judgement serves all rows."""
+        reason = self._missing(self.proposal.root_access.write)
+        return [Deny(0, f"the chain's rule {reason}")] if reason else ALLOW
+
+    def _judge_object(self, index: int) -> None:
+        proposal, row = self.proposal, self.proposal.record.row(index)
+        object_id, parent = row.id, row.parent
+        if not proposal.current[index]:
+            self._require(index, self.rules.write_rule(parent), f"the rule of parent {parent.hex()}")
+            return
+        stored = proposal.stored(object_id)
+        assert stored is not None  # `current` says so
+        self._require(index, self.rules.write_rule(object_id), f"the rule of {object_id.hex()}")
+        if stored.row.parent != parent:
+            self._require(
+                index, self.rules.write_rule(parent), f"the rule of new parent {parent.hex()}"
+            )
+        if stored.access is not None and not row.flags & FLAG_ACCESS:
+            self.denied.append(Deny(index, f"object {object_id.hex()} would lose its access rule"))
+
+    def _judge_system(self, index: int, kind: int) -> None:
+        proposal = self.proposal
+        if kind == Kind.GRANT:
+            row = proposal.record.row(index)
+            object_id, owner = row.id, row.parent
+            if object_id != system_id("grant", owner):
+                self.denied.append(Deny(index, "a grant does not stand under its domain's id"))
+                return
+            self._require(index, self.rules.write_rule(owner), f"the rule of domain {owner.hex()}")
+        elif kind in (Kind.ROLE, Kind.CHECKPOINT, Kind.GENESIS):
+            if proposal.authorities & proposal.trust.role_keys(ROOT_ROLE):
+                self.allowed += 1
+            elif proposal.trust.has_roots:
+                self.denied.append(Deny(index, "only a root key may change roles and policies"))
+            else:
+                self.allowed += 1
+
+    def _require(self, index: int, rule: WriteRule, what: str) -> None:
+        reason = self._missing(rule)
+        if reason:
+            self.denied.append(Deny(index, f"{what} {reason}"))
+        else:
+            self.allowed += 1
+
+    def _missing(self, rule: WriteRule) -> str:
+        """Return why the author does not satisfy `rule`, or ''."""
+        if rule is Everyone:
+            return ""
+        trust = self.proposal.trust
+        if rule is Inherit:
+            if not trust.has_roots or self.proposal.authorities & trust.root_keys():
+                return ""
+            return f"wants a root key, the commit speaks for {self._speaks_for()}"
+        if rule is Nobody:
+            return "lets nobody write"
+        assert isinstance(rule, Any)
+        if self.proposal.authorities & trust.resolve(rule.names):
+            return ""
+        return f"wants {rule!r}, the commit speaks for {self._speaks_for()}"
+
+    def _speaks_for(self) -> str:
+        return ", ".join(sorted(key.hex()[:8] for key in self.proposal.authorities)) or "no key"
+
+
+def _declared(proposal: Proposal) -> dict[bytes, tuple[bytes, None]]:
+    """Return the parents of the objects this commit creates, so that new subtrees can be judged."""
+    rows = (proposal.record.row(at) for at, seq in enumerate(proposal.current) if not seq)
+    return {row.id: (row.parent, None) for row in rows}

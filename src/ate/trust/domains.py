@@ -1,0 +1,171 @@
+"""Read domains: which key seals an object, who holds it, and how readers come and go; no I/O of its own.
+
+A domain starts at an object with its own read rule. Its key changes with each epoch; the newest GRANT
+row wraps the epoch's key to every reader and carries the keys of all earlier epochs, sealed under it.
+So one opened grant opens the domain's whole past, and a removed reader sees nothing new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+from ate import limits
+from ate.crypto.aead import Sealer
+from ate.crypto.entropy import Entropy
+from ate.crypto.hash import keyed
+from ate.crypto.kem import PublicSealingKey
+from ate.errors import NoReadKey, ProtocolError, UsageError
+from ate.event.access import Everyone, Inherit, Only, Principal, ReadRule
+from ate.event.system import GRANT_CONTEXT, Grant, decode, encode
+from ate.session import Session
+from ate.trust.state import ROOT_ROLE, Trust
+
+KEY_BYTES: Final = 32
+EPOCH_MAX: Final = 65_535
+_PAST_NONCE: Final = b"past epochs\0"
+
+
+class DomainKey(NamedTuple):
+    """The newest key of a domain. Epoch 0 means: everybody may read, nothing is sealed."""
+
+    epoch: int
+    key: bytes
+
+
+PLAIN: Final = DomainKey(0, b"")
+
+
+class Domains:
+    """The domain keys that one session can open on one chain.
+
+    Args:
+        grant: returns the body of a domain's newest grant, or None.
+        trust: keys and roles of the chain.
+    """
+
+    def __init__(
+        self, grant: Callable[[bytes], bytes | memoryview | None], trust: Trust, session: Session | None
+    ) -> None:
+        self._grant, self._trust, self._session = grant, trust, session
+        self._keys: dict[bytes, list[bytes]] = {}
+        #: Roots of a chain whose genesis is still being written.
+        self.roots: tuple[Principal, ...] = ()
+
+    def forget(self, domain: bytes) -> None:
+        """A newer grant of `domain` was applied: open it anew at the next use."""
+        self._keys.pop(domain, None)
+
+    def newest(self, domain: bytes) -> DomainKey | None:
+        """Return the key to seal with, or None when the domain has no grant yet.
+
+        Raises:
+            NoReadKey: there is a grant and this session's keys do not open it.
+        """
+        keys = self._keys.get(domain)
+        if keys is None:
+            raw = self._grant(domain)
+            if raw is None:
+                return None
+            keys = self._keys[domain] = self._open(decode(Grant, raw))
+        return DomainKey(len(keys), keys[-1])
+
+    def key(self, domain: bytes, epoch: int) -> bytes:
+        """Return the key of one epoch; raises NoReadKey when this session does not hold it."""
+        newest = self.newest(domain)
+        if newest is None or not 0 < epoch <= newest.epoch:
+            raise NoReadKey(f"no key for read domain {domain.hex()[:8]} epoch {epoch}", domain=domain)
+        return self._keys[domain][epoch - 1]
+
+    def _open(self, grant: Grant) -> list[bytes]:
+        mine = self._session.opening_keys() if self._session else {}
+        for key_id, sealing_key in mine.items():
+            wrapped = grant.wraps.get(key_id)
+            if wrapped is not None:
+                key = sealing_key.unwrap(wrapped, _info(grant.domain, grant.epoch))
+                return [*_open_past(grant, key), key]
+        raise NoReadKey(
+            f"none of the session's keys opens read domain {grant.domain.hex()[:8]}",
+            domain=grant.domain,
+        )
+
+    def grant_for(self, domain: bytes, rule: ReadRule, entropy: Entropy) -> Grant | None:
+        """Return the grant that makes `rule` true for `domain`, or None when nothing needs to change.
+
+        A new domain gets epoch 1. When a reader was removed, or a role's keys changed, a new epoch
+        starts; when readers only joined, the same key is wrapped to them too.
+        """
+        readers = self.readers(rule)
+        if not readers:
+            return None
+        wanted = {reader.key_id: reader for reader in readers}
+        raw = self._grant(domain)
+        if raw is None:
+            return self._wrap(domain, [], entropy(KEY_BYTES), wanted.values())
+        known = decode(Grant, raw)
+        if set(known.wraps) == set(wanted):
+            return None
+        self.newest(domain)
+        keys = self._keys[domain]
+        if set(known.wraps) <= set(wanted):
+            return self._wrap(domain, keys[:-1], keys[-1], wanted.values())
+        limits.check("epochs of a read domain", len(keys) + 1, EPOCH_MAX)
+        return self._wrap(domain, keys, entropy(KEY_BYTES), wanted.values())
+
+    def remember(self, grant: Grant, key: bytes, past: list[bytes]) -> None:
+        self._keys[grant.domain] = [*past, key]
+
+    def readers(self, rule: ReadRule) -> list[Principal]:
+        """Return the principals a read rule names; none for Everyone and on chains without keys."""
+        if rule is Everyone:
+            return []
+        if rule is Inherit:
+            role = self._trust.roles.get(ROOT_ROLE)
+            return [keys.principal for keys in role.keys] if role else list(self.roots)
+        assert isinstance(rule, Only)
+        by_id = {principal.key_id: principal for principal in rule.principals}
+        found: dict[bytes, Principal] = {}
+        for key_id in self._trust.resolve(rule.names):
+            principal = by_id.get(key_id) or self._trust.keys.get(key_id)
+            if principal is None:
+                raise UsageError(
+                    f"the public key {key_id.hex()[:8]} is not known on this chain",
+                    hint="name a Principal (session.public) instead of a key id",
+                )
+            found[key_id] = principal
+        if not found:
+            raise UsageError(f"{rule!r} names roles that this chain does not have")
+        return list(found.values())
+
+    def _wrap(
+        self, domain: bytes, past: list[bytes], key: bytes, readers: Iterable[Principal]
+    ) -> Grant:
+        epoch = len(past) + 1
+        info = _info(domain, epoch)
+        wraps = {one.key_id: PublicSealingKey(one.seal).wrap(key, info) for one in readers}
+        sealed = Sealer(keyed(key, info)).seal(_PAST_NONCE, b"".join(past), info) if past else b""
+        grant = Grant(bytes(domain), epoch, wraps, sealed)
+        self.remember(grant, key, past)
+        return grant
+
+
+def _open_past(grant: Grant, key: bytes) -> list[bytes]:
+    if grant.epoch == 1 and not grant.past:
+        return []
+    info = _info(grant.domain, grant.epoch)
+    joined = Sealer(keyed(key, info)).open(_PAST_NONCE, grant.past, info)
+    keys = [joined[at : at + KEY_BYTES] for at in range(0, len(joined), KEY_BYTES)]
+    if len(keys) != grant.epoch - 1:
+        raise ProtocolError("a grant does not carry the keys of all earlier epochs")
+    return keys
+
+
+def _info(domain: bytes, epoch: int) -> bytes:
+    return GRANT_CONTEXT + domain + epoch.to_bytes(4, "little")
+
+
+def encode_grant(grant: Grant) -> bytes:
+    """Return the row body of a grant."""
+    return encode(grant)
+
+

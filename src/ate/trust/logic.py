@@ -1,0 +1,49 @@
+"""Structured logic: application callbacks that judge changes of one type; it sees plain drafts only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ate.event.row import CODEC_FORMAT, Kind
+from ate.trust.plugin import ABSTAIN, Deny, Proposal, Verdict
+
+
+class StructuredLogic:
+    """Denies a change when `rule(old, new)` returns a reason.
+
+    Args:
+        schema_id: which type it judges.
+        decode: plaintext body and format code → value.
+        rule: gets the stored value (None if new) and the new one (None if deleted); returns a reason
+            to refuse, or None.
+        load: reads an object's current value by id; used for `old`.
+
+    It runs where the author is: the judge sees plaintext only in processes that hold the keys.
+    """
+
+    def __init__(
+        self,
+        schema_id: int,
+        decode: Callable[[bytes, int], Any],
+        rule: Callable[[Any, Any], str | None],
+        *,
+        name: str = "logic",
+    ) -> None:
+        self.schema_id, self.decode, self.rule, self.name = schema_id, decode, rule, name
+        self.load: Callable[[bytes], Any] | None = None
+
+    async def validate(self, proposal: Proposal) -> Verdict:
+        if proposal.drafts is None:
+            return ABSTAIN
+        denied: list[Deny] = []
+        for index, draft in enumerate(proposal.drafts):
+            if draft.schema != self.schema_id or draft.kind > Kind.TOMBSTONE:
+                continue
+            old = await self.load(draft.id) if self.load and proposal.current[index] else None
+            gone = draft.kind == Kind.TOMBSTONE
+            new = None if gone else self.decode(draft.body, draft.codec & CODEC_FORMAT)
+            reason = self.rule(old, new)
+            if reason:
+                denied.append(Deny(index, reason))
+        return denied or ABSTAIN

@@ -1,0 +1,73 @@
+"""The plug-ins of one chain in their order, and the judgement of a commit by all validators.
+
+It holds no rule of its own: any deny refuses the whole commit, and so does the silence of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ate.errors import BadSignature, Refused, Replayed, WriteDenied
+from ate.trust.confidentiality import Confidentiality
+from ate.trust.delegation import TrustDelegation
+from ate.trust.plugin import Allow, Deny, Enricher, Filter, Projection, Proposal, Validator, Worker
+from ate.trust.plugin import names as by_name
+from ate.trust.replay import Origins, Replay
+from ate.trust.signature import Signature
+from ate.trust.worm import Worm
+
+#: Which error a refusal by a built-in becomes; everything else is `Refused`.
+_ERRORS = {"signature": BadSignature, "authority": WriteDenied, "replay": Replayed}
+
+
+class Pipeline:
+    """What `ate.open(plugins=…)` and the built-ins make together.
+
+    Args:
+        plugins: joined to the built-ins; one with a built-in's name replaces it.
+        origins: the replay table of the chain.
+    """
+
+    def __init__(self, plugins: Sequence[Any], origins: Origins) -> None:
+        built_in = [Signature(), Replay(origins), Worm(), TrustDelegation(), Confidentiality()]
+        everyone = by_name([*built_in, *plugins])
+        self.plugins = tuple(everyone.values())
+        self.confidentiality: Confidentiality = everyone["confidentiality"]
+        self.enrichers = [one for one in self.plugins if isinstance(one, Enricher)]
+        self.filters = [one for one in self.plugins if isinstance(one, Filter)]
+        self.validators = [one for one in self.plugins if isinstance(one, Validator)]
+        self.projections = [one for one in self.plugins if isinstance(one, Projection)]
+        self.workers = [one for one in self.plugins if isinstance(one, Worker)]
+
+    async def judge(self, proposal: Proposal) -> None:
+        """Return when the commit is admitted.
+
+        Raises:
+            BadSignature, WriteDenied, Replayed: a built-in refused it.
+            Refused: another plug-in refused it, or no validator was in favour.
+        """
+        allowed = False
+        for validator in self.validators:
+            verdict = await validator.validate(proposal)
+            if isinstance(verdict, Allow):
+                allowed = True
+            elif isinstance(verdict, Sequence) and verdict:
+                _refuse(getattr(validator, "name", "validator"), verdict)
+        if not allowed:
+            raise Refused("no validator was in favour of the commit")
+
+    def decode(self, codec: int, body: bytes) -> tuple[int, bytes]:
+        """Undo the filters in reverse order."""
+        for one in reversed(self.filters):
+            codec, body = one.decode(codec, body)
+        return codec, body
+
+
+def _refuse(name: str, denied: Sequence[Deny]) -> None:
+    verdicts = tuple(f"row {one.row}: {one.reason}" if one.row >= 0 else one.reason for one in denied)
+    error = _ERRORS.get(name)
+    if error is None:
+        raise Refused(f"refused by {name}", verdicts=verdicts)
+    more = f" (and {len(verdicts) - 1} more rows)" if len(verdicts) > 1 else ""
+    raise error(verdicts[0] + more)

@@ -1,0 +1,68 @@
+"""The signature validator: a commit must be signed as the chain's suite demands; it grants nothing."""
+
+from __future__ import annotations
+
+from ate.crypto.sign import FastVerifyKey, VerifyKey
+from ate.errors import BadSignature
+from ate.event.commit import SIGN_CONTEXT
+from ate.event.row import Kind
+from ate.event.system import Genesis, PublicKeys, decode
+from ate.trust.plugin import ABSTAIN, Deny, Proposal, Verdict
+
+
+class Signature:
+    """Denies what is unsigned, signed by an unknown key, or signed in a weaker suite; else abstains."""
+
+    name = "signature"
+
+    async def validate(self, proposal: Proposal) -> Verdict:
+        author, trust = proposal.author, proposal.trust
+        if trust.genesis is None:
+            return _genesis(proposal)
+        suite = trust.suite
+        if suite == 0 and author.suite == 0:
+            return ABSTAIN
+        if author.suite == 0 or (suite == 1 and author.suite != 1) or author.suite > 2:
+            return [Deny(-1, f"the chain is of suite {suite}, the commit is signed in {author.suite}")]
+        if proposal.prepared_here:
+            return ABSTAIN
+        key = trust.verifier(author.key_id) or _introduced(proposal)
+        if key is None:
+            return [Deny(-1, f"the author's key {author.key_id.hex()[:8]} is not published here")]
+        if isinstance(key, FastVerifyKey) is (author.suite == 1):
+            return [Deny(-1, "the author's key is not of the suite the commit claims")]
+        if not proposal.authorities:
+            return [Deny(-1, "the author's session certificate has expired")]
+        return _verify(proposal, key)
+
+
+def _genesis(proposal: Proposal) -> Verdict:
+    """A chain that names roots must be signed by one of them; its suite is in the row itself."""
+    genesis = decode(Genesis, proposal.body(0))
+    author = proposal.author
+    if not genesis.roots:
+        return ABSTAIN if author.suite == 0 else [Deny(0, "a chain without roots signs nothing")]
+    if genesis.suite not in (1, 2):
+        return [Deny(0, f"unknown suite {genesis.suite}")]
+    for keys in genesis.roots:
+        if keys.principal.key_id == author.key_id and author.suite == 1:
+            return _verify(proposal, VerifyKey(keys.sign))
+    return [Deny(0, "the genesis commit is not signed by one of its root keys")]
+
+
+def _introduced(proposal: Proposal) -> VerifyKey | None:
+    """Return the author's key when this very commit publishes it."""
+    for index, kind in enumerate(proposal.record.kinds):
+        if kind == Kind.KEY:
+            keys = decode(PublicKeys, proposal.body(index))
+            if keys.principal.key_id == proposal.author.key_id:
+                return VerifyKey(keys.sign)
+    return None
+
+
+def _verify(proposal: Proposal, key: VerifyKey | FastVerifyKey) -> Verdict:
+    try:
+        key.verify(proposal.signature, proposal.root, SIGN_CONTEXT)
+    except BadSignature:
+        return [Deny(-1, "the signature does not verify")]
+    return ABSTAIN

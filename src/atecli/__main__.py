@@ -1,0 +1,10 @@
+"""`python -m atecli`: the command without an installed script; it adds nothing."""
+
+from __future__ import annotations
+
+import sys
+
+from atecli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

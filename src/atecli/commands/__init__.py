@@ -1,0 +1,1 @@
+"""One module for each word of the command; none of them is imported before its word is used."""

@@ -1,0 +1,27 @@
+"""One cell in this process: options as JSON in, figures as JSON out; started by the rounds, never by people."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+
+def main() -> None:
+    """Run the cell that the first argument describes."""
+    from tools.race.cells import CELLS, Stopwatch
+
+    options = json.loads(sys.argv[1])
+    if options.get("profile"):
+        import cProfile
+
+        Stopwatch.profile = cProfile.Profile()
+    figures = CELLS[options["cell"]](options)
+    if Stopwatch.profile is not None:
+        import pstats
+
+        pstats.Stats(Stopwatch.profile, stream=sys.stderr).sort_stats("tottime").print_stats(15)
+    sys.stdout.write(json.dumps(figures) + "\n")
+
+
+if __name__ == "__main__":
+    main()
