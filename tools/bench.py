@@ -1,8 +1,12 @@
-"""Races the product against its peers and the raw disk; run by `make bench`. It measures nothing itself.
+"""Races the product against its peers and the raw disk; it measures nothing itself.
+
+`make bench` runs it. By hand:
 
     tools/bench.py                       every goal, writes docs/bench.md
     tools/bench.py --quick --only G1,G3  a rough look, prints only
-    tools/bench.py --profile G7          where the product spends its time in the cells of one goal
+    tools/bench.py --profile G7          where the product spends its time in one goal
+
+All options: `tools/bench.py --help`.
 """
 
 from __future__ import annotations

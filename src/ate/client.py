@@ -13,6 +13,8 @@ from ate.chain.reader import Reader
 from ate.clock import Clock, SystemClock
 from ate.crypto.entropy import Entropy, system_entropy
 from ate.dio.dio import Dio
+from ate.dio.follower import Followers
+from ate.dio.rpc import Service
 from ate.dio.watch import Watch, watch
 from ate.dio.writer import Durability, Writer
 from ate.errors import NotFound, UsageError
@@ -104,6 +106,7 @@ def open(  # noqa: A001, PLR0913 — the product's verb; every option is keyword
                     policy=policy or {}, origin=chain._first_origin(),
                 )  # fmt: skip
             check_chain(ledger, chosen, roots or ())
+            await chain._start()
         except BaseException:
             store.close()
             raise
@@ -164,6 +167,8 @@ class Chain:
         self._writer = Writer(ledger, device, number)
         self._readers: dict[int, Reader] = {}
         self._watches: set[Watch] = set()
+        self._services: list[Service] = []
+        self._followers = Followers(self)
         self._closed = False
 
     def __repr__(self) -> str:
@@ -209,6 +214,15 @@ class Chain:
         start = self.head if since is None else since
         return watch(self, reader, type=type, parent=parent, since=start)
 
+    async def seen(self, plugin: Any, seq: int | None = None) -> None:
+        """Return when a projection or worker of this chain has seen row `seq` (default: the head).
+
+        Raises:
+            UsageError: it is none of this chain's, or the chain closes before.
+            Exception: whatever ended the projection.
+        """
+        await self._followers.wait(plugin, self.head if seq is None else seq)
+
     async def refresh(self) -> int:
         """Read-only chains: take in what the writing process appended; returns the head."""
         return await self._ledger.refresh()
@@ -246,14 +260,29 @@ class Chain:
     def readonly(self) -> bool:
         return self._ledger.store.readonly
 
-    # --- closing ----------------------------------------------------------------------------
+    @property
+    def is_sequencer(self) -> bool:
+        """True when nobody but this process can append to the chain."""
+        return not self.readonly
+
+    # --- opening and closing ----------------------------------------------------------------
+
+    async def _start(self) -> None:
+        for plugin in self._ledger.pipeline.plugins:
+            attach = getattr(plugin, "attach", None)
+            if attach is not None:
+                attach(self)
+        await self._followers.start()
 
     async def close(self) -> None:
-        """Finish what was submitted, write the snapshot, release the files."""
+        """End services, finish what was submitted, write the snapshot, release the files."""
         if self._closed:
             return
         self._closed = True
+        for service in tuple(self._services):
+            await service.stop()
         await self._writer.close()
+        await self._followers.stop()
         for one in tuple(self._watches):
             one.end()
         ledger = self._ledger

@@ -8,7 +8,8 @@
     ├ TrustError             BadSignature · WriteDenied · Replayed · UntrustedRoot · NoReadKey · CannotOpen
     ├ StorageError           CorruptLog · LogLocked · OutOfSpace · UnsupportedFormat
     ├ CommitError            Refused · Conflict · ReadOnly · Offline · Fenced
-    └ LoadError              NotFound · Deleted · WrongType · BodyNotHeld
+    ├ LoadError              NotFound · Deleted · WrongType · BodyNotHeld
+    └ RemoteError            a handler failed in a way it did not declare
 
 Each class has a stable `code`: codes cross the wire and appear in `--json` output; class names and
 texts may change, codes may not. `hint` says what to do about it, in one line.
@@ -298,12 +299,19 @@ class BodyNotHeld(LoadError):
     code = "body_not_held"
 
 
+class RemoteError(AteError):
+    """A handler failed in a way it did not declare; its own text stays where it runs."""
+
+    code = "remote"
+    default_hint = "look at the log of the process that serves the request"
+
+
 def codes() -> dict[str, type[AteError]]:
     """Return the code of every error class, for the wire, errno and exit-status tables."""
     found: dict[str, type[AteError]] = {}
     pending: list[type[AteError]] = [AteError]
     while pending:
         cls = pending.pop()
-        found[cls.code] = cls
+        found.setdefault(cls.code, cls)  # a subclass without a code of its own is its parent outside
         pending.extend(cls.__subclasses__())
     return found

@@ -18,7 +18,7 @@ from ate.crypto.hash import derive, keyed
 from ate.crypto.kdf import open_with_passphrase, seal_with_passphrase
 from ate.crypto.kem import SealingKey
 from ate.crypto.sign import FastKey, SigningKey
-from ate.errors import CannotOpen, NotFound, StorageError, TrustError
+from ate.errors import CannotOpen, NotFound, StorageError, TrustError, UsageError
 from ate.event.access import Principal
 
 CERTIFICATE_CONTEXT: Final = b"ate/certificate/1"
@@ -91,7 +91,7 @@ class Session:
     Args:
         identity: e-mail or any text for people.
         own: the identity's key pair.
-        roles: role name → key pairs, oldest generation first.
+        roles: role name → key pairs, oldest generation first; they hold on every chain.
         claims: free facts, handed to plug-ins (and to views as context).
         expires_us: microsecond after which this session signs nothing; None = never.
     """
@@ -112,9 +112,12 @@ class Session:
         self.expires_us = expires_us
         self.device = int.from_bytes(os.urandom(8), "little")
         self._fast: dict[bytes, FastIdentity] = {}
+        #: Chain id → the roles that this chain has given. Equal names on two chains are two roles.
+        self._given: dict[bytes, dict[str, tuple[KeyPair, ...]]] = {}
 
     def __repr__(self) -> str:
-        return f"Session({self.identity}, key {self.own.key_id.hex()[:8]}, roles {sorted(self.roles)})"
+        names = sorted({*self.roles, *(name for given in self._given.values() for name in given)})
+        return f"Session({self.identity}, key {self.own.key_id.hex()[:8]}, roles {names})"
 
     @classmethod
     def new(cls, identity: str, *, expires_us: int | None = None) -> Session:
@@ -126,13 +129,16 @@ class Session:
         """The half to give away: put it in `Only(…)`, `Any(…)` or `roots=[…]`."""
         return self.own.principal
 
-    def authorities(self) -> tuple[KeyPair, ...]:
-        """Return the key pairs this session can act as: its own, and each role's newest."""
-        return (self.own, *(pairs[-1] for pairs in self.roles.values()))
+    def authorities(self, chain_id: bytes = b"") -> tuple[KeyPair, ...]:
+        """Return the key pairs this session can act as on a chain: its own, and each role's newest."""
+        roles = {**self.roles, **self._given.get(chain_id, {})}
+        return (self.own, *(pairs[-1] for pairs in roles.values()))
 
     def opening_keys(self) -> dict[bytes, SealingKey]:
         """Return key id → sealing key, old role generations included."""
-        pairs = [self.own, *(pair for role in self.roles.values() for pair in role)]
+        pairs = [self.own]
+        for roles in (self.roles, *self._given.values()):
+            pairs += [pair for generations in roles.values() for pair in generations]
         return {pair.key_id: pair.seal for pair in pairs}
 
     def check_live(self, now_us: int) -> None:
@@ -140,11 +146,17 @@ class Session:
         if self.expires_us is not None and now_us > self.expires_us:
             raise TrustError(f"the session of {self.identity} has expired", hint="log in again")
 
-    def add_role(self, name: str, pair: KeyPair) -> None:
-        """Take up a role's key pair as its newest generation."""
-        pairs = self.roles.get(name, ())
+    def add_role(self, name: str, pair: KeyPair, *, chain_id: bytes = b"") -> None:
+        """Take up a role's key pair as its newest generation.
+
+        Args:
+            chain_id: the chain that gave the role; it is of no use elsewhere and is not saved, since
+                the chain gives it again. Empty: the role holds on every chain.
+        """
+        roles = self._given.setdefault(chain_id, {}) if chain_id else self.roles
+        pairs = roles.get(name, ())
         if all(known.key_id != pair.key_id for known in pairs):
-            self.roles[name] = (*pairs, pair)
+            roles[name] = (*pairs, pair)
             self._fast.clear()
 
     def local_key(self, chain_id: bytes) -> bytes:
@@ -157,23 +169,29 @@ class Session:
         Valid until `CERTIFICATE_DAYS` from now, or until the session expires if that is sooner.
         """
         known = self._fast.get(chain_id)
-        if known is not None and now_us + _DAY_US < known.until_us:
-            return known
         until = now_us + CERTIFICATE_DAYS * _DAY_US
         if self.expires_us is not None:
             until = min(until, self.expires_us)
+        # A certificate that ends with the session can have no longer-lived successor.
+        if known is not None and now_us + min(_DAY_US, until - now_us) <= known.until_us:
+            return known
         key = FastKey.generate()
         subject = bytes(key.public.raw)
         certificates = tuple(
             _certify(pair, Certificate(subject, pair.key_id, chain_id, until))
-            for pair in self.authorities()
+            for pair in self.authorities(chain_id)
         )
         made = FastIdentity(key, key.public.key_id, certificates, until)
         self._fast[chain_id] = made
         return made
 
     def save(self, path: str | Path, passphrase: str) -> None:
-        """Write the session's keys to `path`, sealed under `passphrase` (Argon2id), mode 0600."""
+        """Write the session's keys to `path`, sealed under `passphrase` (Argon2id), mode 0600.
+
+        Raises:
+            StorageError: the file cannot be written; what was there is untouched.
+            UsageError: the claims cannot be encoded.
+        """
         content = {
             "identity": self.identity,
             "own": _seeds(self.own),
@@ -181,15 +199,15 @@ class Session:
             "claims": self.claims,
             "expires_us": self.expires_us,
         }
-        blob = _MAGIC + seal_with_passphrase(msgspec.msgpack.encode(content), passphrase)
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(target.name + ".new")
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(blob)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        try:
+            raw = msgspec.msgpack.encode(content)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"the session's claims cannot be saved: {error}") from None
+        blob = _MAGIC + seal_with_passphrase(raw, passphrase)
+        try:
+            _replace(Path(path), blob)
+        except OSError as error:
+            raise StorageError(f"cannot write the key file: {error.strerror}") from None
 
     @classmethod
     def load(cls, path: str | Path, passphrase: str) -> Session:
@@ -221,8 +239,26 @@ class Session:
                 claims=content["claims"],
                 expires_us=content["expires_us"],
             )
-        except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+        except (msgspec.DecodeError, AttributeError, KeyError, TypeError, ValueError, UsageError):
             raise CannotOpen("the key file has an unknown form") from None
+
+
+def _replace(target: Path, blob: bytes) -> None:
+    """Put a private file in place of `target`; after a power cut one of the two is there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(target.name + ".new")
+    # What a crash left here may be readable for others: it is not written into.
+    temporary.unlink(missing_ok=True)
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(blob)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _seeds(pair: KeyPair) -> list[bytes]:

@@ -1,1 +1,1 @@
-"""The command `ate`; it holds no rule about chains, and everything it knows comes from the library."""
+"""The command `ate`; it holds no rule about chains, all that it knows comes from the library."""

@@ -6,6 +6,7 @@ is something to do. It never shows a value, a key or a passphrase.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -63,7 +64,7 @@ EXITS: Final = (
 _STATUS: Final = {cause: row.status for row in EXITS for cause in row.causes}
 
 
-class Failed(Exception):  # noqa: N818 — it is no error of the program, but a verdict
+class Failed(Exception):
     """A command has said all that is to say and ends with this status."""
 
     def __init__(self, status: int) -> None:
@@ -118,10 +119,8 @@ def say(line: str) -> None:
 
 def say_raw(line: str) -> None:
     """Put a line on stderr; a stderr that is closed is nobody's problem."""
-    try:
+    with contextlib.suppress(OSError, ValueError):
         print(line, file=sys.stderr, flush=True)
-    except (OSError, ValueError):
-        pass
 
 
 def _described(error: Exception) -> tuple[str, str, str]:

@@ -1,11 +1,12 @@
-"""The entry point of `ate`: runs a command and turns every end into one exit status; it prints no data.
+"""The entry point of `ate`: runs a command and makes every end one exit status; it prints no data.
 
-Whatever goes wrong ends in one line and a hint on stderr, never in a traceback. `ATE_DEBUG=1` shows the
-traceback of an error that nobody foresaw.
+Whatever goes wrong ends in one line and a hint on stderr, never in a traceback. `ATE_DEBUG=1` shows
+the traceback of an error that nobody foresaw.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
         _drop_stdout(after_flush=True)
         return INTERRUPTED
-    except Exception as error:  # the last line before the interpreter's own traceback
+    except Exception as error:  # noqa: BLE001 — the last line before the interpreter's own traceback
         from atecli.exits import tell
 
         status = tell(error, as_json=as_json)
@@ -55,16 +56,12 @@ def _run(words: list[str]) -> int:
 
 def _drop_stdout(*, after_flush: bool = False) -> None:
     """Leave nothing for the interpreter to flush when it ends: it would complain on its own."""
-    try:
-        if after_flush:
+    if after_flush:
+        with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
             return
-    except (OSError, ValueError):
-        pass
-    try:
+    with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        pass
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ class Table(click.Group):
             )
 
 
-def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 — click's
     if asked and not ctx.resilient_parsing:
         from ate import __version__
 
@@ -120,11 +120,10 @@ def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     cls=Table,
     name="ate",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    help="Encrypted, signed, append-only chains of objects, from the shell.",
 )
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
     help="Show the version and exit.",
 )  # fmt: skip
 def ate() -> None:
-    pass
+    """Encrypted, signed, append-only chains of objects, from the shell."""

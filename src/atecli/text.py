@@ -1,4 +1,4 @@
-"""How things look in a terminal: aligned tables, times, values in a line, JSON; it never prints by itself.
+"""How things look in a terminal: aligned tables, times, values in a line, JSON; it prints nothing.
 
 Chains may hold what strangers wrote, so nothing reaches a terminal before control characters are out.
 """
@@ -38,13 +38,12 @@ def width() -> int:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else _CELL_MAX
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, fill: bool = False) -> list[str]:
-    """Return the lines of an aligned table.
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """Return the lines of an aligned table, cut to fit the terminal.
 
     Args:
         heads: a name for each column; `>` before it aligns to the right.
         rows: cells, as text or something that prints well.
-        fill: the last column is cut so that a line fits the terminal.
     """
     names = [head.removeprefix(RIGHT) for head in heads]
     cells = [names, *([visible(str(cell)) for cell in row] for row in rows)]
@@ -56,12 +55,12 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, fill: bool 
             cell.rjust(size) if head.startswith(RIGHT) else cell.ljust(size)
             for cell, size, head in zip(row, widths, heads, strict=True)
         ]
-        lines.append(_cut("  ".join(padded).rstrip(), bound) if fill else "  ".join(padded).rstrip())
+        lines.append(_cut("  ".join(padded).rstrip(), bound))
     return lines
 
 
 class Columns:
-    """A table that is written while it is made: the widths are fixed beforehand, so rows can stream.
+    """A table that is written while it is made: widths are fixed beforehand, so rows can stream.
 
     Args:
         heads: (name, width) of each column; `>` before a name aligns to the right.
@@ -69,18 +68,18 @@ class Columns:
 
     def __init__(self, *heads: tuple[str, int]) -> None:
         self._heads = heads
-        self._bound = width()
 
     def head(self) -> str:
+        """Return the line that names the columns."""
         return self.row(*(name.removeprefix(RIGHT) for name, _ in self._heads))
 
     def row(self, *cells: object) -> str:
         """Return one line; a cell that is too wide pushes the rest to the right."""
         padded = [
-            visible(str(cell)).rjust(size) if name.startswith(RIGHT) else visible(str(cell)).ljust(size)
-            for cell, (name, size) in zip(cells, self._heads, strict=True)
+            cell.rjust(size) if name.startswith(RIGHT) else cell.ljust(size)
+            for cell, (name, size) in zip(map(visible, map(str, cells)), self._heads, strict=True)
         ]
-        return _cut("  ".join(padded).rstrip(), self._bound)
+        return _cut("  ".join(padded).rstrip(), width())
 
 
 def _cut(line: str, bound: int) -> str:
@@ -94,14 +93,16 @@ def facts(pairs: Iterable[tuple[str, object]]) -> list[str]:
     return [f"{name.ljust(size)}  {value}".rstrip() for name, value in known]
 
 
-def moment(time_us: int) -> str:
-    """Return microseconds since 1970 as UTC to the second."""
-    return datetime.fromtimestamp(time_us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+def moment(time: int | datetime) -> str:
+    """Return a time, or microseconds since 1970, as UTC to the second, for people."""
+    return iso(time)[:19].replace("T", " ")
 
 
-def iso(time_us: int) -> str:
-    """Return microseconds since 1970 as ISO 8601 in UTC, for programs."""
-    return datetime.fromtimestamp(time_us / 1_000_000, UTC).isoformat().replace("+00:00", "Z")
+def iso(time: int | datetime) -> str:
+    """Return a time, or microseconds since 1970, as ISO 8601 in UTC, for programs."""
+    if isinstance(time, int):
+        time = datetime.fromtimestamp(time / 1_000_000, UTC)
+    return time.isoformat().replace("+00:00", "Z")
 
 
 def size(count: float) -> str:

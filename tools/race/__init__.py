@@ -1,1 +1,1 @@
-"""The race of `make bench`: cells, peers, goals, rounds and the report. Nothing of it is imported by the product."""
+"""The race of `make bench`: cells, peers, goals, rounds, report. The product imports none of it."""

@@ -1,4 +1,4 @@
-"""One cell in this process: options as JSON in, figures as JSON out; started by the rounds, never by people."""
+"""One cell in this process: options as JSON in, figures as JSON out; it chooses nothing."""
 
 from __future__ import annotations
 

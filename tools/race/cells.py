@@ -177,9 +177,10 @@ def verify(options: Options) -> Figures:
 
 
 async def _verify(options: Options) -> Figures:
+    from tools.race import product
+
     from ate.chain.verify import verify as verify_chain
     from ate.log.local import LocalLog
-    from tools.race import product
 
     folder = Path(options["folder"])
     store = LocalLog.open(folder / product.NAME, readonly=True)
@@ -358,6 +359,5 @@ def _some(batches: list[list[int]]) -> list[list[int]]:
 
 
 CELLS: Final[dict[str, Callable[[Options], Figures]]] = {
-    one.__name__: one
-    for one in (commit, together, fill, size, verify, memory, load, scan, change)
+    one.__name__: one for one in (commit, together, fill, size, verify, memory, load, scan, change)
 }

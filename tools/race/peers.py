@@ -9,6 +9,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -64,8 +65,7 @@ class SqlCipher(Sqlite):
     """The same with every page encrypted and authenticated."""
 
     def _connect(self, path: str) -> Any:
-        import sqlcipher3
-
+        sqlcipher3: Any = import_module("sqlcipher3")
         db = sqlcipher3.connect(path, isolation_level=None)
         db.execute("PRAGMA key='a passphrase of the benchmark'")
         return db
@@ -75,7 +75,7 @@ class Lmdb:
     """LMDB with its default flags: a commit is flushed."""
 
     def __init__(self, folder: Path, *, durable: bool = True) -> None:
-        import lmdb
+        lmdb: Any = import_module("lmdb")
         import msgspec
 
         self._encode = msgspec.msgpack.Encoder().encode
@@ -89,7 +89,8 @@ class Lmdb:
 
     def get(self, number: int) -> Row:
         with self._env.begin(buffers=True) as view:
-            return self._decode(view.get(number.to_bytes(8, "big")))
+            found: Row = self._decode(view.get(number.to_bytes(8, "big")))
+            return found
 
     def scan(self) -> list[Row]:
         with self._env.begin(buffers=True) as view:
@@ -103,24 +104,23 @@ class Zodb:
     """ZODB on a FileStorage: persistent objects in a BTree, all of them cached."""
 
     def __init__(self, folder: Path, *, durable: bool = True) -> None:
-        import transaction
-        import ZODB
-        from BTrees.LOBTree import LOBTree
-        from ZODB.FileStorage import FileStorage
-
         from tools.race.zodb_rows import ZodbRow
 
+        make_storage: Any = import_module("ZODB.FileStorage").FileStorage
+        tree: Any = import_module("BTrees.LOBTree").LOBTree
         if not durable:
             # FileStorage has no option for it; its module calls fsync if there is one.
-            sys.modules["ZODB.FileStorage.FileStorage"].fsync = None  # type: ignore[attr-defined]
-        storage = FileStorage(str(folder / "rows.fs"))
-        self._make, self._transaction = ZodbRow, transaction
-        self._db = ZODB.DB(storage, cache_size=_ZODB_CACHE)
+            module: Any = sys.modules["ZODB.FileStorage.FileStorage"]
+            module.fsync = None
+        self._make: Any = ZodbRow
+        self._transaction: Any = import_module("transaction")
+        storage = make_storage(str(folder / "rows.fs"))
+        self._db: Any = import_module("ZODB").DB(storage, cache_size=_ZODB_CACHE)
         self._connection = self._db.open()
         root = self._connection.root()
         if "rows" not in root:
-            root["rows"] = LOBTree()
-            transaction.commit()
+            root["rows"] = tree()
+            self._transaction.commit()
         self._rows = root["rows"]
 
     def put(self, rows: Sequence[Row]) -> None:
@@ -149,18 +149,17 @@ class EventSourcingAes:
     """eventsourcing with its SQLite recorder and its AES cipher: one aggregate a row."""
 
     def __init__(self, folder: Path, *, durable: bool = True) -> None:
-        from eventsourcing.cryptography import AESCipher
-
         from tools.race.aggregates import Aggregates, Thing
 
         if not durable:
             raise NotImplementedError("this peer always flushes")
         key = folder / "key"
         if not key.exists():
-            key.write_text(AESCipher.create_key(32))
-        self._make = Thing
+            cipher: Any = import_module("eventsourcing.cryptography").AESCipher
+            key.write_text(cipher.create_key(32))
+        self._make: Any = Thing
         self._seen: dict[int, Any] = {}
-        self._app = Aggregates(
+        self._app: Any = Aggregates(
             {
                 "PERSISTENCE_MODULE": "eventsourcing.sqlite",
                 "SQLITE_DBNAME": str(folder / "rows.db"),
@@ -199,7 +198,7 @@ class EventSourcingAes:
 
 
 class RawDisk:
-    """No store at all: the bytes of the rows appended to one file and flushed; what the disk can do."""
+    """No store at all: the rows appended to one file and flushed; what the disk can do."""
 
     def __init__(self, folder: Path, *, durable: bool = True) -> None:
         self._durable = durable

@@ -1,7 +1,7 @@
-"""The product in the race, driven as a program drives it: dataclass records, awaited calls, full durability.
+"""The product in the race, driven as programs drive it: dataclasses, awaits, full durability.
 
-Every chain is sealed and signed. Keys come from stored seeds, as a passphrase is slow on purpose and is
-no part of what is measured. It measures nothing.
+Every chain is sealed and signed. Keys come from stored seeds, as a passphrase is slow on purpose
+and no part of what is measured. It has no clock.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
+from tools.race.records import Row, object_id
+
 import ate
 from ate.client import Chain
 from ate.ids import ObjectId
 from ate.session import KeyPair, Session
-from tools.race.records import Row, object_id
 
 NAME: Final = "race"
 _SIGN_SEED_BYTES: Final = 64

@@ -1,4 +1,4 @@
-"""The records that everybody in the race keeps: about 110 bytes, the same for all; it stores nothing."""
+"""The records that everybody in the race keeps, about 110 bytes each; it stores nothing."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def rows(count: int) -> list[Row]:
 
 
 def object_id(number: int) -> bytes:
-    """Return the 16-byte id under which the product keeps row `number`: spread as random ids are."""
+    """Return the id under which the product keeps row `number`: spread as random ids are."""
     return hashlib.blake2b(number.to_bytes(8, "little"), digest_size=16).digest()
 
 
 def shuffled(count: int, most: int | None = None, seed: bytes = b"order") -> list[int]:
-    """Return numbers below `count`, each once, in an order without order; the same one each time."""
-    order = sorted(
-        range(count),
-        key=lambda one: hashlib.blake2b(one.to_bytes(8, "little"), key=seed, digest_size=8).digest(),
-    )
-    return order[:most]
+    """Return numbers below `count`, each once, in a scrambled order that is always the same."""
+
+    def place(number: int) -> bytes:
+        return hashlib.blake2b(number.to_bytes(8, "little"), key=seed, digest_size=8).digest()
+
+    return sorted(range(count), key=place)[:most]

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ate import merkle
+from ate.chain.index import SYSTEM
 from ate.chain.view import View, check_form, ids_of
 from ate.crypto.hash import digest, digest_many
-from ate.errors import CorruptLog
+from ate.errors import CorruptLog, ProtocolError
 from ate.event.commit import Record
 from ate.event.draft import Draft
-from ate.event.row import Kind
+from ate.event.row import SYSTEM_FIRST
 from ate.trust.pipeline import Pipeline
 from ate.trust.plugin import Proposal
+from ate.trust.soundness import check_system_rows
 
 
 def check_integrity(record: Record, *, prepared_here: bool = False) -> None:
@@ -73,10 +75,9 @@ async def admit(
     ids = [draft.id for draft in drafts] if drafts is not None else ids_of(record.table)
     current = view.index.locate_many(ids[: len(ids) - len(known)])
     current += known
-    trust = view.trust
-    if trust.chain_id and record.author.chain_id != trust.chain_id:
-        raise CorruptLog(f"commit {record.sequencer.index} belongs to another chain")
-    _learn_certificates(view, record)
+    _check_place(view, record)
+    _check_kinds(record, current)
+    trust = check_system_rows(record, lambda at: view.body(record, record.row(at)), view.trust)
     proposal = Proposal(
         author=record.author,
         root=record.root,
@@ -98,12 +99,23 @@ async def admit(
     return current
 
 
-def _learn_certificates(view: View, record: Record) -> None:
-    """Take in keys and certificates that the commit brings along: they prove themselves."""
+def _check_place(view: View, record: Record) -> None:
+    """Raise CorruptLog when the author's own words about the chain deny that this is the place."""
     author = record.author
-    if author.suite != 2 or author.key_id in view.trust.certified:
+    if view.trust.chain_id and author.chain_id != view.trust.chain_id:
+        raise CorruptLog(f"commit {record.sequencer.index} belongs to another chain")
+    if author.seen_seq > view.head:
+        # What the author had seen is signed, the number of a commit is not.
+        raise CorruptLog(
+            f"the author of commit {record.sequencer.index} has seen rows up to {author.seen_seq}, "
+            f"the chain holds {view.head} before it: commits were dropped or swapped"
+        )
+
+
+def _check_kinds(record: Record, current: Sequence[int]) -> None:
+    """Raise ProtocolError when an object would take the place of a system row."""
+    if max(current) < SYSTEM:
         return
-    for at in range(min(record.row_count, 16)):
-        row = record.row(at)
-        if row.kind in (Kind.KEY, Kind.CERTIFICATE):
-            view.trust.apply(row.kind, row.id, view.body(record, row))
+    for at, flagged in enumerate(current):
+        if flagged & SYSTEM and record.row(at).kind < SYSTEM_FIRST:
+            raise ProtocolError(f"{record.row(at).id.hex()} is the id of a system row")

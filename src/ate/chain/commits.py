@@ -15,8 +15,7 @@ class CommitTable:
     """First seq and log place of every commit: 16 bytes each, appended to, searched by seq."""
 
     def __init__(self) -> None:
-        self._base_first = self._base_place = np.empty(0, dtype=np.uint64)
-        self._first, self._place = array("Q"), array("Q")
+        self.adopt(np.empty(0, np.uint64), np.empty(0, np.uint64))
 
     def __len__(self) -> int:
         return len(self._base_first) + len(self._first)
@@ -31,8 +30,9 @@ class CommitTable:
         if first and seq >= first[0]:
             at = bisect_right(first, seq) - 1
             return first[at], self._place[at]
-        at = int(self._base_first.searchsorted(np.uint64(seq), "right")) - 1
-        return int(self._base_first[at]), int(self._base_place[at])
+        base = self._firsts
+        at = bisect_right(base, seq) - 1
+        return base[at], self._places[at]
 
     def places(self, since_seq: int = 0) -> Iterator[int]:
         """Yield places of commits that hold rows after `since_seq`, in order."""
@@ -50,4 +50,5 @@ class CommitTable:
 
     def adopt(self, first: U64, place: U64) -> None:
         self._base_first, self._base_place = first, place
+        self._firsts, self._places = memoryview(first), memoryview(place)
         self._first, self._place = array("Q"), array("Q")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from ate.chain.ledger import Ledger
-from ate.errors import UntrustedRoot, UsageError
+from ate.errors import CorruptLog, UntrustedRoot, UsageError
 from ate.event.access import Access, Principal
 from ate.event.commit import Origin
 from ate.event.draft import Draft
@@ -14,8 +14,8 @@ from ate.event.header import Header
 from ate.event.row import Kind
 from ate.event.system import Genesis, PublicKeys, encode
 from ate.ids import ROOT
+from ate.trust.soundness import MODES
 
-MODES: Final = ("distributed", "centralized")
 SUITES: Final = (1, 2)
 
 
@@ -83,5 +83,11 @@ def check_chain(ledger: Ledger, name: str, roots: Iterable[Principal]) -> None:
         raise UntrustedRoot("the log does not start with a genesis commit")
     if genesis.name != name:
         raise UntrustedRoot(f"the log holds the chain {genesis.name!r}, not {name!r}")
-    if pinned and not pinned & ledger.view.trust.root_keys():
-        raise UntrustedRoot("none of the pinned root keys is a root of this chain")
+    if not pinned:
+        return
+    founding, _ = ledger.view.find(1)
+    if founding.root != ledger.view.trust.chain_id:
+        raise CorruptLog("the first commit is not the one that was here before")
+    # To be named as a root proves nothing: anybody can name anybody. To have signed does.
+    if founding.author.key_id not in pinned:
+        raise UntrustedRoot("this chain was not founded by any of the pinned root keys")

@@ -96,7 +96,6 @@ class Ledger:
                     f"commit {self.view.frontier.size} is not admissible: {error}"
                 ) from error
             self.view.apply(record, place, current)
-            self.view._records[place] = record  # the scan has parsed it already
             self._after_apply(record)
             self._last_place = place
             self.verified_commits += 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from ate.chain.ledger import Ledger
 from ate.chain.view import DEAD, SEQ_MASK
 from ate.crypto.aead import Sealer
@@ -11,34 +13,45 @@ from ate.crypto.hash import digest, digest_many
 from ate.errors import CannotOpen, CorruptLog, Deleted, NoReadKey, NotFound
 from ate.event.commit import Record
 from ate.event.header import Header
-from ate.event.row import CODEC_FORMAT, EPOCH_SHIFT, FLAG_HEADER, Row
+from ate.event.row import CODEC_FORMAT, EPOCH_SHIFT, FLAG_HEADER, PLACE_BODY_FILE, Row
 from ate.session import Session
 
 #: Commit keys kept at hand: one AEAD handle for each (commit, domain).
 _SEALERS_MAX = 4096
 
 
-class Opened:
-    """One opened row.
+class Opened(msgspec.Struct, eq=False, gc=False):
+    """One opened row: its plaintext, and where the rest of it can be read.
 
     Args:
         seq: its place in the order.
-        row, header: as stored.
+        record, at: the commit it belongs to, and its index in it.
+        schema_id, codec: what `plain` is.
         plain: the body in plain; empty for tombstones.
-        codec: format of `plain`.
-        record: the commit it belongs to.
     """
 
-    __slots__ = ("codec", "plain", "record", "row", "seq")
+    seq: int
+    record: Record
+    at: int
+    schema_id: int
+    codec: int
+    plain: bytes
 
-    def __init__(self, seq: int, row: Row, plain: bytes, codec: int, record: Record) -> None:
-        self.seq, self.row, self.plain, self.codec, self.record = seq, row, plain, codec, record
+    def __repr__(self) -> str:
+        return f"Opened(seq {self.seq})"
+
+    @property
+    def row(self) -> Row:
+        return self.record.row(self.at)
+
+    @property
+    def created(self) -> int:
+        """Seq of the object's first version."""
+        return self.row.created or self.seq
 
     @property
     def header(self) -> Header | None:
-        if not self.row.flags & FLAG_HEADER:
-            return None
-        return self.record.headers.get(self.seq - self.record.first_seq)
+        return self.record.headers.get(self.at) if self.row.flags & FLAG_HEADER else None
 
     @property
     def time_us(self) -> int:
@@ -46,6 +59,7 @@ class Opened:
 
     @property
     def author(self) -> bytes:
+        """Key id that signed the commit."""
         return self.record.author.key_id
 
 
@@ -56,6 +70,7 @@ class Reader:
         self.ledger, self.session = ledger, session
         self.view = ledger.view
         self._domains = ledger.domains(session)
+        self._how = ledger.pipeline.confidentiality
         self._sealers: dict[tuple[int, bytes, int], Sealer] = {}
 
     def seq_of(self, object_id: bytes) -> int:
@@ -74,61 +89,94 @@ class Reader:
             NoReadKey: this session may not read it.
             CorruptLog: the body is not the one the row names.
         """
-        record, at = self.view.find(seq)
-        row = record.row(at)
-        body = self.view.body(record, row)
-        if digest(body) != row.body_hash:
-            raise CorruptLog(f"the body of object {row.id.hex()} was altered")
-        return await self._opened(record, at, row, body)
+        # One function without helpers: every object that is loaded comes through here.
+        view = self.view
+        first, place = view.commits.find(seq)
+        record = view.recent.get(place) or view.record(place)
+        at = seq - first
+        kind, codec, schema_id, domain, stamp, wanted, length, place = record.brief(at)
+        body = (
+            record.inline_at(place, length)
+            if place < PLACE_BODY_FILE
+            else view.body(record, record.row(at))
+        )
+        if digest(body) != wanted:
+            raise CorruptLog(f"the body of object {record.row(at).id.hex()} was altered")
+        epoch = stamp >> EPOCH_SHIFT
+        if epoch:
+            sealer = self._sealers.get((first, domain, epoch)) or self._sealer(record, domain, epoch)
+            plain = await self._how.open_one(sealer, body, record.head(at), at)
+        else:
+            plain = bytes(body)
+        if codec > CODEC_FORMAT:
+            codec, plain = self._unfilter(codec, plain)
+        return Opened(seq, record, at, schema_id, codec, plain)
 
     async def open_many(self, seqs: Iterable[int]) -> list[Opened]:
         """Return rows that this session can read, in the order asked; others are skipped.
 
-        Runs of rows from one commit and domain are opened in one batch.
+        Rows of one commit and domain that follow each other are opened in one batch.
         """
         out: list[Opened] = []
         for record, run in self._runs(seqs):
-            rows = [(at, record.row(at)) for at in run]
-            bodies = [self.view.body(record, row) for _, row in rows]
-            for (_, row), found in zip(rows, digest_many(bodies), strict=True):
+            rows = [record.row(at) for at in run]
+            bodies = [self.view.body(record, row) for row in rows]
+            for row, found in zip(rows, digest_many(bodies), strict=True):
                 if found != row.body_hash:
                     raise CorruptLog(f"the body of object {row.id.hex()} was altered")
-            for (at, row), body in zip(rows, bodies, strict=True):
-                try:
-                    out.append(await self._opened(record, at, row, body))
-                except NoReadKey:
-                    continue
+            try:
+                plains = await self._open_run(record, run, rows, bodies)
+            except NoReadKey:
+                continue
+            first = record.first_seq
+            for at, row, plain in zip(run, rows, plains, strict=True):
+                codec = row.codec
+                body = plain
+                if codec > CODEC_FORMAT:
+                    codec, body = self._unfilter(codec, plain)
+                out.append(Opened(first + at, record, at, row.schema, codec, body))
         return out
 
+    async def _open_run(
+        self, record: Record, run: list[int], rows: list[Row], bodies: list[memoryview]
+    ) -> list[bytes]:
+        """Open rows of one commit and one domain."""
+        domain, epoch = rows[0].domain, rows[0].epoch
+        if not epoch:
+            return [bytes(body) for body in bodies]
+        sealer = self._sealer(record, domain, epoch)
+        if run[-1] - run[0] + 1 == len(run):
+            heads = [record.head(at) for at in run]
+            return await self._how.open(sealer, bodies, heads, run[0])
+        how = self._how
+        return [
+            await how.open_one(sealer, body, record.head(at), at)
+            for at, body in zip(run, bodies, strict=True)
+        ]
+
     def _runs(self, seqs: Iterable[int]) -> Iterator[tuple[Record, list[int]]]:
-        """Group consecutive seqs by commit."""
+        """Group seqs that follow each other by commit, read domain and epoch."""
         run: list[int] = []
         record: Record | None = None
         first = end = 0
+        key = b""
         for seq in seqs:
-            if record is None or not first <= seq < end:
+            if record is not None and first <= seq < end:
+                at = seq - first
+                here = record.domain_key(at)
+                if here == key:
+                    run.append(at)
+                    continue
+                yield record, run
+            else:
                 if record is not None:
                     yield record, run
                 record, at = self.view.find(seq)
-                first, end, run = seq - at, seq - at + record.row_count, [at]
-            else:
-                run.append(seq - first)
+                first, end = seq - at, seq - at + record.row_count
+                here = record.domain_key(at)
+            run, key = [at], here
         if record is not None:
             yield record, run
-
-    async def _opened(self, record: Record, at: int, row: Row, body: memoryview) -> Opened:
-        epoch = row.stamp >> EPOCH_SHIFT
-        plain: bytes
-        if epoch:
-            sealer = self._sealer(record, row.domain, epoch)
-            how = self.ledger.pipeline.confidentiality
-            (plain,) = await how.open(sealer, (body,), (record.head(at),), at)
-        else:
-            plain = bytes(body)
-        codec = row.codec
-        if codec > CODEC_FORMAT:
-            codec, plain = self._unfilter(codec, plain)
-        return Opened(record.first_seq + at, row, plain, codec, record)
 
     def _sealer(self, record: Record, domain: bytes, epoch: int) -> Sealer:
         known = self._sealers.get((record.sequencer.first_seq, domain, epoch))

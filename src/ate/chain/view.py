@@ -21,11 +21,23 @@ from ate.chain.index import (
     Index,
     child_key,
 )
+from ate.crypto.hash import digest
 from ate.errors import CorruptLog, ProtocolError
 from ate.event.access import Access
 from ate.event.commit import ROWS_AT, Record, link_after
 from ate.event.header import Header
-from ate.event.row import CREATED_MASK, FLAG_ACCESS, KINDS, PLACE_BODY_FILE, ROW_BYTES, SYSTEM_FIRST, Kind, Row
+from ate.event.row import (
+    CREATED_MASK,
+    FLAG_ACCESS,
+    FLAG_HEADER,
+    FLAGS_KNOWN,
+    KINDS,
+    PLACE_BODY_FILE,
+    ROW_BYTES,
+    SYSTEM_FIRST,
+    Kind,
+    Row,
+)
 from ate.ids import ROOT
 from ate.log.store import LogStore
 from ate.trust.plugin import Stored
@@ -54,18 +66,19 @@ class View:
         self.rules = 0
         #: Everything up to this many commits was verified, by us or by a trusted snapshot.
         self.bodies_end = 0
-        self._records: dict[int, Record] = {}
+        #: Parsed commits by place.
+        self.recent: dict[int, Record] = {}
         self._root_access: tuple[int, Access] = (-1, Access())
 
     # --- looking up -------------------------------------------------------------------------
 
     def record(self, place: int) -> Record:
         """Return the commit at a log place, parsed."""
-        known = self._records.get(place)
+        known = self.recent.get(place)
         if known is None:
-            if len(self._records) >= _RECORDS_MAX:
-                self._records.clear()
-            known = self._records[place] = Record(self.store.read(place))
+            if len(self.recent) >= _RECORDS_MAX:
+                self.recent.clear()
+            known = self.recent[place] = Record(self.store.read(place))
         return known
 
     def find(self, seq: int) -> tuple[Record, int]:
@@ -127,12 +140,20 @@ class View:
         return record.headers.get(at) if len(record.rare) else None
 
     def grant(self, system_id: bytes) -> memoryview | None:
-        """Return the body of the newest row of a system object, or None."""
+        """Return the body of the newest grant that stands under this id, or None.
+
+        Raises:
+            CorruptLog: the body is not the one its row names.
+        """
         flagged = self.index.locate(system_id)
-        if not flagged:
-            return None
+        if not flagged & SYSTEM:
+            return None  # nothing, or an object that squats on the id before its domain begins
         record, at = self.find(flagged & SEQ_MASK)
-        return self.body(record, record.row(at))
+        row = record.row(at)
+        body = self.body(record, row)
+        if row.kind != Kind.GRANT or digest(body) != row.body_hash:
+            raise CorruptLog(f"the grant {system_id.hex()} was altered")
+        return body
 
     # --- folding in -------------------------------------------------------------------------
 
@@ -236,11 +257,28 @@ def check_form(record: Record) -> None:
     """Raise ProtocolError unless every row is of a known kind, in canonical form, and stands alone."""
     table = record.table
     known = np.isin(table["kind"], np.fromiter(KINDS, dtype=np.uint8))
-    if not known.all() or table["zero"].any() or table["zero2"].any():
+    if not known.all() or table["zero"].any() or table["zero2"].any() or record.author.flags:
         raise ProtocolError("a row has an unknown kind or non-zero padding")
+    _check_flags(record)
     ids = ids_of(table)
     if len(set(ids)) != len(ids):
         raise ProtocolError("a commit touches one object twice")
     if any(not any(one) for one in ids) and not (table["kind"] == Kind.GENESIS).any():
         raise ProtocolError(f"object id {ROOT} is reserved for the chain itself")
 
+
+def _check_flags(record: Record) -> None:
+    """Raise ProtocolError unless the flags of every row say what the rare section holds for it."""
+    flags = record.table["flags"]
+    if not flags.any() and not len(record.rare):
+        return
+    if (flags & np.uint8(0xFF ^ FLAGS_KNOWN)).any():
+        raise ProtocolError("a row has unknown flags")
+    flagged = np.flatnonzero(flags & (FLAG_HEADER | FLAG_ACCESS)).tolist()
+    headers = record.headers
+    if flagged != sorted(headers):
+        raise ProtocolError("the flags of the rows do not fit the header fields")
+    for at, header in headers.items():
+        said = bool(flags[at] & FLAG_HEADER), bool(flags[at] & FLAG_ACCESS)
+        if said != (True, header.access is not None):
+            raise ProtocolError("the flags of the rows do not fit the header fields")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, cast
+
+import msgspec
 
 from ate.dio.receipt import moment
 from ate.errors import UsageError
@@ -12,33 +14,54 @@ from ate.event.header import Header
 from ate.ids import ObjectId
 
 if TYPE_CHECKING:
-    from ate.dio.dio import Dio
+    from ate.chain.reader import Opened
     from ate.dio.schema import Schema
 
 T = TypeVar("T")
 
 
-class Dao(Generic[T]):
-    """A live handle on one object. Changes wait in its Dio until `dio.commit()`."""
+class Version(Protocol):
+    """The committed version that a Dao shows: an opened row, or what a commit has just made."""
 
-    __slots__ = (
-        "__weakref__", "_base", "_collection", "_created", "_deleted", "_dio", "_header", "_parent",
-        "_plain", "_schema", "_signer", "_time_us", "_value", "id",
-    )  # fmt: skip
+    @property
+    def seq(self) -> int: ...
+    @property
+    def created(self) -> int: ...
+    @property
+    def time_us(self) -> int: ...
+    @property
+    def author(self) -> bytes: ...
+    @property
+    def plain(self) -> bytes: ...
 
-    def __init__(
-        self, dio: Dio, schema: Schema[T], object_id: ObjectId, value: T, parent: bytes
-    ) -> None:
-        self.id = object_id
-        self._dio, self._schema, self._value, self._parent = dio, schema, value, parent
-        self._collection = self._base = self._created = self._time_us = 0
-        self._deleted = False
-        self._header: Header | None = None
-        self._plain: bytes | None = None
-        self._signer = b""
+
+class Landed(NamedTuple):
+    """The version that a commit of this Dio made."""
+
+    seq: int
+    created: int
+    time_us: int
+    author: bytes
+    plain: bytes
+
+
+class Dao(msgspec.Struct, Generic[T], eq=False, weakref=True):
+    """A live handle on one object. Changes wait in its Dio until `dio.commit()`.
+
+    It is a Struct because those are made in C: a program that loads a million objects makes a million.
+    """
+
+    _dio: Any
+    _schema: Schema[T]
+    id: ObjectId
+    _value: T
+    _version: Any
+    _place: tuple[bytes, int] | None = None
+    _header: Header | None = None
+    _deleted: bool = False
 
     def __repr__(self) -> str:
-        return f"Dao({self._schema.name} {self.id.hex()[:8]}, seq {self._base})"
+        return f"Dao({self._schema.name} {self.id.hex()[:8]}, seq {self.seq})"
 
     @property
     def value(self) -> T:
@@ -68,21 +91,20 @@ class Dao(Generic[T]):
     @property
     def access(self) -> Access:
         """The object's own rule; `Access()` when it only inherits."""
-        known = self._header.access if self._header else None
-        return known or Access()
+        header = self.header
+        return (header.access if header else None) or Access()
 
     @access.setter
     def access(self, access: Access) -> None:
         self._check_alive()
-        old = self._header or Header()
+        old = self.header or Header()
         self._header = Header(access, old.author, old.reply, old.unknown)
         self._dio._touch(self)
 
     def move(self, parent: Dao[Any] | ObjectId | None) -> Dao[T]:
         """Put the object under another parent; None is the top of the chain."""
         self._check_alive()
-        self._parent = self._dio._parent_id(parent)
-        self._collection = 0
+        self._place = (self._dio._parent_id(parent), 0)
         self._dio._touch(self)
         return self
 
@@ -95,31 +117,41 @@ class Dao(Generic[T]):
     @property
     def parent(self) -> ObjectId:
         """Id of the parent; all zeros at the top."""
-        return ObjectId(self._parent)
+        return ObjectId(self.place[0])
+
+    @property
+    def place(self) -> tuple[bytes, int]:
+        """Parent id and collection number."""
+        if self._place is None:
+            row = cast("Opened", self._version).row
+            self._place = (row.parent, row.collection)
+        return self._place
 
     @property
     def seq(self) -> int:
         """Seq of the version at hand, 0 while it was never committed."""
-        return self._base
+        return self._version.seq if self._version else 0
 
     @property
     def updated(self) -> datetime | None:
         """When the version at hand was committed, by the sequencer's clock."""
-        return moment(self._time_us) if self._time_us else None
+        return moment(self._version.time_us) if self._version else None
 
     @property
     def created(self) -> datetime | None:
         """When the first version was committed."""
-        return self._dio._time_of(self._created or self._base)
+        return self._dio._time_of(self._version.created) if self._version else None
 
     @property
     def author(self) -> str | None:
         """Who signed the version at hand, as named by their published key; None if unsigned."""
-        return self._dio._author_of(self._signer)
+        return self._dio._author_of(self._version.author) if self._version else None
 
     @property
     def header(self) -> Header | None:
         """Rare fields: access, author text, reply."""
+        if self._header is None and self._version is not None:
+            return getattr(self._version, "header", None)
         return self._header
 
     @property

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from ate.chain.reader import Opened, Reader
 from ate.chain.view import DEAD, SEQ_MASK
 from ate.dio.collections import bind
-from ate.dio.dao import Dao
+from ate.dio.dao import Dao, Landed
 from ate.dio.receipt import Receipt, moment
 from ate.dio.schema import Schema, schema_of
 from ate.dio.writer import Durability
@@ -21,7 +21,7 @@ from ate.errors import Conflict, Deleted, LoadError, NoReadKey, NotFound, UsageE
 from ate.event.access import Access
 from ate.event.draft import Draft
 from ate.event.header import Header
-from ate.event.row import CREATED_MASK, Kind
+from ate.event.row import Kind
 from ate.ids import ROOT, ObjectId
 from ate.session import Session
 
@@ -33,6 +33,8 @@ T = TypeVar("T")
 #: Rows opened together while iterating: large enough to batch, small enough to stop early.
 _BATCH = 256
 _MERGE_TRIES = 16
+#: Types that stand for whatever is there.
+_ANY = (object, dict)
 
 
 class Dio:
@@ -83,12 +85,12 @@ class Dio:
         schema: Schema[T] = schema_of(cast("type[T]", type(value)))
         object_id = ObjectId.random() if id is None else id
         parent_id = ROOT if parent is None else self._parent_id(parent)
-        dao: Dao[T] = Dao(self, schema, object_id, value, parent_id)
-        dao._collection = collection
+        dao: Dao[T] = Dao(self, schema, object_id, value, None)
+        dao._place = (parent_id, collection)
         if id is not None and (other := self._changed.get(id)) is not None:
             if not other._deleted:
                 raise UsageError(f"this Dio holds an object {id.hex()} already")
-            dao._base, dao._created = other._base, other._created
+            dao._version = other._version
         if access is not None or reply is not None:
             dao._header = Header(access, reply=reply)
         if schema.has_fields:
@@ -132,7 +134,9 @@ class Dio:
                 return _pending(pending, type)
         reader = self._reader
         seq = reader.seq_of(id) if at_seq is None else await self._seq_at(id, at_seq)
-        return self._dao(await reader.open(seq), type)
+        opened = await reader.open(seq)
+        schema = None if type in _ANY else schema_of(type)
+        return self._dao(opened, type, schema, id)
 
     async def load_many(
         self, ids: Iterable[ObjectId], type: type[T] = cast("Any", object), *, missing: str = "raise"
@@ -164,12 +168,13 @@ class Dio:
     ) -> AsyncIterator[Dao[T]]:
         """Yield the children of one type, in order of creation; unreadable ones are skipped."""
         parent_id = self._parent_id(parent)
+        here = (parent_id, collection)
         seqs = self._reader.view.index.children(parent_id, collection)
         async for dao in self._iterate(seqs, type):
-            if dao._parent == parent_id and dao._collection == collection:
+            if dao.place == here:
                 yield dao
         for dao in list(self._changed.values()):
-            if dao._base == 0 and dao._parent == parent_id and dao._collection == collection:
+            if dao._version is None and dao.place == here:
                 if not dao._deleted and _fits(dao._schema, type):
                     yield dao
 
@@ -183,12 +188,12 @@ class Dio:
         async for dao in self._iterate(self._reader.view.index.all(), type):
             yield dao
         for dao in list(self._changed.values()):
-            if dao._base == 0 and not dao._deleted and _fits(dao._schema, type):
+            if dao._version is None and not dao._deleted and _fits(dao._schema, type):
                 yield dao
 
     async def _iterate(self, seqs: Sequence[int], type: type[T]) -> AsyncIterator[Dao[T]]:
         """Open rows in batches; those of other types are left out before they are opened."""
-        wanted = None if type in (object, dict) else schema_of(type)
+        wanted = None if type in _ANY else schema_of(type)
         view, changed = self._reader.view, self._changed
         for start in range(0, len(seqs), _BATCH):
             some = [seq & SEQ_MASK for seq in seqs[start : start + _BATCH] if seq < DEAD >> 1]
@@ -244,7 +249,7 @@ class Dio:
     async def _commit(
         self, taken: dict[bytes, Dao[Any]], how: Durability, at: int | None, overwrite: bool
     ) -> Receipt:
-        daos = [dao for dao in taken.values() if dao._base or not dao._deleted]
+        daos = [dao for dao in taken.values() if dao._version or not dao._deleted]
         if not daos:
             raise UsageError("all that was stored was deleted again: nothing to commit")
         drafts = [self._draft(dao, overwrite) for dao in daos]
@@ -255,8 +260,7 @@ class Dio:
         time_us, signer = record.sequencer.time_us, record.author.key_id
         seq = first = record.first_seq + landed.offset
         for dao, draft in zip(daos, drafts, strict=False):
-            dao._created = dao._created or draft.created or seq
-            dao._base, dao._time_us, dao._plain, dao._signer = seq, time_us, draft.body, signer
+            dao._version = Landed(seq, draft.created or seq, time_us, signer, draft.body)
             seq += 1
         return Receipt(
             first, moment(time_us), record.root, landed.lsn, record.first_seq, time_us,
@@ -264,16 +268,20 @@ class Dio:
         )  # fmt: skip
 
     def _draft(self, dao: Dao[Any], overwrite: bool) -> Draft:
-        schema = dao._schema
+        schema, version = dao._schema, dao._version
+        base, schema_id = version.seq if version else 0, schema.schema_id
         if dao._deleted:
             kind, body = int(Kind.TOMBSTONE), b""
-        elif dao._plain is not None and dao._base:
-            kind, body = int(Kind.DATA), schema.encode_keeping(dao._value, dao._plain, self.codec)
+            schema_id = self._reader.view.schema_at(base)  # `delete(id)` knows no type
+        elif version is not None and version.plain:
+            kind, body = int(Kind.DATA), schema.encode_keeping(dao._value, version.plain, self.codec)
         else:
             kind, body = int(Kind.DATA), schema.encode(dao._value, self.codec)
+        dao._header = dao.header
+        parent, collection = dao.place
         return Draft(
-            kind, dao.id, dao._parent, dao._collection, dao._base, dao._created, schema.schema_id,
-            self.codec if body else 0, body, dao._header, overwrite,
+            kind, dao.id, parent, collection, base, version.created if version else 0,
+            schema_id, self.codec if body else 0, body, dao._header, overwrite,
         )  # fmt: skip
 
     def _descendants(self, daos: Sequence[Dao[Any]]) -> list[Draft]:
@@ -298,49 +306,38 @@ class Dio:
             theirs = await Dio(self.chain, self.session).load(dao._schema.type, dao.id)
         except Deleted:
             raise conflict from None
-        if dao._deleted or dao._plain is None:
+        if dao._deleted or dao._version is None:
             raise conflict
-        base = dao._schema.decode(dao._plain)
+        base = dao._schema.decode(dao._version.plain)
         try:
             dao._value = dao._schema.merge(base, dao._value, theirs._value)
         except Conflict as clash:
-            raise Conflict(clash.message, object=dao.id, theirs=theirs._base) from None
+            raise Conflict(clash.message, object=dao.id, theirs=theirs.seq) from None
         self._bind(dao)
-        dao._base, dao._plain, dao._created = theirs._base, theirs._plain, theirs._created
+        dao._version = theirs._version
 
     # --- for Dao and collections ------------------------------------------------------------
 
-    def _dao(self, opened: Opened, type: type[T], schema: Schema[T] | None = None) -> Dao[T]:
-        row = opened.row
-        if row.kind != Kind.DATA:
-            raise (Deleted if row.kind == Kind.TOMBSTONE else WrongType)(
-                f"object {row.id.hex()} is not data there"
-            )
+    def _dao(
+        self, opened: Opened, type: type[T], schema: Schema[T] | None = None, id: ObjectId | None = None
+    ) -> Dao[T]:
         if schema is None:
-            schema = Schema.any(opened.plain, type) if type in (object, dict) else schema_of(type)
-        if row.schema != schema.schema_id:
-            raise WrongType(f"object {row.id.hex()} is a {Schema.name_in(opened.plain)}, not a {schema.name}")
-        object_id = bytes.__new__(ObjectId, row.id)
+            schema = Schema.any(opened.plain, type) if type in _ANY else schema_of(type)
+        if opened.schema_id != schema.schema_id or not opened.plain:
+            raise _not_of(opened, schema)
+        object_id = cast("ObjectId", id) if id.__class__ is ObjectId else ObjectId(opened.row.id)
         value = schema.decode(opened.plain, opened.codec)
-        dao: Dao[T] = Dao(self, schema, object_id, value, row.parent)
-        dao._collection, dao._base, dao._created = row.collection, opened.seq, row.stamp & CREATED_MASK
-        dao._plain, dao._time_us, dao._signer = opened.plain, opened.time_us, opened.author
-        if not dao._created:
-            dao._created = opened.seq
-        if row.flags:
-            dao._header = opened.header
+        dao: Dao[T] = Dao(self, schema, object_id, value, opened)
         if schema.has_fields:
-            bind(value, self, object_id)
+            bind(value, self, dao.id)
         return dao
 
     def _handle(self, object_id: ObjectId, seq: int) -> Dao[Any]:
         """Return a handle for deleting an object whose body is not opened."""
         record, at = self._reader.view.find(seq)
-        row = record.row(at)
-        dao: Dao[Any] = Dao(self, schema_of(dict), object_id, {}, row.parent)
-        dao._collection, dao._base = row.collection, seq
-        dao._created = row.created or seq
-        return dao
+        schema_id = record.row(at).schema
+        version = Opened(seq, record, at, schema_id, 0, b"")
+        return Dao(self, schema_of(dict), object_id, {}, version)
 
     def _bind(self, dao: Dao[Any]) -> None:
         if dao._schema.has_fields:
@@ -396,5 +393,14 @@ def _pending(dao: Dao[Any], type: type[Any]) -> Dao[Any]:
     return dao
 
 
+def _not_of(opened: Opened, schema: Schema[Any]) -> LoadError:
+    row = opened.row
+    if row.kind == Kind.TOMBSTONE:
+        return Deleted(f"object {row.id.hex()} was deleted there")
+    if row.kind != Kind.DATA:
+        return WrongType(f"object {row.id.hex()} belongs to the chain itself")
+    return WrongType(f"object {row.id.hex()} is a {Schema.name_in(opened.plain)}, not a {schema.name}")
+
+
 def _fits(schema: Schema[Any], type: type[Any]) -> bool:
-    return type in (object, dict) or schema.schema_id == schema_of(type).schema_id
+    return type in _ANY or schema.schema_id == schema_of(type).schema_id

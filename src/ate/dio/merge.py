@@ -41,10 +41,6 @@ def merge(base: Any, ours: Any, theirs: Any, path: str) -> Any:
     Raises:
         Conflict: both changed one field, each differently.
     """
-    if _same(ours, base):
-        return theirs
-    if _same(theirs, base) or _same(ours, theirs):
-        return ours
     if type(base) is type(ours) is type(theirs):
         if isinstance(base, dict):
             return _merge_dicts(base, ours, theirs, path)
@@ -56,6 +52,10 @@ def merge(base: Any, ours: Any, theirs: Any, path: str) -> Any:
                 was, here, there = (getattr(side, name) for side in (base, ours, theirs))
                 fields[name] = merge(was, here, there, f"{path}.{name}")
             return replace(theirs, fields)
+    if _same(ours, base):
+        return theirs
+    if _same(theirs, base) or _same(ours, theirs):
+        return ours
     raise Conflict(f"both sides changed {path}, each differently")
 
 
@@ -80,9 +80,7 @@ def field_names(kind: Any) -> tuple[str, ...]:
     """Return the names of a record's fields."""
     if issubclass(kind, msgspec.Struct):
         return typing.cast("tuple[str, ...]", kind.__struct_fields__)
-    if hasattr(kind, "__dataclass_fields__"):
-        return tuple(field.name for field in dataclasses.fields(kind))
-    return tuple(field.name for field in kind.__attrs_attrs__)
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def replace(value: Any, fields: dict[str, Any]) -> Any:
@@ -103,18 +101,11 @@ def replace(value: Any, fields: dict[str, Any]) -> Any:
         raise UsageError(f"{kind.__name__} has no field {min(unknown)!r}")
     if issubclass(kind, msgspec.Struct):
         return msgspec.structs.replace(value, **fields)
-    given = {field.name: field.init for field in getattr(kind, "__dataclass_fields__", {}).values()}
-    late = {name: fields[name] for name in fields if not given.get(name, True)}
-    first = {name: item for name, item in fields.items() if name not in late}
-    if hasattr(kind, "__dataclass_fields__"):
-        changed = dataclasses.replace(value, **first)
-        # A field that __init__ does not take is copied like the others, not reset to its default.
-        late = {name: getattr(value, name) for name, init in given.items() if not init} | late
-    else:
-        changed = copy.copy(value)
-        late = first
-    for name, item in late.items():
-        object.__setattr__(changed, name, item)
+    taken = {field.name for field in dataclasses.fields(kind) if field.init}
+    changed = dataclasses.replace(value, **{name: fields[name] for name in fields if name in taken})
+    for name in field_names(kind):
+        if name not in taken:  # __init__ would reset it to its default
+            object.__setattr__(changed, name, fields.get(name, getattr(value, name)))
     return changed
 
 
@@ -297,12 +288,14 @@ def _items_of(hint: Any, kind: Any) -> Iterator[tuple[Any, ...]]:
         yield from _items_of(argument, kind)
 
 
-def blame(value: Any, path: str) -> str:
+def blame(value: Any, path: str, error: Exception) -> str:
     """Return the path of the innermost part of a value that cannot be encoded."""
+    # A long number fits into untyped places: only the encoder itself finds one that does not.
+    encode = values.encoder.encode if isinstance(error, OverflowError) else values.encode
     for _ in range(limits.VALUE_DEPTH_MAX):
         for label, part in _parts(value):
             try:
-                values.encode(part)
+                encode(part)
             except (AteError, ArithmeticError, AttributeError, TypeError, ValueError):
                 path, value = path + label, part
                 break
@@ -352,7 +345,7 @@ def encode(v, codec=1):
 
 
 def checker(shape: Any) -> Callable[[Any], bool]:
-    """Return a quick test: True means that a value fits its annotations, False that one must look."""
+    """Return a quick test: true for a value that fits its annotations, false if one must look."""
     words: dict[str, Any] = {}
     test = _test(shape, "v", words)
     return typing.cast("Callable[[Any], bool]", eval(f"lambda v: {test}", words))  # noqa: S307
@@ -365,7 +358,7 @@ def compile_encoder(shape: Any, slow: Any, **words: Any) -> Any:
     one call. Field names are identifiers; all else in the text is ours.
 
     Args:
-        shape: of a type whose values are encoded as they are.
+        shape: a type whose values are encoded as they are.
         slow: takes over for anything unusual: value and codec.
         words: `prefix`, `pack`, `refused` and `bound` of the text above.
     """

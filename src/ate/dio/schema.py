@@ -95,7 +95,7 @@ class Schema(Generic[T]):
         # The type arguments of a generic are not in its instances, so these are stored untyped.
         self._converts = origin is not type
         self._lower: values.Lowering | None = values.lower
-        self._fits: Callable[[Any], bool] = lambda value: value.__class__ is origin
+        self._fits: Callable[[Any], bool] = lambda value: origin in (object, value.__class__)
         self._decode: Callable[[Any], Any] = values.decode
         self._json: Callable[[Any], Any] = msgspec.json.decode
         self._nests = True
@@ -131,25 +131,24 @@ class Schema(Generic[T]):
 
     def _encode_slowly(self, value: T, codec: int = Codec.MSGPACK) -> bytes:
         if codec != 1:
-            return self._encode_as(value, codec)
-        try:
-            payload = _encode(value if self._lower is None else self._lower(value))
-        except _REFUSED as error:
-            raise self._refusal(value, error) from error
-        if not self._fits(value):
-            self._confirm(value, payload)
-        if self._nests:
-            values.check_depth(payload)
-        body = self._prefix + payload
-        if len(body) > limits.BODY_BYTES_MAX:
-            limits.check("body bytes", len(body), limits.BODY_BYTES_MAX)
-        return body
+            payload = self._encode_as(value, codec)
+        else:
+            try:
+                payload = _encode(value if self._lower is None else self._lower(value))
+            except _REFUSED as error:
+                raise self._refusal(value, error) from error
+            if not self._fits(value):
+                self._confirm(value, payload)
+            if self._nests:
+                values.check_depth(payload)
+        limits.check("body bytes", self._prefix_size + len(payload), limits.BODY_BYTES_MAX)
+        return self._prefix + payload
 
     def _encode_as(self, value: T, codec: int) -> bytes:
         if codec == Codec.RAW:
             if self._class is not bytes or type(value) is not bytes:
                 raise UsageError(f"{self.name}: the raw codec takes bytes only")
-            return self._prefix + cast(bytes, value)
+            return cast(bytes, value)
         if codec != Codec.JSON:
             raise UsageError(f"codec {codec} holds no value", hint="1 MessagePack, 2 JSON, 3 raw")
         plain = self.encode(value)
@@ -163,19 +162,15 @@ class Schema(Generic[T]):
                 f"{self.name}: the value would come back from JSON as something else",
                 hint="use the MessagePack codec, or annotate the fields",
             )
-        return self._prefix + payload
+        return payload
 
     def check(self, value: T) -> T:
-        """Return `value` when it can be stored, or raise as `encode` does."""
+        """Return `value` if it can be stored, or raise as `encode` does."""
         self.encode(value)
         return value
 
     def replace(self, value: T, fields: dict[str, Any]) -> T:
-        """Return a copy of `value` with some fields replaced.
-
-        Raises:
-            UsageError: no such field, or the new value does not fit.
-        """
+        """Return a copy with some fields replaced; UsageError for what does not fit."""
         try:
             changed = merge.replace(value, fields)
         except (TypeError, ValueError) as error:
@@ -186,12 +181,9 @@ class Schema(Generic[T]):
         """Encode the successor of a stored value; fields of `raw` unknown to this program stay.
 
         Args:
-            value: the new version.
+            value: the new version; what `encode` refuses is refused here.
             raw: the stored body of the old version, in the same codec.
             codec: of both.
-
-        Raises:
-            UsageError, LimitExceeded: as `encode`.
         """
         body = self.encode(value, codec)
         if bytes(raw[: self._prefix_size]) != self._prefix or codec == Codec.RAW:
@@ -228,7 +220,7 @@ class Schema(Generic[T]):
             return values.too_deep()
         if isinstance(error, LimitExceeded):
             return error
-        path = merge.blame(value, self.name)
+        path = merge.blame(value, self.name, error)
         what = error.message if isinstance(error, AteError) else str(error)
         if isinstance(error, OverflowError):
             what = "the number does not fit into 64 bits"
@@ -275,11 +267,7 @@ class Schema(Generic[T]):
         return cast(T, value)
 
     def decode_into_raw(self, body: Buffer, codec: int = Codec.MSGPACK) -> dict[str, Any]:
-        """Return the stored map of a record, with the fields that this program does not know.
-
-        Raises:
-            WrongType: the bytes are no map.
-        """
+        """Return the stored map of a record, with all its fields; WrongType if it is no map."""
         raw = decode_any(body, codec)
         if not isinstance(raw, dict):
             raise WrongType(f"a {_stored_name(body)} has no named fields")
@@ -287,12 +275,7 @@ class Schema(Generic[T]):
 
     @staticmethod
     def any(body: Buffer, type: Any = object) -> Schema[Any]:  # noqa: ARG004 - a caller's word
-        """Return the schema that reads a body untyped and writes it again under the same name.
-
-        Args:
-            body: a plaintext body; raises WrongType when it is none.
-            type: `object` or `dict`: both mean whatever is there.
-        """
+        """Return the schema that reads a body untyped and writes it again under the same name."""
         return _untyped_schema(name_of(body))
 
     @staticmethod
@@ -330,8 +313,8 @@ def _schema_of(type: Any) -> Schema[Any]:
     except NameError as error:
         raise UsageError(
             f"{name}: the annotation {error.name!r} cannot be resolved",
-            hint="define it at the top of a module, imported there outside `if TYPE_CHECKING:`, or "
-            "leave out `from __future__ import annotations` where the class is defined",
+            hint="define it at the top of a module, outside `if TYPE_CHECKING:`, or leave out "
+            "`from __future__ import annotations` where the class is defined",
         ) from error
     except (TypeError, NotImplementedError, UsageError) as error:
         raise UsageError(f"{name} cannot be stored: {error}") from error

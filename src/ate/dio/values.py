@@ -137,11 +137,7 @@ _list_decoder: Final = msgspec.msgpack.Decoder(list, ext_hook=extension_hook)
 
 
 def encode(value: Any) -> bytes:
-    """Return the MessagePack bytes of an untyped value; equal bytes mean equal values.
-
-    Raises:
-        UsageError, TypeError, ValueError, OverflowError, RecursionError: it cannot be stored.
-    """
+    """Return the bytes of an untyped value; the errors are those of the encoder, or UsageError."""
     return encoder.encode(lower(value))
 
 
@@ -218,11 +214,9 @@ def _check_key(key: Any) -> None:
 
 
 def is_record(kind: Any) -> bool:
-    """Tell whether instances have named fields: dataclass, Struct or attrs class."""
+    """Tell whether instances have named fields: dataclass or Struct."""
     return isinstance(kind, type) and (
-        issubclass(kind, msgspec.Struct)
-        or hasattr(kind, "__dataclass_fields__")
-        or hasattr(kind, "__attrs_attrs__")
+        issubclass(kind, msgspec.Struct) or hasattr(kind, "__dataclass_fields__")
     )
 
 
@@ -265,11 +259,7 @@ def can_nest(node: Any) -> bool:
 
 @lru_cache(maxsize=1024)
 def lowering(type: Any) -> Lowering | None:
-    """Return the function that lowers the untyped places inside a value; None if there are none.
-
-    Raises:
-        NameError, TypeError: msgspec cannot resolve or support the annotations.
-    """
+    """Return the function that lowers the untyped places inside a value; None if there are none."""
     return _plan(shapes.type_info(type), {})
 
 
@@ -291,7 +281,7 @@ def _plan(node: Any, made: dict[int, Lowering]) -> Lowering | None:
     if isinstance(node, shapes.TupleType):
         plans = [_plan(part, made) or _same for part in node.item_types]
         return lambda value: [plan(item) for plan, item in zip(plans, value)]
-    if not hasattr(node, "item_type"):
+    if not hasattr(node, "item_type"):  # named tuples and typed dicts
         raise UsageError(f"untyped places inside a {type(node).__name__} cannot be stored")
     item = _plan(node.item_type, made) or _same
     return lambda value: (

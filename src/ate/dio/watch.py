@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import TYPE_CHECKING, Any
 
 from ate.chain.reader import Reader
@@ -105,7 +105,7 @@ async def watch(
 ) -> AsyncIterator[Event]:
     """Yield changes after `since`; see `Chain.watch`."""
     view = reader.view
-    wanted = schema_of(type).schema_id if type not in (None, object, dict) else None
+    wanted = None if type in (None, object, dict) else (schema_of(type).schema_id,)
     seq = since + 1
     bell = Watch()
     chain._ledger.feed.subscribe(bell.wake)
@@ -114,7 +114,7 @@ async def watch(
         while True:
             while seq <= view.head:
                 last = min(view.head, seq + _BATCH - 1)
-                for change in await changes(reader, seq, last, schema=wanted, parent=parent):
+                for change in await changes(reader, seq, last, schemas=wanted, parent=parent):
                     yield Event(change, type)
                 seq = last + 1
             if bell.ended:
@@ -126,7 +126,12 @@ async def watch(
 
 
 async def changes(
-    reader: Reader, first: int, last: int, *, schema: int | None = None, parent: bytes | None = None
+    reader: Reader,
+    first: int,
+    last: int,
+    *,
+    schemas: Collection[int] | None = None,
+    parent: bytes | None = None,
 ) -> list[Change]:
     """Return the data changes of rows `first` to `last` that match."""
     found: list[Change] = []
@@ -135,7 +140,9 @@ async def changes(
         row = record.row(at)
         if row.kind > Kind.TOMBSTONE:
             continue
-        if (schema is not None and row.schema != schema) or (parent is not None and row.parent != parent):
+        if schemas is not None and row.schema not in schemas:
+            continue
+        if parent is not None and row.parent != parent:
             continue
         plain, codec = None, row.codec
         if row.kind == Kind.DATA:

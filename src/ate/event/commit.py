@@ -43,7 +43,10 @@ _SIZES: Final = struct.Struct("<IIQ")
 _VECTOR_ROWS: Final = 64
 _LEAF: Final = struct.Struct("<32sQQ")
 
-ZERO32: Final = bytes(32)
+_unpack_row: Final = rows_.FULL.unpack_from
+#: kind, codec, schema, domain, stamp, body hash, length, place: what reading a body takes.
+_BRIEF: Final = struct.Struct("<BxBxI48x16sQ32sI4xQ").unpack_from
+_make_row: Final = rows_.Row._make
 SIGN_CONTEXT: Final = b"ate/commit/1"
 
 
@@ -267,7 +270,21 @@ class Record:
         return np.frombuffer(self.payload, rows_.ROW, self.author.row_count, ROWS_AT)
 
     def row(self, index: int) -> rows_.Row:
-        return rows_.unpack(self.payload, ROWS_AT + rows_.ROW_BYTES * index)
+        return _make_row(_unpack_row(self.payload, ROWS_AT + rows_.ROW_BYTES * index))
+
+    def brief(self, index: int) -> tuple[int, int, int, bytes, int, bytes, int, int]:
+        """Return kind, codec, schema, domain, stamp, body hash, length and place of row `index`."""
+        return _BRIEF(self.payload, ROWS_AT + rows_.ROW_BYTES * index)  # type: ignore[return-value]
+
+    def parent(self, index: int) -> bytes:
+        """Return the parent id of row `index` without unpacking the rest."""
+        at = ROWS_AT + rows_.ROW_BYTES * index + 24
+        return self.payload[at : at + 16].tobytes()
+
+    def domain_key(self, index: int) -> bytes:
+        """Return the bytes that tell which key sealed row `index`: domain and epoch."""
+        at = ROWS_AT + rows_.ROW_BYTES * index
+        return bytes(self.payload[at + 56 : at + 72]) + bytes(self.payload[at + 78 : at + 80])
 
     def head(self, index: int) -> memoryview:
         """The associated data of row `index`: its signed bytes without the body hash."""
@@ -281,10 +298,14 @@ class Record:
 
     def inline(self, row: rows_.Row) -> memoryview:
         """Return an inline body; raises ProtocolError when it points outside the bodies."""
-        end = row.place + row.length
-        if row.place < self._bodies_at or end > len(self.payload):
+        return self.inline_at(row.place, row.length)
+
+    def inline_at(self, place: int, length: int) -> memoryview:
+        """Return `length` bytes of the inline bodies; raises ProtocolError when they are not there."""
+        end = place + length
+        if place < self._bodies_at or end > len(self.payload):
             raise ProtocolError("a body lies outside its commit")
-        return self.payload[row.place : end]
+        return self.payload[place:end]
 
 
 def _pad(data: bytes) -> bytes:

@@ -38,7 +38,7 @@ ROW: Final = np.dtype(
 
 HEAD: Final = struct.Struct("<BBBBI16s16sQQ16sQ")
 LOCAL: Final = struct.Struct("<IIQ")
-_FULL: Final = struct.Struct("<BBBBI16s16sQQ16sQ32sIIQ")
+FULL: Final = struct.Struct("<BBBBI16s16sQQ16sQ32sIIQ")
 
 CREATED_MASK: Final = (1 << 48) - 1
 EPOCH_SHIFT: Final = 48
@@ -106,8 +106,8 @@ class Row(NamedTuple):
 
 def unpack(buffer: bytes | memoryview, offset: int) -> Row:
     """Return the row at `offset`; `buffer` must hold 128 bytes from there."""
-    return Row._make(_FULL.unpack_from(buffer, offset))
+    return Row._make(FULL.unpack_from(buffer, offset))
 
 
-assert _FULL.size == ROW.itemsize == ROW_BYTES
+assert FULL.size == ROW.itemsize == ROW_BYTES
 assert HEAD.size == HEAD_BYTES

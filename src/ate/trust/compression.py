@@ -30,6 +30,7 @@ class Zstd:
         self._error: Any = zstandard.ZstdError
         self._compress = zstandard.ZstdCompressor(level=level).compress
         self._decompressor = zstandard.ZstdDecompressor()
+        self._content_size = zstandard.frame_content_size
         self.least_bytes = least_bytes
 
     def encode(self, codec: int, body: bytes) -> tuple[int, bytes]:
@@ -45,6 +46,9 @@ class Zstd:
         if not codec & CODEC_ZSTD:
             return codec, body
         try:
+            # The library trusts a size that the frame itself states and allocates it at once.
+            if self._content_size(body) > limits.BODY_BYTES_MAX:
+                raise self._error
             plain = self._decompressor.decompress(body, max_output_size=limits.BODY_BYTES_MAX)
         except self._error:
             raise CannotOpen("a compressed body is damaged or too large") from None

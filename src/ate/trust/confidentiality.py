@@ -36,6 +36,10 @@ class Confidentiality:
         """Seal consecutive rows starting with row `first`."""
         return await seal_many(sealer, plains, aads, first)
 
+    async def open_one(self, sealer: Sealer, sealed: Buffer, aad: Buffer, index: int) -> bytes:
+        """Undo `seal` for the body of one row."""
+        return sealer.open(index.to_bytes(12, "little"), sealed, aad)
+
     async def open(
         self, sealer: Sealer, sealed: Sequence[Buffer], aads: Sequence[Buffer], first: int
     ) -> list[bytes]:

@@ -6,9 +6,10 @@ state. It never looks at bodies.
 
 from __future__ import annotations
 
-from ate.event.access import Any, Everyone, Inherit, Nobody, WriteRule
+from ate.event.access import Any, Everyone, Inherit, Nobody, Only, WriteRule
 from ate.event.row import FLAG_ACCESS, Kind
-from ate.event.system import system_id
+from ate.event.system import Grant, decode, system_id
+from ate.ids import ROOT
 from ate.trust.plugin import ABSTAIN, ALLOW, Deny, Proposal, Verdict
 from ate.trust.rules import Rules
 from ate.trust.state import ROOT_ROLE
@@ -47,14 +48,22 @@ class _Judgement:
         kinds = proposal.record.kinds
         if not proposal.rules and max(kinds) <= Kind.TOMBSTONE:
             return self._uniform()
-        self.rules = Rules(proposal.stored, _declared(proposal))
-        for index, kind in enumerate(kinds):
+        self.rules = Rules(proposal.stored, declared=lambda: _declared(proposal))
+        allowed_parents: set[bytes] = set()
+        for index, (kind, seq) in enumerate(zip(kinds, proposal.current, strict=True)):
             if kind in _SELF_CERTIFYING:
                 continue
-            if kind <= Kind.TOMBSTONE:
+            if kind > Kind.TOMBSTONE:
+                self._judge_system(index, kind)
+            elif seq:
                 self._judge_object(index)
             else:
-                self._judge_system(index, kind)
+                parent = proposal.record.parent(index)
+                if parent in allowed_parents:
+                    continue
+                rule = self.rules.write_rule(parent)
+                if self._require(index, rule, f"the rule of parent {parent.hex()}"):
+                    allowed_parents.add(parent)
         if self.denied:
             return self.denied
         return ALLOW if self.allowed else ABSTAIN
@@ -65,11 +74,9 @@ class _Judgement:
         return [Deny(0, f"the chain's rule {reason}")] if reason else ALLOW
 
     def _judge_object(self, index: int) -> None:
+        """Judge a new version, a move or a deletion of an object that is there."""
         proposal, row = self.proposal, self.proposal.record.row(index)
         object_id, parent = row.id, row.parent
-        if not proposal.current[index]:
-            self._require(index, self.rules.write_rule(parent), f"the rule of parent {parent.hex()}")
-            return
         stored = proposal.stored(object_id)
         assert stored is not None  # `current` says so
         self._require(index, self.rules.write_rule(object_id), f"the rule of {object_id.hex()}")
@@ -89,6 +96,8 @@ class _Judgement:
                 self.denied.append(Deny(index, "a grant does not stand under its domain's id"))
                 return
             self._require(index, self.rules.write_rule(owner), f"the rule of domain {owner.hex()}")
+            if set(decode(Grant, proposal.body(index)).wraps) != self._readers(owner):
+                self.denied.append(Deny(index, "a grant gives its key to others than the read rule"))
         elif kind in (Kind.ROLE, Kind.CHECKPOINT, Kind.GENESIS):
             if proposal.authorities & proposal.trust.role_keys(ROOT_ROLE):
                 self.allowed += 1
@@ -97,12 +106,26 @@ class _Judgement:
             else:
                 self.allowed += 1
 
-    def _require(self, index: int, rule: WriteRule, what: str) -> None:
+    def _readers(self, owner: bytes) -> frozenset[bytes]:
+        """Return the keys that the read rule of a domain names once this commit is in."""
+        proposal = self.proposal
+        stored = proposal.stored(owner)
+        access = stored.access if stored is not None else None
+        for index, header in proposal.headers.items():
+            if header.access is not None and proposal.row_id(index) == owner:
+                access = header.access
+        if access is not None and isinstance(access.read, Only):
+            return proposal.trust.resolve(access.read.names)
+        inherits = owner == ROOT and (access is None or access.read is Inherit)
+        return proposal.trust.root_keys() if inherits else frozenset()
+
+    def _require(self, index: int, rule: WriteRule, what: str) -> bool:
         reason = self._missing(rule)
         if reason:
             self.denied.append(Deny(index, f"{what} {reason}"))
-        else:
-            self.allowed += 1
+            return False
+        self.allowed += 1
+        return True
 
     def _missing(self, rule: WriteRule) -> str:
         """Return why the author does not satisfy `rule`, or ''."""

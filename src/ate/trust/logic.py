@@ -15,8 +15,8 @@ class StructuredLogic:
     Args:
         schema_id: which type it judges.
         decode: plaintext body and format code → value.
-        rule: gets the stored value (None if new) and the new one (None if deleted); returns a reason
-            to refuse, or None.
+        rule: gets the stored value (None if new) and the new one (None if deleted or of another type
+            from now on); returns a reason to refuse, or None.
         load: reads an object's current value by id; used for `old`.
 
     It runs where the author is: the judge sees plaintext only in processes that hold the keys.
@@ -38,11 +38,13 @@ class StructuredLogic:
             return ABSTAIN
         denied: list[Deny] = []
         for index, draft in enumerate(proposal.drafts):
-            if draft.schema != self.schema_id or draft.kind > Kind.TOMBSTONE:
+            stored = proposal.stored(draft.id) if proposal.current[index] else None
+            was = stored is not None and not stored.dead and stored.row.schema == self.schema_id
+            stays = draft.kind == Kind.DATA and draft.schema == self.schema_id
+            if not (was or stays):
                 continue
-            old = await self.load(draft.id) if self.load and proposal.current[index] else None
-            gone = draft.kind == Kind.TOMBSTONE
-            new = None if gone else self.decode(draft.body, draft.codec & CODEC_FORMAT)
+            old = await self.load(draft.id) if self.load and was else None
+            new = self.decode(draft.body, draft.codec & CODEC_FORMAT) if stays else None
             reason = self.rule(old, new)
             if reason:
                 denied.append(Deny(index, reason))

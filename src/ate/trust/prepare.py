@@ -13,7 +13,7 @@ import msgspec
 from ate import limits, merkle
 from ate.crypto.entropy import Entropy
 from ate.crypto.hash import digest, digest_many
-from ate.errors import UsageError
+from ate.errors import NoReadKey, UsageError
 from ate.event.access import Access, Any, Everyone, Inherit, Principal, ReadRule
 from ate.event.commit import SIGN_CONTEXT, VERSION, AuthorPart, Commit, Origin
 from ate.event.draft import Draft
@@ -209,22 +209,31 @@ class Preparer:
         if rules is None:
             shared = self._keyed(bytes(ROOT), self.present.root_access().read)
             return [shared if row.kind == Kind.DATA else plain for row in rows]
-        known: dict[bytes, _Keyed] = {}
+        by_domain: dict[bytes, _Keyed] = {}
+        by_parent: dict[bytes, _Keyed] = {}
         found: list[_Keyed] = []
         for row in rows:
             if row.kind != Kind.DATA:
                 found.append(plain)
                 continue
-            domain, rule = rules.read_domain(row.id)
-            if domain not in known:
-                known[domain] = self._keyed(domain, rule)
-            found.append(known[domain])
+            inherits = row.header is None or row.header.access is None
+            keyed = by_parent.get(row.parent) if inherits else None
+            if keyed is None:
+                domain, rule = rules.read_domain(row.id)
+                keyed = by_domain.get(domain) or self._keyed(domain, rule)
+                by_domain[domain] = keyed
+                if inherits:
+                    by_parent[row.parent] = keyed
+            found.append(keyed)
         return found
 
     def _keyed(self, domain: bytes, rule: ReadRule) -> _Keyed:
         if rule is Everyone:
             return domain, PLAIN
-        return domain, self.domains.newest(domain) or PLAIN
+        known = self.domains.newest(domain)
+        if known is None and self.trust.has_roots:
+            raise NoReadKey(f"read domain {domain.hex()[:8]} has no key to seal with", domain=domain)
+        return domain, known or PLAIN
 
     async def _seal(
         self, rows: Sequence[Draft], keys: Sequence[_Keyed], salt: bytes

@@ -6,7 +6,7 @@ they declare, so that nobody can bring a friendlier parent along.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from ate import limits
@@ -24,16 +24,20 @@ class Rules:
 
     Args:
         stored: looks an object up in the chain.
-        pending: rules and parents of objects that the commit at hand creates, by id.
+        pending: parent and own rule of the objects in the commit at hand, by id.
+        declared: returns them, when they are only wanted if a parent is not in the chain.
     """
 
     def __init__(
         self,
         stored: Callable[[bytes], Stored | None],
         pending: dict[bytes, tuple[bytes, Access | None]] | None = None,
+        *,
+        declared: Callable[[], Mapping[bytes, tuple[bytes, Access | None]]] = dict,
     ) -> None:
         self._stored = stored
-        self._pending = pending or {}
+        self._pending: Mapping[bytes, tuple[bytes, Access | None]] | None = pending
+        self._declared = declared
         self._write: dict[bytes, WriteRule] = {}
         self._read: dict[bytes, tuple[bytes, ReadRule]] = {}
 
@@ -58,7 +62,7 @@ class Rules:
         elif stored is not None:
             rule = self._walk_write(stored.row.parent, _step(seen, object_id))
         else:
-            pending = self._pending.get(object_id)
+            pending = self._commit().get(object_id)
             rule = self._walk_write(pending[0] if pending else ROOT, _step(seen, object_id))
         self._write[object_id] = rule
         return rule
@@ -67,21 +71,25 @@ class Rules:
         known = self._read.get(object_id)
         if known is not None:
             return known
-        stored = self._stored(object_id)
-        pending = self._pending.get(object_id)
-        access = pending[1] if pending else None
-        if access is None and stored is not None:
-            access = stored.access
+        pending = self._commit().get(object_id)
+        # What is in the commit repeats the rule it has in the chain, so the chain need not be asked.
+        stored = None if pending else self._stored(object_id)
+        access = pending[1] if pending else stored.access if stored else None
         found: tuple[bytes, ReadRule]
         if access is not None and access.read is not Inherit:
             found = (object_id, access.read)
         elif object_id == ROOT:
-            found = (ROOT, Inherit)
+            found = (bytes(ROOT), Inherit)
         else:
             parent = pending[0] if pending else stored.row.parent if stored else ROOT
             found = self._walk_read(parent, _step(seen, object_id))
         self._read[object_id] = found
         return found
+
+    def _commit(self) -> Mapping[bytes, tuple[bytes, Access | None]]:
+        if self._pending is None:
+            self._pending = self._declared()
+        return self._pending
 
 
 def _step(seen: set[bytes], object_id: bytes) -> set[bytes]:

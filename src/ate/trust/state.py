@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from ate import limits
+from ate.crypto.hash import digest
 from ate.crypto.kem import PUBLIC_BYTES as SEAL_BYTES
 from ate.crypto.sign import PUBLIC_BYTES as SIGN_BYTES
 from ate.crypto.sign import FastVerifyKey, VerifyKey
@@ -35,8 +36,19 @@ class Trust:
         self.genesis: Genesis | None = None
         self.keys: dict[bytes, Principal] = {}
         self.roles: dict[str, Role] = {}
+        self._role_ids: dict[str, tuple[Role | None, frozenset[bytes]]] = {}
         self.certified: dict[bytes, Certified] = {}
         self.checkpoint: Checkpoint | None = None
+        #: Certificates that were verified; shared by copies, so that each is verified once.
+        self._proven: set[bytes] = set()
+
+    def copy(self) -> Trust:
+        """Return a copy that can learn more without this one knowing."""
+        twin = Trust()
+        twin.chain_id, twin.genesis, twin.checkpoint = self.chain_id, self.genesis, self.checkpoint
+        twin.keys, twin.roles = dict(self.keys), dict(self.roles)
+        twin.certified, twin._proven = dict(self.certified), self._proven
+        return twin
 
     @property
     def suite(self) -> int:
@@ -53,7 +65,11 @@ class Trust:
     def role_keys(self, name: str) -> frozenset[bytes]:
         """Return the key ids that may act as role `name` now; empty when there is no such role."""
         role = self.roles.get(name)
-        return frozenset(key.principal.key_id for key in role.keys) if role else frozenset()
+        known, ids = self._role_ids.get(name, (None, frozenset()))
+        if known is not role:
+            ids = frozenset(key.principal.key_id for key in role.keys) if role else frozenset()
+            self._role_ids[name] = (role, ids)
+        return ids
 
     def resolve(self, who: tuple[bytes | str, ...]) -> frozenset[bytes]:
         """Return the key ids a rule's names stand for now."""
@@ -117,9 +133,12 @@ class Trust:
         issuer = self.keys.get(certificate.issuer)
         if issuer is None:
             raise BadSignature("a session certificate names an unknown key")
-        VerifyKey(issuer.sign).verify(
-            certificate.signature, certificate.message(), CERTIFICATE_CONTEXT
-        )
+        proof = digest(certificate.message() + certificate.signature)
+        if proof not in self._proven:
+            VerifyKey(issuer.sign).verify(
+                certificate.signature, certificate.message(), CERTIFICATE_CONTEXT
+            )
+            self._proven.add(proof)
         key = FastVerifyKey(certificate.subject)
         known = self.certified.get(key.key_id)
         issuers = {**(known.issuers if known else {}), certificate.issuer: certificate.until_us}

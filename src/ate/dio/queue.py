@@ -1,0 +1,464 @@
+"""`Queue`: objects of one type as jobs, each done once; it holds no job outside the chain.
+
+A job is an ordinary object. Who works on it is said by a lease, a child object whose id follows from the
+job's, so that taking a job is one compare-and-append. The end of a job is the commit that deletes it and
+its lease together with all that its work changed: done is committed, and a holder whose lease went to
+somebody else cannot commit, whatever the clocks say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
+
+import msgspec
+
+from ate.chain.view import DEAD, SEQ_MASK
+from ate.crypto.hash import derive, keyed
+from ate.dio.bell import Bell
+from ate.dio.dao import Dao
+from ate.dio.dio import Dio
+from ate.dio.receipt import Receipt
+from ate.dio.schema import schema_of
+from ate.dio.writer import Durability
+from ate.errors import AteError, Conflict, Fenced, LoadError, NoReadKey, UsageError, WrongType
+from ate.event.draft import Draft
+from ate.event.header import Header
+from ate.event.row import Kind
+from ate.ids import ROOT, ObjectId
+from ate.session import Session
+
+if TYPE_CHECKING:
+    from ate.client import Chain
+
+T = TypeVar("T")
+
+_LEASE_KEY: Final = derive("ate queue lease", b"")
+_NEVER_US: Final = 1 << 62
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """Who works on a job.
+
+    Args:
+        number: fencing number: 1 for the first holder, one more for each that follows.
+        holder: the writing session of the process that holds it.
+        until_us: from here on anybody may take the job; 0 = given back.
+    """
+
+    __ate_type__: ClassVar[str] = "ate.Lease"
+
+    number: int
+    holder: int
+    until_us: int
+
+
+class Queue(Generic[T]):
+    """The jobs of one type below one object.
+
+    Args:
+        chain: an open chain.
+        type: what a job is stored as.
+        parent: the object that the jobs hang under; None is the top of the chain.
+        lease_s: how long a holder may work before the job is offered again.
+        collection: number of the parent's collection.
+        session: acts instead of the session the chain was opened with.
+
+    Any number of tasks may claim from one Queue, and any number of Queues may stand over the same jobs.
+    Jobs that the session cannot read are left to others.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        type: type[T],
+        *,
+        parent: Dao[Any] | ObjectId | None = None,
+        lease_s: float = 30,
+        collection: int = 0,
+        session: Session | None = None,
+    ) -> None:
+        if lease_s <= 0:
+            raise UsageError("lease_s must be more than 0")
+        self.chain, self.type, self.lease_s, self.collection = chain, type, lease_s, collection
+        self.session = session or chain.session
+        self.parent = ROOT if parent is None else parent.id if isinstance(parent, Dao) else parent
+        self._schema_id = schema_of(type).schema_id
+        self._reader = chain._reader(self.session)
+        self._jobs: dict[bytes, None] = {}
+        self._trying: set[bytes] = set()
+        self._leases: dict[bytes, tuple[int, Lease]] = {}
+        self._bells: set[Bell] = set()
+        #: Leases of other writing sessions are void: nobody else can be alive.
+        self._alone = chain.is_sequencer
+        self._seen = self._reader.view.head
+        self._look_around()
+
+    def __repr__(self) -> str:
+        return f"Queue({schema_of(self.type).name}, {len(self)} jobs)"
+
+    # --- using ------------------------------------------------------------------------------
+
+    async def push(self, value: T, *, dio: Dio | None = None) -> Dao[T]:
+        """Add a job.
+
+        Args:
+            value: the job.
+            dio: put it into this unit of work; it is offered once that is committed. Without one the
+                job is durable when this returns.
+        """
+        unit = dio or Dio(self.chain, self.session)
+        dao = unit.store(value, parent=self.parent, collection=self.collection)
+        if dio is None:
+            await unit.commit()
+        return dao
+
+    def claim(self) -> Claim[T]:
+        """Wait for a job and hold it: `async with queue.claim() as job:`.
+
+        When the block ends well, the job is deleted in one commit with everything done through
+        `job.dio`. When it raises, the job is offered again and the changes are dropped.
+
+        Raises (at the end of the block):
+            Fenced: the lease had run out and somebody else took the job; nothing was committed.
+        """
+        return Claim(self)
+
+    async def __aiter__(self) -> AsyncIterator[Job[T]]:
+        """Yield held jobs until the chain closes; do each in `async with job:`.
+
+        A job whose block was not entered is given back when the next one is asked for.
+        """
+        while True:
+            try:
+                job = await self._claim()
+            except UsageError:
+                if self.chain._closed:
+                    return
+                raise
+            try:
+                yield job
+            finally:
+                if not job._entered:
+                    await job.give_back()
+
+    async def count(self) -> int:
+        """Return how many jobs there are, those being worked on included."""
+        return len(self)
+
+    def __len__(self) -> int:
+        self._catch_up()
+        return len(self._jobs)
+
+    async def join(self) -> None:
+        """Return when no job is left; raises UsageError when the chain closes before."""
+        with Bell(self.chain) as bell:
+            while len(self):
+                if bell.ended:
+                    raise UsageError("the chain is closed")
+                await bell.rest()
+
+    # --- which jobs there are: headers only, no body is opened --------------------------------
+
+    def _look_around(self) -> None:
+        view = self._reader.view
+        for flagged in view.index.children(self.parent, self.collection):
+            if not flagged & DEAD:
+                record, at = view.find(flagged & SEQ_MASK)
+                self._sort_in(record.row(at))
+
+    def _catch_up(self) -> None:
+        view = self._reader.view
+        while self._seen < view.head:
+            record, at = view.find(self._seen + 1)
+            for index in range(at, record.row_count):
+                self._sort_in(record.row(index))
+            self._seen += record.row_count - at
+
+    def _sort_in(self, row: Any) -> None:
+        if (
+            row.kind == Kind.DATA
+            and row.schema == self._schema_id
+            and row.parent == self.parent
+            and row.collection == self.collection
+        ):
+            self._jobs.setdefault(row.id)
+        elif row.kind <= Kind.TOMBSTONE and self._jobs.pop(row.id, self) is None:
+            self._leases.pop(row.id, None)
+
+    # --- taking one -------------------------------------------------------------------------
+
+    async def _claim(self) -> Job[T]:
+        with Bell(self.chain) as bell:
+            self._bells.add(bell)
+            try:
+                while True:
+                    job, wait_s = await self._look_for()
+                    if job is not None:
+                        return job
+                    if bell.ended:
+                        raise UsageError("the chain is closed")
+                    await bell.rest(wait_s)
+            finally:
+                self._bells.discard(bell)
+
+    async def _look_for(self) -> tuple[Job[T] | None, float | None]:
+        """Return a job, or in how many seconds a lease will run out."""
+        passed: set[bytes] = set()
+        wait_s: float | None = None
+        self._catch_up()
+        while True:
+            # Jobs come and go while this waits, so the search starts anew each time; what it has to
+            # step over are jobs in other hands, as many as there are holders.
+            job_id = next((one for one in self._jobs if one not in passed), None)
+            if job_id is None or self.chain._closed:
+                return None, wait_s
+            passed.add(job_id)
+            lease = await self._lease(job_id)
+            left_s = self._left_s(lease) if lease else 0
+            if left_s > 0:
+                wait_s = left_s if wait_s is None else min(wait_s, left_s)
+            elif job_id not in self._trying and job_id in self._jobs:
+                job = await self._try(job_id)
+                if job is not None:
+                    return job, None
+
+    async def _lease(self, job_id: bytes) -> Lease | None:
+        lease_id = lease_id_of(job_id)
+        flagged = self._reader.view.index.locate(lease_id)
+        if not flagged or flagged & DEAD:
+            return None
+        known = self._leases.get(job_id)
+        if known is None or known[0] != flagged:
+            known = self._leases[job_id] = (flagged, await self._read_lease(job_id, lease_id))
+        return known[1]
+
+    async def _read_lease(self, job_id: bytes, lease_id: ObjectId) -> Lease:
+        try:
+            dao = await Dio(self.chain, self.session).load(Lease, lease_id)
+            if dao.parent == job_id:
+                return dao.value
+        except WrongType:
+            pass
+        # Somebody has put another object where the lease belongs: this job cannot be taken, others can.
+        return Lease(0, self._holder, _NEVER_US)
+
+    def _left_s(self, lease: Lease) -> float:
+        if self._alone and lease.holder != self._holder:
+            return 0
+        return (lease.until_us - self.chain._ledger.clock.now_us()) / 1e6
+
+    @property
+    def _holder(self) -> int:
+        return self.chain._writer._session_number
+
+    def _new_lease(self, number: int) -> Lease:
+        until_us = self.chain._ledger.clock.now_us() + int(self.lease_s * 1e6)
+        return Lease(number, self._holder, until_us)
+
+    async def _try(self, job_id: bytes) -> Job[T] | None:
+        """Take a job whose lease is free; None when somebody was faster."""
+        job = None
+        self._trying.add(job_id)
+        try:
+            job = await self._take(ObjectId(job_id))
+        except (Conflict, LoadError):
+            pass  # the job was taken or is gone, and the search goes on
+        except NoReadKey:
+            self._jobs.pop(job_id, None)
+        finally:
+            self._trying.discard(job_id)
+            if job is None:
+                for bell in self._bells:  # those who passed by while this task tried
+                    bell.wake()
+        return job
+
+    async def _take(self, job_id: ObjectId) -> Job[T]:
+        job = Job(self, job_id)
+        await job._load()  # before the lease: what cannot be read is left to others
+        dio = Dio(self.chain, self.session)
+        lease_id = lease_id_of(job_id)
+        try:
+            lease = await dio.load(Lease, lease_id)
+            lease.value = self._new_lease(lease.value.number + 1)
+        except LoadError:
+            lease = dio.store(self._new_lease(1), parent=job_id, id=lease_id)
+        await dio.commit(self._durability)
+        try:
+            await job._hold(lease)
+        except LoadError:
+            # Done by its holder between the look and the lease: the lease came too late.
+            with contextlib.suppress(AteError):
+                lease.delete()
+                await dio.commit(self._durability)
+            raise
+        return job
+
+    @property
+    def _durability(self) -> Durability | None:
+        """A lease that is lost with this process is void anyway; elsewhere it must be accepted."""
+        return Durability.NONE if self._alone else None
+
+
+class Claim(Generic[T]):
+    """A job that is waited for when the block is entered."""
+
+    __slots__ = ("_job", "_queue")
+
+    def __init__(self, queue: Queue[T]) -> None:
+        self._queue = queue
+        self._job: Job[T] | None = None
+
+    async def __aenter__(self) -> Job[T]:
+        self._job = await self._queue._claim()
+        return await self._job.__aenter__()
+
+    async def __aexit__(self, kind: type[BaseException] | None, *raised: Any) -> None:
+        assert self._job is not None
+        await self._job.__aexit__(kind, *raised)
+
+
+class Job(Generic[T]):
+    """A job in the hands of one holder.
+
+    Attributes:
+        id, value, header: of the object that is the job.
+        dio: unit of work whose first commit ends the job.
+        fence: fencing number; a later holder's is larger. Hand it to systems outside the chain, and
+            look at it to find out how often the job was tried.
+    """
+
+    __slots__ = ("_entered", "_lease", "_queue", "dio", "header", "id", "value")
+
+    value: T
+    header: Header | None
+    _lease: Dao[Lease]
+
+    def __init__(self, queue: Queue[T], job_id: ObjectId) -> None:
+        self._queue, self.id = queue, job_id
+        self._entered = False
+        self.dio = Work(queue.chain, queue.session)
+
+    def __repr__(self) -> str:
+        return f"Job({self.id.hex()[:8]}, fence {self.fence})"
+
+    @property
+    def fence(self) -> int:
+        return self._lease.value.number
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the end of the job is committed, or it was given back."""
+        return not self.dio._ending
+
+    async def _load(self) -> Dao[T]:
+        dao = await self.dio.load(self._queue.type, self.id)
+        self.value, self.header = dao.value, dao.header
+        return dao
+
+    async def _hold(self, lease: Dao[Lease]) -> None:
+        self._lease = lease
+        self.dio._will_end(await self._load(), lease)
+
+    async def __aenter__(self) -> Job[T]:
+        self._entered = True
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            await self.give_back()
+            return
+        try:
+            if self.dio.has_changes:
+                await self.dio.commit()
+        except BaseException:
+            await self.give_back()
+            raise
+
+    async def renew(self) -> None:
+        """Start the lease anew, for work that takes longer.
+
+        Raises:
+            Fenced: somebody else has taken the job.
+            UsageError: it is done or was given back.
+        """
+        if self.is_over:
+            raise UsageError("this job is done or was given back")
+        await self._change_lease(self._queue._new_lease(self.fence))
+        self.dio._will_end(self.dio._ending[0], self._lease)
+
+    async def give_back(self) -> None:
+        """Offer the job again at once and drop what was done; nothing happens when it is over."""
+        if self.is_over:
+            return
+        self.dio._will_end()
+        self.dio.cancel()
+        # Where this fails somebody else has the job, or the lease runs out by itself.
+        with contextlib.suppress(AteError):
+            await self._change_lease(Lease(self.fence, self._queue._holder, 0))
+
+    async def _change_lease(self, new: Lease) -> None:
+        dio = Dio(self._queue.chain, self._queue.session)
+        try:
+            lease = await dio.load(Lease, self._lease.id)
+            if lease.seq != self._lease.seq:
+                raise Fenced("another holder took the job")
+            lease.value = new
+            await dio.commit(self._queue._durability)
+        except (Conflict, LoadError) as error:
+            raise Fenced(f"the job is in other hands: {error.message}") from error
+        self._lease = lease
+
+
+class Work(Dio):
+    """The unit of work of a job: every commit of it ends the job, until one has succeeded."""
+
+    _ending: tuple[Dao[Any], ...] = ()
+
+    def _will_end(self, *daos: Dao[Any]) -> None:
+        for dao in self._ending:
+            self._changed.pop(dao.id, None)
+        self._ending = daos
+        for dao in daos:
+            dao._deleted = True
+            self._changed[dao.id] = dao
+
+    def cancel(self) -> None:
+        """Forget all changes; the job's end stays."""
+        super().cancel()
+        self._will_end(*self._ending)
+
+    async def commit(
+        self,
+        durability: Durability | None = None,
+        *,
+        at: int | None = None,
+        on_conflict: str = "error",
+    ) -> Receipt:
+        """Commit the work and the end of the job together.
+
+        Raises:
+            Fenced: somebody else took the job; nothing was committed.
+            AteError: as for any commit.
+        """
+        try:
+            receipt = await super().commit(durability, at=at, on_conflict=on_conflict)
+        except Conflict as conflict:
+            if conflict.object in {dao.id for dao in self._ending}:
+                raise Fenced(
+                    "the job was done or taken by another holder; nothing was committed",
+                    hint="give the queue a longer lease_s, or call job.renew() in between",
+                ) from conflict
+            raise
+        self._ending = ()
+        return receipt
+
+    def _draft(self, dao: Dao[Any], overwrite: bool) -> Draft:
+        # on_conflict="last" is for the user's objects, never for the lease that fences them.
+        return super()._draft(dao, overwrite and dao not in self._ending)
+
+
+def lease_id_of(job_id: bytes) -> ObjectId:
+    """Return the id of a job's lease."""
+    return ObjectId(keyed(_LEASE_KEY, job_id)[:16])

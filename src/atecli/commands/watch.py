@@ -1,0 +1,64 @@
+"""`ate watch`: changes of objects with their new values, as other processes make them; it changes nothing."""
+
+from __future__ import annotations
+
+import click
+
+from atecli import output
+from atecli.commands.log import document
+from atecli.opening import Target, chain_command, examples, run
+from atecli.text import Columns, brief, moment
+
+_TABLE = Columns(
+    (">seq", 8), ("time", 19), ("kind", 6), ("type", 12), ("id", 32), ("value", 0)
+)  # fmt: skip
+
+
+@click.command(
+    "watch",
+    epilog=examples(
+        "ate watch people",
+        "ate watch people --since 0 --once --json | jq .value",
+    ),
+)
+@chain_command
+@click.option(
+    "--since", metavar="SEQ", type=click.IntRange(min=0), help="Changes behind this row first."
+)
+@click.option("--type", "type_name", metavar="NAME", help="Objects of this type alone.")
+@click.option("--once", is_flag=True, help="Stop at the newest change instead of waiting for more.")
+def command(target: Target, *, since: int | None, type_name: str | None, once: bool) -> None:
+    """Print changes of CHAIN with their values as they come, until ctrl-c.
+
+    Without --since it begins now, with `--since 0` at the start of the chain.
+    """
+    run(_watch(target, since=since, type_name=type_name, once=once))
+
+
+async def _watch(target: Target, *, since: int | None, type_name: str | None, once: bool) -> None:
+    from atecli.history import History, heads
+
+    async with target.open() as chain:
+        history = History(chain)
+        done = chain.head if since is None else since
+        if not target.as_json:
+            output.line(_TABLE.head(), now=True)
+        async for head in heads(chain, follow=not once):
+            async for entry, event in history.events(done + 1, head):
+                if type_name is not None and entry.type != type_name:
+                    continue
+                sealed = event.change.plain is None and not event.is_delete
+                if target.as_json:
+                    output.document({**document(entry), "sealed": sealed, "value": event.value})
+                else:
+                    value = "(sealed)" if sealed else "" if event.is_delete else brief(event.value)
+                    shown = (
+                        entry.seq,
+                        moment(entry.time_us),
+                        entry.kind,
+                        entry.type,
+                        entry.row.id.hex(),
+                    )
+                    output.line(_TABLE.row(*shown, value))
+            done = max(done, head)
+            output.flush()

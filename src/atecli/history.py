@@ -1,0 +1,165 @@
+"""The rows of an open chain as people read them; the one door to what `Chain` keeps inside.
+
+It opens bodies only to learn the name of a type, once for each type, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Final, NamedTuple
+
+from ate.chain.ledger import Ledger
+from ate.chain.reader import Reader
+from ate.client import Chain
+from ate.crypto.hash import digest
+from ate.dio.schema import name_of
+from ate.dio.values import BUILTINS
+from ate.dio.watch import Event, changes
+from ate.errors import NoReadKey, WrongType
+from ate.event.row import Kind, Row
+from ate.trust.state import Trust
+
+#: How often another process's log is looked at; a person waiting for a line does not notice.
+_POLL_S: Final = 0.1
+_BATCH: Final = 256
+
+
+class Entry(NamedTuple):
+    """One row in the order, with names instead of numbers.
+
+    Args:
+        kind: new, update, delete, or the kind of a system row.
+        type: name of the type; `#` and the schema's number when no key opens it; - for system rows.
+        author: who signed, or "".
+    """
+
+    seq: int
+    time_us: int
+    kind: str
+    type: str
+    row: Row
+    author: str
+
+
+def ledger_of(chain: Chain) -> Ledger:
+    """Return what an open chain is made of."""
+    return chain._ledger  # noqa: SLF001 — what the log shows is nothing that programs should build on
+
+
+async def heads(chain: Chain, *, follow: bool) -> AsyncIterator[int]:
+    """Yield the head of a read-only chain, and each later one when it is to be followed."""
+    seen = -1
+    never = asyncio.Event()
+    while True:
+        if chain.head != seen:
+            seen = chain.head
+            yield seen
+        if not follow:
+            return
+        try:
+            async with asyncio.timeout(_POLL_S):
+                await never.wait()
+        except TimeoutError:
+            await chain.refresh()
+
+
+class History:
+    """Reads rows of a chain with the keys of its session."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._reader = Reader(ledger_of(chain), chain.session)
+        self._view = self._reader.view
+        self._types = {schema_id(cls.__name__): cls.__name__ for cls in BUILTINS}
+        self._closed: set[tuple[int, bytes]] = set()
+
+    async def entries(
+        self, first: int, last: int, *, object_id: bytes | None = None
+    ) -> AsyncIterator[Entry]:
+        """Yield rows `first` to `last`, those of one object if it is given."""
+        for seq in range(first, last + 1):
+            record, at = self._view.find(seq)
+            row = record.row(at)
+            if object_id is None or row.id == object_id:
+                yield Entry(
+                    seq, record.sequencer.time_us, kind_of(row), await self._type(seq, row), row,
+                    self.author(record.author.key_id),
+                )  # fmt: skip
+
+    async def events(self, first: int, last: int) -> AsyncIterator[tuple[Entry, Event]]:
+        """Yield the changes of objects among rows `first` to `last`, with their values."""
+        for start in range(first, last + 1, _BATCH):
+            for change in await changes(self._reader, start, min(last, start + _BATCH - 1)):
+                name = await self._type(change.seq, change.row)
+                entry = Entry(
+                    change.seq, change.time_us, kind_of(change.row), name, change.row,
+                    self.author(change.author),
+                )  # fmt: skip
+                yield entry, Event(change, None)
+
+    def author(self, key_id: bytes) -> str:
+        """Return the name of who signed, by the keys the chain has published."""
+        return author_of(self._view.trust, key_id)
+
+    async def _type(self, seq: int, row: Row) -> str:
+        if row.kind > Kind.TOMBSTONE:
+            return "-"
+        known = self._types.get(row.schema)
+        if known is not None:
+            return known
+        if row.kind == Kind.DATA and (row.schema, row.domain) not in self._closed:
+            try:
+                name = name_of((await self._reader.open(seq)).plain)
+                self._types[row.schema] = name
+                return name
+            except (NoReadKey, WrongType):
+                self._closed.add((row.schema, row.domain))
+        return f"#{row.schema:08x}"
+
+
+def kind_of(row: Row) -> str:
+    """Return what a row does, in a word."""
+    if row.kind == Kind.DATA:
+        return "update" if row.base else "new"
+    if row.kind == Kind.TOMBSTONE:
+        return "delete"
+    try:
+        return Kind(row.kind).name.lower()
+    except ValueError:
+        return f"kind {row.kind}"
+
+
+def schema_id(name: str) -> int:
+    """Return the number under which rows file a type."""
+    return int.from_bytes(digest(name.encode())[:4], "little")
+
+
+def author_of(trust: Trust, key_id: bytes) -> str:
+    """Return the identity behind a key id, or "" for unsigned commits."""
+    certified = trust.certified.get(key_id)
+    for one in certified.issuers if certified else (key_id,):
+        if one in trust.keys:
+            return trust.keys[one].identity
+    return key_id.hex()[:8] if any(key_id) else ""
+
+
+def roots_of(chain: Chain) -> list[tuple[str, bytes]]:
+    """Return (identity, key id) of each root key."""
+    trust = ledger_of(chain).view.trust
+    return [
+        (trust.keys[one].identity, one) for one in sorted(trust.root_keys()) if one in trust.keys
+    ]
+
+
+def facts_of(chain: Chain) -> dict[str, Any]:
+    """Return mode, suite, policy, roles and last commit's time of a chain."""
+    view = ledger_of(chain).view
+    genesis = view.trust.genesis
+    assert genesis is not None  # a chain without one does not open
+    return {
+        "suite": genesis.suite,
+        "mode": genesis.mode,
+        "policy": dict(genesis.policy),
+        "roles": {name: role.generation for name, role in sorted(view.trust.roles.items())},
+        "time_us": view.time_us,
+    }

@@ -1,0 +1,182 @@
+"""From the options of a command to an open chain: who acts, where the files are; no decisions.
+
+Commands that only read open read-only, so that they work beside a writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from ate.client import Opening
+    from ate.log.local import LocalLog
+    from ate.session import Session
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Target:
+    """The chain that a command is about, and who acts.
+
+    Args:
+        name: of the chain.
+        path: the directory that holds the chains; None is the user's.
+        identity: name of the identity that acts; None is nobody.
+        passphrase_file: see `atecli.passphrase`.
+        as_json: JSON instead of tables.
+    """
+
+    name: str
+    path: Path | None
+    identity: str | None
+    passphrase_file: str | None
+    as_json: bool
+    _session: Session | None = field(default=None, repr=False)
+
+    def directory(self) -> Path:
+        """Return the directory of the chain, there or not; raises UsageError when it is no name."""
+        from ate.client import chain_directory
+        from ate.ids import ChainName
+
+        return chain_directory(ChainName(self.name), self.path)
+
+    def exists(self) -> bool:
+        """Tell whether there are files of a chain, whatever their state."""
+        directory = self.directory()
+        return (directory / "CURRENT").exists() or any(directory.glob("[0-9]" * 6))
+
+    def check_exists(self) -> None:
+        """Raise NotFound when there is no such chain."""
+        from ate.errors import NotFound
+
+        if not self.exists():
+            known = "ate chains" if self.path is None else f"ate chains --path {self.path}"
+            raise NotFound(f"there is no chain {self.name!r}", hint=f"see what there is: {known}")
+
+    def session(self) -> Session | None:
+        """Return the session of the identity that acts; asks for the passphrase the first time."""
+        if self.identity is not None and self._session is None:
+            from atecli import identity, passphrase
+
+            identity.check_exists(self.identity)
+            word = passphrase.ask(f"passphrase of {self.identity}", file=self.passphrase_file)
+            self._session = identity.load(self.identity, word)
+        return self._session
+
+    def open(self) -> Opening:
+        """Open the chain for reading, beside any writer; raises NotFound when there is none."""
+        from ate import client
+
+        self.check_exists()
+        return client.open(self.name, path=self.path, session=self.session(), readonly=True)
+
+    def open_to_write(self, *, create: bool = False) -> Opening:
+        """Open the chain as its writer.
+
+        Args:
+            create: make it when there is none, and say so.
+        """
+        from ate import client
+        from atecli.exits import say
+
+        if not create or self.exists():
+            self.check_exists()
+            return client.open(self.name, path=self.path, session=self.session(), create=False)
+        session = self.session()
+        keys = f"sealed and signed by {session.identity}" if session else "without keys: not sealed"
+        say(f"made the chain {self.name!r}, {keys}")
+        return client.open(self.name, path=self.path, session=session)
+
+    def store(self) -> LocalLog:
+        """Open the log alone, for reading; what is in it is not judged."""
+        from ate.log.local import LocalLog
+
+        self.check_exists()
+        return LocalLog.open(self.directory(), readonly=True)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's work to its end."""
+    return asyncio.run(work)
+
+
+def chain_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Return chain names for the shell to complete."""
+    from atecli.commands.chains import found
+
+    return [one.name for one in found(None) if one.name.startswith(incomplete)]
+
+
+def identity_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Return names of identities for the shell to complete."""
+    from atecli import identity
+
+    return [name for name in identity.names() if name.startswith(incomplete)]
+
+
+def examples(*lines: str) -> str:
+    """Return the examples of a command for the end of its help; click leaves their lines alone."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
+def path_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --path."""
+    return click.option(
+        "--path", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
+        help="The directory that holds the chains.",
+    )(function)  # fmt: skip
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --json."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(
+        function
+    )
+
+
+def passphrase_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --passphrase-file."""
+    return click.option(
+        "--passphrase-file", metavar="FILE",
+        help="Read the passphrase from FILE, - for stdin.  [env var: ATE_PASSPHRASE_FILE]",
+    )(function)  # fmt: skip
+
+
+def chain_command(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the chain argument and the options that all of them share.
+
+    The function is called with a `Target` and with what the command adds itself.
+    """
+
+    @functools.wraps(function)
+    def command(
+        chain: str,
+        path: Path | None,
+        identity: str | None,
+        passphrase_file: str | None,
+        *,
+        as_json: bool,
+        **own: Any,
+    ) -> None:
+        function(Target(chain, path, identity, passphrase_file, as_json), **own)
+
+    wrapped: Callable[..., Any] = command
+    for add in (
+        json_option,
+        passphrase_option,
+        click.option(
+            "--as", "identity", metavar="NAME", envvar="ATE_IDENTITY", shell_complete=identity_names,
+            help="Act as this identity.  [env var: ATE_IDENTITY]",
+        ),
+        path_option,
+    ):  # fmt: skip
+        wrapped = add(wrapped)
+    return click.argument("chain", shell_complete=chain_names)(wrapped)

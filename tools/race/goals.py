@@ -1,0 +1,233 @@
+"""The goals as data: the cells of each row of the table and what it must reach. It runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+MORE: Final = "more"
+LESS: Final = "less"
+Better = Literal["more", "less"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One measurement.
+
+    Args:
+        kind: a function of `cells`, or "first" and "start", which the rounds take themselves.
+        store: "ate" or a peer.
+        options: as (name, value) pairs, so that equal cells are run once a round.
+        data: rows of the finished data it needs; 0 when it starts empty.
+        copies: it changes that data, so it gets a copy.
+    """
+
+    kind: str
+    store: str
+    options: tuple[tuple[str, Any], ...] = ()
+    data: int = 0
+    copies: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the table: ours against a peer, or against a bound when there is no peer.
+
+    Args:
+        goal, what: its name and what is measured.
+        ours, peer: the cells; without a peer the figure itself is judged.
+        figure: which figure of the cells.
+        unit: "/s", "s", "ms" or "B".
+        better: "more" or "less".
+        must, moon: bounds of the ratio ours : peer, or of the figure; None = shown for information.
+        note: what a reader must know about the row.
+    """
+
+    goal: str
+    what: str
+    ours: Cell
+    peer: Cell | None
+    figure: str = "per_s"
+    unit: str = "/s"
+    better: Better = "more"
+    must: float | None = None
+    moon: float | None = None
+    note: str = ""
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        return (self.ours,) if self.peer is None else (self.ours, self.peer)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured.
+
+    Args:
+        seconds: of one commit or update cell.
+        small, large: rows of the finished data, 100 k and 1 M in a full run.
+        loads: ids that are loaded.
+    """
+
+    seconds: float = 1.5
+    small: int = 100_000
+    large: int = 1_000_000
+    loads: int = 100_000
+    starts: int = 5
+    most: int = 400_000
+    scale: float = field(default=1.0)
+
+
+FULL: Final = Sizes()
+QUICK: Final = Sizes(seconds=0.4, small=20_000, large=100_000, loads=10_000, starts=3, scale=0.1)
+
+#: Goals whose cells wait for the disk: a round in which the disk changed is thrown away.
+FLUSHING: Final = frozenset({"G1", "G2", "G3", "G4", "G5", "G10"})
+
+
+def lines(sizes: Sizes) -> list[Line]:
+    """Return all rows of the table."""
+    return [*_commits(sizes), *_opening(sizes), *_reading(sizes), *_space(sizes), *_starting(sizes)]
+
+
+def _commit(store: str, batch: int, sizes: Sizes, **more: Any) -> Cell:
+    # A commit cell of a large batch must see several commits even when they are slow.
+    seconds = max(sizes.seconds, 1.0) if batch > 1000 else sizes.seconds
+    options = {"batch": batch, "seconds": seconds, "most": sizes.most, **more}
+    return Cell("commit", store, tuple(sorted(options.items())))
+
+
+def _commits(sizes: Sizes) -> Iterable[Line]:
+    def against(peer: str, must: float | None, moon: float | None = None) -> Line:
+        return Line(
+            goal, what, _commit("ate", batch, sizes), _commit(peer, batch, sizes),
+            must=must, moon=moon,
+        )  # fmt: skip
+
+    goal, what, batch = "G1", "durable commits of 1", 1
+    yield against("sqlite", 0.45, 0.6)
+    yield against("zodb", 2.5)
+    yield against("eventsourcing-aes", 1.5)
+    yield against("raw disk", None)
+    tasks = {"tasks": 16, "seconds": sizes.seconds, "most": sizes.most}
+    yield Line(
+        "G2", "16 tasks, each committing 1, beside one task (G1)",
+        Cell("together", "ate", tuple(sorted(tasks.items()))), _commit("ate", 1, sizes),
+        must=2, moon=5,
+    )  # fmt: skip
+    goal, what, batch = "G3", "durable commits of 100", 100
+    yield against("sqlite", 0.4)
+    yield against("zodb", 5)
+    yield against("sqlcipher", None, 1)
+    yield against("raw disk", None)
+    goal, what, batch = "G4", "durable commits of 10 000", 10_000
+    yield against("sqlite", 0.4, 1)
+    yield against("zodb", 4)
+    yield against("eventsourcing-aes", 10)
+    yield against("raw disk", None)
+    yield Line(
+        "G5", "durable commits of 100, both signatures on each (suite 1)",
+        _commit("ate", 100, sizes, suite=1), _commit("sqlite", 100, sizes), must=0.15, moon=0.5,
+    )  # fmt: skip
+
+
+def _opening(sizes: Sizes) -> Iterable[Line]:
+    def first(store: str, count: int) -> Cell:
+        return Cell("first", store, (("count", count),), data=count)
+
+    large = _thousands(sizes.large)
+    ours = first("ate", sizes.large)
+    yield Line(
+        "G6", f"process start to first read of {large} objects", ours,
+        first("lmdb", sizes.large), "start_s", "ms", LESS, must=2,
+    )  # fmt: skip
+    yield Line(
+        "G6", f"… opening alone, {large} objects", ours, None, "open_s", "ms", LESS, moon=0.030,
+        note="the moon is the bound; there is no must",
+    )  # fmt: skip
+    yield Line(
+        "G6", f"… beside ourselves with {_thousands(sizes.small)}: is it flat?", ours,
+        first("ate", sizes.small), "start_s", "ms", LESS,
+    )  # fmt: skip
+    yield Line(
+        "G7", f"verifying all of {large} objects",
+        Cell("verify", "ate", (("count", sizes.large),), data=sizes.large), None, "verify_s", "s",
+        LESS, must=4 * sizes.scale, moon=1 * sizes.scale,
+    )  # fmt: skip
+
+
+def _reading(sizes: Sizes) -> Iterable[Line]:
+    count = sizes.small
+    small = _thousands(count)
+
+    def load(store: str) -> Cell:
+        return Cell("load", store, (("count", count), ("most", sizes.loads)), data=count)
+
+    def scan(store: str) -> Cell:
+        return Cell("scan", store, (("count", count),), data=count)
+
+    def change(store: str, **more: Any) -> Cell:
+        options = {"count": count, "batch": 100, "seconds": sizes.seconds, **more}
+        return Cell("change", store, tuple(sorted(options.items())), data=count, copies=True)
+
+    what = f"load by id, each of {small} once, cold bodies"
+    yield Line("G8", what, load("ate"), load("sqlite"), must=0.8, moon=2)
+    what = f"materialise all {small}"
+    yield Line("G9", what, scan("ate"), scan("zodb"), must=8)
+    yield Line("G9", what, scan("ate"), scan("sqlite"), moon=1)
+    for how, ours in (
+        ("load, change, commit", change("ate")),
+        ("write over, unseen", change("ate", blind=True)),
+    ):
+        what = f"updates in commits of 100: {how}"
+        yield Line("G10", what, ours, change("sqlite"), must=0.8, moon=2)
+        yield Line("G10", what, ours, change("zodb"), must=4)
+
+
+def _space(sizes: Sizes) -> Iterable[Line]:
+    count, large = sizes.large, _thousands(sizes.large)
+
+    def memory(**more: Any) -> Cell:
+        copies = bool(more)
+        return Cell("memory", "ate", (("count", count), *more.items()), data=count, copies=copies)
+
+    def own(figure: str, what: str, cell: Cell, note: str = "", **bounds: float) -> Line:
+        return Line("G11", what, cell, None, figure, "B", LESS, note=note, **bounds)
+
+    yield own("anon_per_object", f"anonymous memory an object, {large} open", memory(),
+              must=48, moon=16)  # fmt: skip
+    yield own("total_per_object", "… all resident memory, files mapped in counted", memory())
+    yield own("anon_used_per_object", "… anonymous, after 10 000 loads", memory())
+    yield own("total_used_per_object", "… all resident, after 10 000 loads", memory())
+    yield own("anon_per_object", "… anonymous, opened without its snapshot", memory(replay=1),
+              must=48, moon=16)  # fmt: skip
+
+    def size(store: str) -> Cell:
+        return Cell("size", store, (("count", count),), data=count)
+
+    def disk(what: str, cell: Cell, peer: str = "", **bounds: float) -> Line:
+        beside = size(peer) if peer else None
+        return Line("G12", what, cell, beside, "bytes_per_object", "B", LESS, **bounds)  # type: ignore[arg-type]
+
+    yield disk(f"bytes on disk an object, {large} in commits of 10 000", size("ate"),
+               must=280, moon=200)  # fmt: skip
+    yield disk("… beside a store that neither seals nor signs", size("ate"), "sqlite")
+    yield disk("… in commits of 100", _commit("ate", 100, sizes))
+    yield disk("… in commits of 1", _commit("ate", 1, sizes))
+
+
+def _starting(sizes: Sizes) -> Iterable[Line]:
+    def start(what: str) -> Cell:
+        return Cell("start", "ate", (("what", what), ("tries", sizes.starts)))
+
+    def line(what: str, name: str, **bounds: float) -> Line:
+        return Line("G23", what, start(name), None, "start_s", "ms", LESS, **bounds)  # type: ignore[arg-type]
+
+    yield line("`import ate`, beyond the bare interpreter", "import", must=0.060, moon=0.040)
+    yield line("… and the first use of `ate.open`", "open")
+    yield line("`ate --help`, all of it", "help", must=0.200, moon=0.120)
+
+
+def _thousands(count: int) -> str:
+    return f"{count // 1_000_000} M" if count >= 1_000_000 else f"{count // 1000} k"
