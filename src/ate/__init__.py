@@ -26,8 +26,15 @@ if typing.TYPE_CHECKING:
     from ate.dio.collections import Vec as Vec
     from ate.dio.dao import Dao as Dao
     from ate.dio.dio import Dio as Dio
+    from ate.dio.lens import Lens as Lens
+    from ate.dio.logic import Logic as Logic
+    from ate.dio.method import method as method
+    from ate.dio.queue import Queue as Queue
     from ate.dio.receipt import Proof as Proof
     from ate.dio.receipt import Receipt as Receipt
+    from ate.dio.rpc import call as call
+    from ate.dio.rpc import serve as serve
+    from ate.dio.secondary import SecondaryIndex as SecondaryIndex
     from ate.dio.writer import Durability as Durability
     from ate.event.access import Access as Access
     from ate.event.access import Any as Any
@@ -47,14 +54,18 @@ _HOMES = {
     "ate.dio.collections": ("Child", "Link", "Map", "Ref", "Vec"),
     "ate.dio.dao": ("Dao",),
     "ate.dio.dio": ("Dio",),
+    "ate.dio.lens": ("Lens",),
+    "ate.dio.logic": ("Logic",),
+    "ate.dio.method": ("method",),
     "ate.dio.queue": ("Queue",),
     "ate.dio.receipt": ("Proof", "Receipt"),
     "ate.dio.rpc": ("call", "serve"),
+    "ate.dio.secondary": ("SecondaryIndex",),
     "ate.dio.writer": ("Durability",),
     "ate.errors": (
-        "AteError", "CommitError", "Conflict", "CorruptLog", "Deleted", "LimitExceeded", "LoadError",
-        "LogLocked", "NoReadKey", "NotFound", "OutOfSpace", "Refused", "StorageError", "TrustError",
-        "UsageError", "WriteDenied", "WrongType",
+        "AteError", "CommitError", "Conflict", "CorruptLog", "Deleted", "Fenced", "LimitExceeded",
+        "LoadError", "LogLocked", "NoReadKey", "NotFound", "OutOfSpace", "Refused", "RemoteError",
+        "StorageError", "TimedOut", "TrustError", "UsageError", "WriteDenied", "WrongType",
     ),
     "ate.event.access": ("Access", "Any", "Everyone", "Inherit", "Nobody", "Only", "Principal"),
     "ate.ids": ("ChainName", "ObjectId"),

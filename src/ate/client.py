@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ate.chain.checkpoint import checkpoint_row
 from ate.chain.genesis import check_chain, write_genesis
 from ate.chain.ledger import Ledger
 from ate.chain.reader import Reader
 from ate.clock import Clock, SystemClock
 from ate.crypto.entropy import Entropy, system_entropy
 from ate.dio.dio import Dio
+from ate.dio.governance import RoleChange, set_access, set_role
+from ate.dio.receipt import Receipt
 from ate.dio.follower import Followers
-from ate.dio.rpc import Service
 from ate.dio.watch import Watch, watch
 from ate.dio.writer import Durability, Writer
 from ate.errors import NotFound, UsageError
@@ -26,6 +28,9 @@ from ate.log.local import LocalLog
 from ate.log.memory import MemoryLog
 from ate.log.store import LogStore
 from ate.session import Session
+
+if TYPE_CHECKING:
+    from ate.dio.rpc import Service
 
 
 def home() -> Path:
@@ -223,9 +228,32 @@ class Chain:
         """
         await self._followers.wait(plugin, self.head if seq is None else seq)
 
+    async def set_role(
+        self, name: str, members: Sequence[Principal], *, session: Session | None = None
+    ) -> RoleChange:
+        """Give a role a new generation with exactly these members; see `ate.dio.governance.set_role`."""
+        self._check_open()
+        return await set_role(self, name, members, session=session)
+
+    async def set_access(self, access: Access, *, session: Session | None = None) -> Receipt:
+        """Replace the chain's own rule; see `ate.dio.governance.set_access`."""
+        self._check_open()
+        return await set_access(self, access, session=session)
+
     async def refresh(self) -> int:
         """Read-only chains: take in what the writing process appended; returns the head."""
         return await self._ledger.refresh()
+
+    async def checkpoint(self) -> None:
+        """Seal all commits so far with a root key's composite signature.
+
+        Raises:
+            UsageError: the session holds no root key.
+            Conflict: commits kept coming in between.
+        """
+        ledger = self._ledger
+        row = checkpoint_row(ledger, ledger.session)
+        await self._writer.submit([row], ledger.session, self.durability, ledger.view.head)
 
     # --- facts ------------------------------------------------------------------------------
 

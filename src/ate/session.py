@@ -7,7 +7,7 @@ Private keys never appear in `repr`, in exceptions or on disk unsealed.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,8 @@ CERTIFICATE_CONTEXT: Final = b"ate/certificate/1"
 CERTIFICATE_DAYS: Final = 30
 _DAY_US: Final = 86_400_000_000
 _MAGIC: Final = b"ATEKEYS1"
+#: How often `open_or_new` asks.
+_TRIES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +261,42 @@ def _replace(target: Path, blob: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+    @classmethod
+    def open_or_new(cls, path: str | Path, ask: Callable[[str], str]) -> Session:
+        """Load the keys at `path`, or make and save new ones: a program's first minute.
+
+        Args:
+            path: of the key file.
+            ask: shows a question and returns the answer; answers to questions with the word
+                "passphrase" should not be shown. `getpass.getpass` will do.
+
+        Raises:
+            CannotOpen: the passphrase was wrong three times, or it is not a key file.
+            UsageError: no name was given, or two passphrases differed three times.
+        """
+        if not Path(path).exists():
+            return cls._first(path, ask)
+        for left in reversed(range(_TRIES)):
+            try:
+                return cls.load(path, ask(f"passphrase for {Path(path).name}: "))
+            except CannotOpen:
+                if not left:
+                    raise
+        raise AssertionError("unreachable")
+
+    @classmethod
+    def _first(cls, path: str | Path, ask: Callable[[str], str]) -> Session:
+        identity = ask("new keys for (a name or e-mail address): ").strip()
+        if not identity:
+            raise UsageError("keys belong to somebody", hint="give a name or an e-mail address")
+        for _ in range(_TRIES):
+            passphrase = ask("new passphrase: ")
+            if passphrase and ask("the same passphrase again: ") == passphrase:
+                session = cls.new(identity)
+                session.save(path, passphrase)
+                return session
+        raise UsageError(f"{_TRIES} times no passphrase, or two different ones")
 
 
 def _seeds(pair: KeyPair) -> list[bytes]:

@@ -1,7 +1,7 @@
-"""Exit statuses: the one table from what went wrong to what the shell sees, and the line that is said about it.
+"""Exit statuses: one table from what went wrong to what the shell sees, and what is said about it.
 
-The voice: lower case, no full stop, one line that begins with `ate:` and one with `ate: hint:` when there
-is something to do. It never shows a value, a key or a passphrase.
+The voice: lower case, no full stop, one line that begins with `ate:` and one with `ate: hint:` when
+there is something to do. It never shows a value, a key or a passphrase.
 """
 
 from __future__ import annotations

@@ -143,23 +143,27 @@ def author_of(trust: Trust, key_id: bytes) -> str:
     return key_id.hex()[:8] if any(key_id) else ""
 
 
-def roots_of(chain: Chain) -> list[tuple[str, bytes]]:
-    """Return (identity, key id) of each root key."""
-    trust = ledger_of(chain).view.trust
-    return [
-        (trust.keys[one].identity, one) for one in sorted(trust.root_keys()) if one in trust.keys
-    ]
-
-
 def facts_of(chain: Chain) -> dict[str, Any]:
-    """Return mode, suite, policy, roles and last commit's time of a chain."""
+    """Return what is known about an open chain, as `ate info` tells it."""
     view = ledger_of(chain).view
-    genesis = view.trust.genesis
+    trust = view.trust
+    genesis = trust.genesis
     assert genesis is not None  # a chain without one does not open
     return {
+        "name": str(chain.name),
+        "id": chain.id.hex(),
+        "objects": len(chain),
+        "commits": chain.commits,
+        "head": chain.head,
+        "root": chain.root.hex(),
         "suite": genesis.suite,
         "mode": genesis.mode,
         "policy": dict(genesis.policy),
-        "roles": {name: role.generation for name, role in sorted(view.trust.roles.items())},
+        "roots": [
+            {"identity": trust.keys[one].identity, "key_id": one.hex()}
+            for one in sorted(trust.root_keys())
+        ],
+        "roles": {name: role.generation for name, role in sorted(trust.roles.items())},
         "time_us": view.time_us,
+        "files": dict(sorted(ledger_of(chain).store.files().items())),
     }

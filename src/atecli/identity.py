@@ -102,10 +102,9 @@ def write_public(name: str, principal: Principal) -> None:
     key_file(name).with_suffix(".pub").write_text(encode(principal) + "\n")
 
 
-def fingerprint(key_id: bytes) -> str:
-    """Return a key id for people to compare: four groups of eight digits."""
-    text = key_id.hex()
-    return " ".join(text[at : at + 8] for at in range(0, len(text), 8))
+def fingerprint(key_id: str) -> str:
+    """Return a key id, given in hex, for people to compare: groups of eight digits."""
+    return " ".join(key_id[at : at + 8] for at in range(0, len(key_id), 8))
 
 
 def encode(principal: Principal) -> str:

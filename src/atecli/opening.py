@@ -71,6 +71,14 @@ class Target:
             self._session = identity.load(self.identity, word)
         return self._session
 
+    def check_stdin_is_free(self) -> None:
+        """Raise UsageError when the passphrase is to come from stdin."""
+        from ate.errors import UsageError
+        from atecli import passphrase
+
+        if self.identity is not None and passphrase.is_stdin(self.passphrase_file):
+            raise UsageError("stdin cannot hold the input and the passphrase at once")
+
     def open(self) -> Opening:
         """Open the chain for reading, beside any writer; raises NotFound when there is none."""
         from ate import client
@@ -91,7 +99,7 @@ class Target:
             self.check_exists()
             return client.open(self.name, path=self.path, session=self.session(), create=False)
         session = self.session()
-        keys = f"sealed and signed by {session.identity}" if session else "without keys: not sealed"
+        keys = f"sealed and signed by {session.identity}" if session else "not sealed: no --as"
         say(f"made the chain {self.name!r}, {keys}")
         return client.open(self.name, path=self.path, session=session)
 
@@ -173,8 +181,8 @@ def chain_command(function: Callable[..., None]) -> Callable[..., None]:
         json_option,
         passphrase_option,
         click.option(
-            "--as", "identity", metavar="NAME", envvar="ATE_IDENTITY", shell_complete=identity_names,
-            help="Act as this identity.  [env var: ATE_IDENTITY]",
+            "--as", "identity", metavar="NAME", envvar="ATE_IDENTITY",
+            shell_complete=identity_names, help="Act as this identity.  [env var: ATE_IDENTITY]",
         ),
         path_option,
     ):  # fmt: skip

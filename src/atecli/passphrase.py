@@ -16,6 +16,15 @@ from ate.errors import NotFound, StorageError, UsageError
 _BYTES_MAX = 4096
 
 
+def is_stdin(file: str | None) -> bool:
+    """Tell whether the passphrase would be read from stdin."""
+    return _chosen(file) == "-"
+
+
+def _chosen(file: str | None) -> str | None:
+    return file or os.environ.get("ATE_PASSPHRASE_FILE") or None
+
+
 def ask(prompt: str, *, file: str | None = None, confirm: bool = False) -> str:
     """Return a passphrase.
 
@@ -28,7 +37,7 @@ def ask(prompt: str, *, file: str | None = None, confirm: bool = False) -> str:
         UsageError: it is empty, the two differ, or there is no terminal to ask.
         NotFound, StorageError: the file cannot be read.
     """
-    chosen = file or os.environ.get("ATE_PASSPHRASE_FILE")
+    chosen = _chosen(file)
     found = _read(chosen) if chosen else _ask(prompt, confirm=confirm)
     if not found:
         raise UsageError("the passphrase is empty", hint="choose some words that nobody guesses")

@@ -1,4 +1,4 @@
-"""Files of rows: JSON lines and CSV, line by line; it tells what is wrong where, and stores nothing.
+"""Files of rows: JSON lines and CSV; it tells what is wrong in which line, and stores nothing.
 
 Four names are not columns: `_id`, `_type`, `_parent` and `_value`, as `ate export` writes them.
 """

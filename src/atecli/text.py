@@ -1,6 +1,6 @@
 """How things look in a terminal: aligned tables, times, values in a line, JSON; it prints nothing.
 
-Chains may hold what strangers wrote, so nothing reaches a terminal before control characters are out.
+Chains may hold what strangers wrote, so control characters are escaped before a terminal sees them.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def _escape(character: str) -> str:
 
 
 def width() -> int:
-    """Return how many columns a line may take: the terminal's, or no bound worth the name."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _CELL_MAX
+    """Return how many columns a line may take: the terminal's, in a file as many as you like."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
@@ -48,14 +48,13 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
     names = [head.removeprefix(RIGHT) for head in heads]
     cells = [names, *([visible(str(cell)) for cell in row] for row in rows)]
     widths = [max(len(row[at]) for row in cells) for at in range(len(names))]
-    bound = width()
     lines = []
     for row in cells:
         padded = [
             cell.rjust(size) if head.startswith(RIGHT) else cell.ljust(size)
             for cell, size, head in zip(row, widths, heads, strict=True)
         ]
-        lines.append(_cut("  ".join(padded).rstrip(), bound))
+        lines.append(cut("  ".join(padded).rstrip()))
     return lines
 
 
@@ -79,10 +78,12 @@ class Columns:
             cell.rjust(size) if name.startswith(RIGHT) else cell.ljust(size)
             for cell, (name, size) in zip(map(visible, map(str, cells)), self._heads, strict=True)
         ]
-        return _cut("  ".join(padded).rstrip(), width())
+        return cut("  ".join(padded).rstrip())
 
 
-def _cut(line: str, bound: int) -> str:
+def cut(line: str, bound: int = 0) -> str:
+    """Return a line, shortened to `bound` columns, or to the terminal's."""
+    bound = bound or width()
     return line if len(line) <= bound else line[: bound - 1] + "…"
 
 
@@ -184,4 +185,4 @@ def _key(key: Any) -> str:
 def brief(value: Any, bound: int = _CELL_MAX) -> str:
     """Return a value in one line of at most `bound` characters."""
     line = visible(value if isinstance(value, str) else dumps(value))
-    return _cut(line, bound)
+    return cut(line, bound)

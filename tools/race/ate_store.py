@@ -50,11 +50,13 @@ class Ate(_stores.Base):  # type: ignore[misc]
 
     def get(self, number: int) -> Row:
         """Return one row."""
-        return self._finish(product.get(self._dio, number))
+        found: Row = self._finish(product.get(self._dio, number))
+        return found
 
     def scan(self) -> list[product.Record]:
         """Return all rows as the dataclasses they are."""
-        return self._finish(product.scan(self._chain))
+        found: list[product.Record] = self._finish(product.scan(self._chain))
+        return found
 
     def close(self) -> None:
         """Close the chain."""

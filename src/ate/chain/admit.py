@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from ate import merkle
 from ate.chain.index import SYSTEM
+from ate.chain.checkpoint import check_checkpoints
 from ate.chain.view import View, check_form, ids_of
 from ate.crypto.hash import digest, digest_many
 from ate.errors import CorruptLog, ProtocolError
@@ -78,6 +79,7 @@ async def admit(
     _check_place(view, record)
     _check_kinds(record, current)
     trust = check_system_rows(record, lambda at: view.body(record, record.row(at)), view.trust)
+    check_checkpoints(view, record)
     proposal = Proposal(
         author=record.author,
         root=record.root,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -33,15 +32,6 @@ class CommitTable:
         base = self._firsts
         at = bisect_right(base, seq) - 1
         return base[at], self._places[at]
-
-    def places(self, since_seq: int = 0) -> Iterator[int]:
-        """Yield places of commits that hold rows after `since_seq`, in order."""
-        start = int(self._base_first.searchsorted(np.uint64(since_seq + 1), "right")) - 1
-        for at in range(max(start, 0), len(self._base_place)):
-            yield int(self._base_place[at])
-        for at in range(len(self._place)):
-            if at + 1 >= len(self._first) or self._first[at + 1] > since_seq:
-                yield self._place[at]
 
     def columns(self) -> tuple[U64, U64]:
         first = np.concatenate([self._base_first, np.frombuffer(self._first, dtype=np.uint64)])

@@ -27,6 +27,7 @@ from ate.session import Session
 from ate.trust.domains import Domains
 from ate.trust.pipeline import Pipeline
 from ate.trust.prepare import Preparer
+from ate.trust.roles import join_roles
 
 #: Rows since the last snapshot after which closing writes a new one.
 _SNAPSHOT_ROWS = 1
@@ -142,13 +143,17 @@ class Ledger:
         return pending.record
 
     def _after_apply(self, record: Record) -> None:
-        """A new grant makes the keys that were opened from the one before it stale."""
+        """New grants make keys that were opened before stale; new roles have new members."""
         kinds = record.kinds
         at = kinds.find(Kind.GRANT)
         while at >= 0:
             for _, domains in self._domains.values():
                 domains.forget(record.row(at).parent)
             at = kinds.find(Kind.GRANT, at + 1)
+        if Kind.ROLE in kinds:
+            for session, _ in self._domains.values():
+                if session is not None:
+                    join_roles(self.view.trust, session)
 
     # --- keys -------------------------------------------------------------------------------
 
@@ -156,6 +161,8 @@ class Ledger:
         """Return the read-domain keys of one session on this chain."""
         known = self._domains.get(id(session))
         if known is None:
+            if session is not None:
+                join_roles(self.view.trust, session)
             made = Domains(self._grant, self.view.trust, session)
             known = self._domains[id(session)] = (session, made)
         return known[1]

@@ -1,9 +1,9 @@
-"""`Bell`: lets one task wait until the head moves, a time has come, or the chain closes; it never sleeps."""
+"""`Bell`: one task waits until the head moves, a time has come, or the chain closes; never a while."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from ate.dio.watch import Watch
 
@@ -24,7 +24,7 @@ class Bell(Watch):
         super().__init__()
         self._chain = chain
 
-    def __enter__(self) -> Bell:
+    def __enter__(self) -> Self:
         self._chain._ledger.feed.subscribe(self.wake)
         self._chain._watches.add(self)
         if self._chain._closed:
@@ -36,7 +36,7 @@ class Bell(Watch):
         self._chain._watches.discard(self)
 
     async def rest(self, seconds: float | None = None) -> None:
-        """Wait for the next ring, at most `seconds`; the caller looks at its own clock afterwards."""
+        """Wait for the next ring, at most `seconds`; the caller asks its own clock afterwards."""
         timer = None
         if seconds is not None:
             loop = asyncio.get_running_loop()

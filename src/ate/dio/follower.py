@@ -1,8 +1,8 @@
-"""`Followers`: feeds the projections and workers of a chain from its log; no commit ever waits for them.
+"""`Followers`: feeds a chain's projections and workers from its log; no commit ever waits for them.
 
-A projection sees every change from the first one on: the backlog before `open` returns, the rest live. A
-worker sees each change that comes after the opening, once, in order, behind the commit. Work that must
-survive a crash belongs into a `Queue`.
+A projection sees every change from the first one on: the backlog before `open` returns, the rest
+live. A worker sees each change that comes after the opening, once, in order, behind the commit. Work
+that must survive a crash belongs into a `Queue`.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class Followers:
         self._all: list[Follower] = []
 
     async def start(self) -> None:
-        """Show projections the backlog, then let everybody follow; raises what a projection raises."""
+        """Show projections the backlog, then let all follow; raises what a projection raises."""
         pipeline, head = self._chain._ledger.pipeline, self._chain.head
         for one in pipeline.projections:
             follower = Follower(self._chain, one, one.apply, 0, stops=True)
             self._all.append(follower)
             await follower.catch_up()
-        for one in pipeline.workers:
-            follower = Follower(self._chain, one, one.run, head, schemas=one.schemas)
+        for worker in pipeline.workers:
+            follower = Follower(self._chain, worker, worker.run, head, schemas=worker.schemas)
             self._all.append(follower)
         for follower in self._all:
             follower.start()

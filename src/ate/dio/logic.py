@@ -34,10 +34,16 @@ class Logic(StructuredLogic):
     """
 
     def __init__(
-        self, type: type[T], rule: Callable[[T | None, T | None], str | None], *, name: str | None = None
+        self,
+        type: type[T],
+        rule: Callable[[T | None, T | None], str | None],
+        *,
+        name: str | None = None,
     ) -> None:
         schema = schema_of(type)
-        super().__init__(schema.schema_id, schema.decode, rule, name=name or f"rule of {schema.name}")
+        super().__init__(
+            schema.schema_id, schema.decode, rule, name=name or f"rule of {schema.name}"
+        )
         self._type = type
 
     def attach(self, chain: Chain) -> None:

@@ -6,6 +6,8 @@
     await rename(dio, Rename(…))            # here, inside a unit of work of one's own
     rename.serve(chain)                     # on the side that answers
     await rename.call(chain, Rename(…))     # from the side that asks
+
+Whoever asks needs no code of the other side but this one function.
 """
 
 from __future__ import annotations

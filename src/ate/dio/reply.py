@@ -6,7 +6,9 @@ any other exception only the name of its class is told: its text may hold what t
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
+import typing
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -90,7 +92,7 @@ def value_of(reply: Reply, type: Any) -> Any:
     if type in (object, Any):
         return reply.value
     try:
-        return msgspec.convert(reply.value, type, dec_hook=values.decode_hook)
+        return msgspec.convert(reply.value, type, dec_hook=_lift)
     except (msgspec.ValidationError, TypeError, ValueError) as error:
         name = getattr(type, "__name__", str(type))
         raise WrongType(f"the reply is not a {name}: {error}") from error
@@ -101,21 +103,24 @@ def check_declared(declared: Declared) -> tuple[type[Exception], ...]:
     for cls in declared:
         if not dataclasses.is_dataclass(cls):
             raise UsageError(
-                f"{cls.__name__} cannot be declared", hint="make it a dataclass: its fields cross over"
+                f"{cls.__name__} cannot be declared",
+                hint="make it a dataclass: its fields are what crosses",
             )
     return tuple(declared)
 
 
 def _fields(cls: Any, stored: dict[str, Any]) -> dict[str, Any]:
     """Convert stored fields to what the annotations of an exception say."""
-    import typing
-
     hints = typing.get_type_hints(cls)
     known = [field.name for field in dataclasses.fields(cls) if field.init and field.name in stored]
-    return {
-        name: msgspec.convert(stored[name], hints[name], dec_hook=values.decode_hook)
-        for name in known
-    }
+    return {name: msgspec.convert(stored[name], hints[name], dec_hook=_lift) for name in known}
+
+
+def _lift(type: Any, stored: Any) -> Any:
+    """Build a value of a type that msgspec does not know, unless it is one already."""
+    if isinstance(type, builtins.type) and isinstance(stored, type):
+        return stored
+    return values.decode_hook(type, stored)
 
 
 def _is_plain(value: Any) -> bool:

@@ -156,7 +156,8 @@ class Writer:
                 drafts,
                 origin=origin,
                 seen_seq=ledger.view.head,
-                now_us=ledger.clock.now_us(),
+                # A clock that was set back must not make certificates the chain's time is past.
+                now_us=max(ledger.clock.now_us(), ledger.view.time_us),
             )
             known = ready[0].current if len(ready) == 1 else [s for one in ready for s in one.current]
             pending = await ledger.append(commit, rows, known)

@@ -129,13 +129,20 @@ class Access:
             raise ProtocolError(f"bad access rule: {error.message}") from None
 
 
+def check_role_name(name: str) -> str:
+    """Return `name`; raises UsageError unless it has 1 to 256 characters that can be encoded."""
+    if not 0 < len(name) <= limits.NAME_BYTES_MAX or any("\ud800" <= one <= "\udfff" for one in name):
+        raise UsageError(f"a role's name has 1 to {limits.NAME_BYTES_MAX} characters of Unicode text")
+    return name
+
+
 def _name(who: Who) -> bytes | str:
     if isinstance(who, Principal):
         return who.key_id
     if isinstance(who, bytes) and len(who) == 16:
         return bytes(who)
-    if isinstance(who, str) and 0 < len(who) <= 256:
-        return who
+    if isinstance(who, str):
+        return check_role_name(who)
     raise UsageError(f"a rule names principals, key ids or roles, not {type(who).__name__}")
 
 

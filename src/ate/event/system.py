@@ -5,7 +5,7 @@ They are MessagePack maps; decoding one raises ProtocolError and nothing else.
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -16,6 +16,10 @@ from ate.event.access import Principal
 GRANT_CONTEXT: Final = b"ate/grant/1"
 CHECKPOINT_CONTEXT: Final = b"ate/checkpoint/1"
 ROLE_CONTEXT: Final = b"ate/role/1"
+
+#: Numbers of these bodies are written into signed messages with a fixed width.
+Unsigned: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+Ordinal: TypeAlias = Annotated[int, msgspec.Meta(ge=1, lt=1 << 32)]
 
 
 class PublicKeys(msgspec.Struct, frozen=True, array_like=True):
@@ -61,11 +65,11 @@ class Role(msgspec.Struct, frozen=True, omit_defaults=True):
         name: e.g. "root", "Contributor".
         generation: counts from 1; members who left hold only older ones.
         keys: who may act as it: the role's own key pair, or for "root" the root principals.
-        wraps: member key id → the role's two seeds (96 bytes), wrapped to that member.
+        wraps: member key id → the role's two seeds, wrapped to that member (`ate.trust.roles`).
     """
 
     name: str
-    generation: int
+    generation: Ordinal
     keys: tuple[PublicKeys, ...]
     wraps: dict[bytes, bytes] = {}
 
@@ -76,7 +80,7 @@ class CertificateBody(msgspec.Struct, frozen=True, array_like=True):
     subject: bytes
     issuer: bytes
     chain_id: bytes
-    until_us: int
+    until_us: Unsigned
     signature: bytes
 
 
@@ -91,7 +95,7 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     domain: bytes
-    epoch: int
+    epoch: Ordinal
     wraps: dict[bytes, bytes]
     past: bytes = b""
 
@@ -107,13 +111,18 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
         signature: composite, over `message()`.
     """
 
-    size: int
+    size: Unsigned
     root: bytes
-    time_us: int
+    time_us: Unsigned
     key_id: bytes
     signature: bytes = b""
 
+    def fields(self) -> tuple[int, bytes, int, bytes]:
+        """Return what is signed, in order."""
+        return self.size, self.root, self.time_us, self.key_id
+
     def message(self, chain_id: bytes) -> bytes:
+        """Return the bytes that are signed."""
         return chain_id + self.size.to_bytes(8, "little") + self.root + self.time_us.to_bytes(8, "little")
 
 

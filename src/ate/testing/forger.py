@@ -129,7 +129,7 @@ def key_line(pair: KeyPair) -> Line:
 def certificate_lines(session: Session, chain_id: bytes, now_us: int) -> list[Line]:
     """Return the rows that introduce a session's fast key on a chain: its keys, then certificates."""
     fast = session.fast(chain_id, now_us)
-    lines = [key_line(pair) for pair in session.authorities()]
+    lines = [key_line(pair) for pair in session.authorities(chain_id)]
     for one in fast.certificates:
         body = CertificateBody(one.subject, one.issuer, one.chain_id, one.until_us, one.signature)
         name = system_id("certificate", one.subject + one.issuer)

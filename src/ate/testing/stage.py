@@ -138,7 +138,8 @@ class Stage:
             key = who.sign
         elif who is not None:
             key = who.fast(view.trust.chain_id, self.clock.now_us()).key
-        return Forger(view.trust.chain_id, key, **{"seen_seq": view.head, **fields})
+        told: dict[str, Any] = {"chain_id": view.trust.chain_id, "key": key, "seen_seq": view.head}
+        return Forger(**{**told, **fields})
 
     async def verify(self) -> Verification:
         """Recompute everything from the first byte."""

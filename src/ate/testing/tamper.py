@@ -146,3 +146,17 @@ def spliced(payload: bytes, at: int, data: bytes) -> bytes:
 def copy_of(disk: SimDisk) -> SimDisk:
     """Return the disk as a backup would keep it."""
     return SimDisk(disk.seed, platter=copy.deepcopy(disk._platter))  # noqa: SLF001 — a disk's image
+
+
+def with_body(payload: bytes, index: int, body: bytes) -> bytes:
+    """Return the payload with another inline body for one row; what is signed stays as it was."""
+    record = Record(memoryview(payload))
+    rows = [record.row(at) for at in range(record.row_count)]
+    bodies = [bytes(record.inline(row)) for row in rows]
+    bodies[index] = body
+    heads = [bytes(one) for one in record.signed_rows()]
+    commit = Commit(
+        record.author, payload[:AUTHOR_BYTES], record.root, heads, bodies,
+        record.signature, bytes(record.rare), record.headers,
+    )  # fmt: skip
+    return ordered(commit, record.sequencer)

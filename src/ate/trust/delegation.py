@@ -12,7 +12,7 @@ from ate.event.system import Grant, decode, system_id
 from ate.ids import ROOT
 from ate.trust.plugin import ABSTAIN, ALLOW, Deny, Proposal, Verdict
 from ate.trust.rules import Rules
-from ate.trust.state import ROOT_ROLE
+from ate.trust.state import ROOT_ROLE, Trust
 
 _SELF_CERTIFYING = (int(Kind.KEY), int(Kind.CERTIFICATE))
 
@@ -42,6 +42,7 @@ class _Judgement:
         self.proposal = proposal
         self.denied: list[Deny] = []
         self.allowed = 0
+        self._after: Trust | None = None
 
     def verdict(self) -> Verdict:
         proposal = self.proposal
@@ -115,9 +116,22 @@ class _Judgement:
             if header.access is not None and proposal.row_id(index) == owner:
                 access = header.access
         if access is not None and isinstance(access.read, Only):
-            return proposal.trust.resolve(access.read.names)
+            return self._roles_after().resolve(access.read.names)
         inherits = owner == ROOT and (access is None or access.read is Inherit)
-        return proposal.trust.root_keys() if inherits else frozenset()
+        return self._roles_after().root_keys() if inherits else frozenset()
+
+    def _roles_after(self) -> Trust:
+        """Return the roles as this commit leaves them: a new generation brings its grants along."""
+        proposal = self.proposal
+        kinds = proposal.record.kinds
+        if Kind.ROLE not in kinds:
+            return proposal.trust
+        if self._after is None:
+            self._after = proposal.trust.copy()
+            for index, kind in enumerate(kinds):
+                if kind == Kind.ROLE:
+                    self._after.apply(kind, proposal.row_id(index), proposal.body(index))
+        return self._after
 
     def _require(self, index: int, rule: WriteRule, what: str) -> bool:
         reason = self._missing(rule)

@@ -15,7 +15,7 @@ from ate.crypto.aead import Sealer
 from ate.crypto.entropy import Entropy
 from ate.crypto.hash import keyed
 from ate.crypto.kem import PublicSealingKey
-from ate.errors import NoReadKey, ProtocolError, UsageError
+from ate.errors import CannotOpen, NoReadKey, ProtocolError, UsageError
 from ate.event.access import Everyone, Inherit, Only, Principal, ReadRule
 from ate.event.system import GRANT_CONTEXT, Grant, decode, encode
 from ate.session import Session
@@ -49,8 +49,20 @@ class Domains:
     ) -> None:
         self._grant, self._trust, self._session = grant, trust, session
         self._keys: dict[bytes, list[bytes]] = {}
+        #: Domains whose newest keys were made for a commit that is not known to have landed.
+        self._made: set[bytes] = set()
         #: Roots of a chain whose genesis is still being written.
         self.roots: tuple[Principal, ...] = ()
+
+    def under(self, trust: Trust) -> Domains:
+        """Return the same domains as they look once the chain's roles are those of `trust`."""
+        return Domains(self._grant, trust, self._session)
+
+    def begin(self) -> None:
+        """A commit is about to be prepared. Keys made for one that failed must not seal anything."""
+        for domain in self._made:
+            self._keys.pop(domain, None)
+        self._made.clear()
 
     def forget(self, domain: bytes) -> None:
         """A newer grant of `domain` was applied: open it anew at the next use."""
@@ -81,9 +93,13 @@ class Domains:
         mine = self._session.opening_keys() if self._session else {}
         for key_id, sealing_key in mine.items():
             wrapped = grant.wraps.get(key_id)
-            if wrapped is not None:
+            if wrapped is None:
+                continue
+            try:
                 key = sealing_key.unwrap(wrapped, _info(grant.domain, grant.epoch))
                 return [*_open_past(grant, key), key]
+            except (CannotOpen, ProtocolError):
+                continue  # whoever wrote the grant cheated this key; it may be named in another role
         raise NoReadKey(
             f"none of the session's keys opens read domain {grant.domain.hex()[:8]}",
             domain=grant.domain,
@@ -114,6 +130,7 @@ class Domains:
 
     def remember(self, grant: Grant, key: bytes, past: list[bytes]) -> None:
         self._keys[grant.domain] = [*past, key]
+        self._made.add(grant.domain)
 
     def readers(self, rule: ReadRule) -> list[Principal]:
         """Return the principals a read rule names; none for Everyone and on chains without keys."""

@@ -11,7 +11,7 @@ from typing import Any
 from ate.errors import BadSignature, Refused, Replayed, WriteDenied
 from ate.trust.confidentiality import Confidentiality
 from ate.trust.delegation import TrustDelegation
-from ate.trust.plugin import Allow, Deny, Enricher, Filter, Projection, Proposal, Validator, Worker
+from ate.trust.plugin import ABSTAIN, Allow, Deny, Enricher, Filter, Projection, Proposal, Validator, Worker
 from ate.trust.plugin import names as by_name
 from ate.trust.replay import Origins, Replay
 from ate.trust.signature import Signature
@@ -50,6 +50,8 @@ class Pipeline:
         allowed = False
         for validator in self.validators:
             verdict = await validator.validate(proposal)
+            if verdict is ABSTAIN:
+                continue
             if isinstance(verdict, Allow):
                 allowed = True
             elif isinstance(verdict, Sequence) and verdict:

@@ -14,7 +14,7 @@ from ate import limits, merkle
 from ate.crypto.entropy import Entropy
 from ate.crypto.hash import digest, digest_many
 from ate.errors import NoReadKey, UsageError
-from ate.event.access import Access, Any, Everyone, Inherit, Principal, ReadRule
+from ate.event.access import Access, Any, Everyone, Inherit, Principal, ReadRule, WriteRule
 from ate.event.commit import SIGN_CONTEXT, VERSION, AuthorPart, Commit, Origin
 from ate.event.draft import Draft
 from ate.event.header import Header, encode_headers
@@ -87,6 +87,7 @@ class Preparer:
         Raises:
             LimitExceeded, NoReadKey, UsageError.
         """
+        self.domains.begin()
         mine = [self._enriched(draft) for draft in drafts] if self.pipeline.enrichers else list(drafts)
         #: No object of the chain or the commit has a rule of its own: the chain's rule serves all.
         uniform = self.present.rules == 1 and all(draft.header is None for draft in mine)
@@ -148,18 +149,23 @@ class Preparer:
         return _Composite(self.session, self._acting_as(rules, drafts))
 
     def _acting_as(self, rules: Rules | None, drafts: Sequence[Draft]) -> KeyPair:
-        """Return the key pair whose authority the first row's rule wants, for suite 1."""
+        """Return the key pair whose authority the first row's rule wants, for suite 1.
+
+        System rows alone change roles and policies, which is for the roots.
+        """
         assert self.session is not None
         first = next((d for d in drafts if d.kind <= Kind.TOMBSTONE), None)
-        rule = self.present.root_access().write
-        if rules is not None and first is not None:
-            rule = rules.write_rule(first.id if first.base else first.parent)
+        rule: WriteRule = Inherit
+        if first is not None:
+            rule = self.present.root_access().write
+            if rules is not None:
+                rule = rules.write_rule(first.id if first.base else first.parent)
         wanted: frozenset[bytes] = frozenset()
         if rule is Inherit:
             wanted = self.trust.root_keys()
         elif isinstance(rule, Any):
             wanted = self.trust.resolve(rule.names)
-        for pair in self.session.authorities():
+        for pair in self.session.authorities(self.trust.chain_id):
             if pair.key_id in wanted:
                 return pair
         return self.session.own
@@ -170,7 +176,7 @@ class Preparer:
             return []
         rows = [
             _key_row(pair.principal)
-            for pair in signer.session.authorities()
+            for pair in signer.session.authorities(self.trust.chain_id)
             if pair.key_id not in self.trust.keys
         ]
         for certificate in signer.certificates:

@@ -9,6 +9,8 @@ from ate.event.row import Kind
 from ate.event.system import Genesis, PublicKeys, decode
 from ate.trust.plugin import ABSTAIN, Deny, Proposal, Verdict
 
+_WHY_NOBODY = "the commit speaks for nobody: unsigned, or its session certificate has expired"
+
 
 class Signature:
     """Denies what is unsigned, signed by an unknown key, or signed in a weaker suite; else abstains."""
@@ -24,6 +26,8 @@ class Signature:
             return ABSTAIN
         if author.suite == 0 or (suite == 1 and author.suite != 1) or author.suite > 2:
             return [Deny(-1, f"the chain is of suite {suite}, the commit is signed in {author.suite}")]
+        if not proposal.authorities:
+            return [Deny(-1, _WHY_NOBODY)]
         if proposal.prepared_here:
             return ABSTAIN
         key = trust.verifier(author.key_id) or _introduced(proposal)
@@ -31,8 +35,6 @@ class Signature:
             return [Deny(-1, f"the author's key {author.key_id.hex()[:8]} is not published here")]
         if isinstance(key, FastVerifyKey) is (author.suite == 1):
             return [Deny(-1, "the author's key is not of the suite the commit claims")]
-        if not proposal.authorities:
-            return [Deny(-1, "the author's session certificate has expired")]
         return _verify(proposal, key)
 
 

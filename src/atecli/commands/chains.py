@@ -30,28 +30,21 @@ class Found(NamedTuple):
     changed_us: int
 
 
-@click.command(
-    "chains",
-    epilog=examples(
-        "ate chains",
-        "ate chains --path /srv/chains --json",
-        '"""',
-        "every = sorted(found(path))",
-        "if as_json:",
-        "for one in every:",
-        'output.document({"name": one.name, "bytes": one.size, "changed": iso(one.changed_us)})',
-        "elif every:",
-        "rows = [(one.name, size(one.size), moment(one.changed_us)) for one in every]",
-        'output.lines(table(("name", ">size", "changed"), rows))',
-        "",
-        "",
-        "def found(path: Path | None) -> Iterator[Found]:",
-    ),
-)
+@click.command("chains", epilog=examples("ate chains", "ate chains --path /srv/chains --json"))
 @path_option
 @json_option
-def command(path: Path | None, *, as_json: bool) -> None:
-    """List the chains below --path, or in your data directory, with their sizes.
+def command(*, path: Path | None, as_json: bool) -> None:
+    """List the chains below --path, or in your data directory, with their sizes."""
+    every = sorted(found(path))
+    if as_json:
+        for one in every:
+            output.document({"name": one.name, "bytes": one.size, "changed": iso(one.changed_us)})
+    elif every:
+        rows = [(one.name, size(one.size), moment(one.changed_us)) for one in every]
+        output.lines(table(("name", ">size", "changed"), rows))
+
+
+def found(path: Path | None) -> Iterator[Found]:
     """Yield every chain below a directory; without one, below the user's."""
     from ate.client import home
 

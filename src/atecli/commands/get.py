@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from atecli import output
+from atecli.commands.ls import described
 from atecli.opening import Target, chain_command, examples, run
 from atecli.text import dumps, iso
 
@@ -19,32 +20,22 @@ from atecli.text import dumps, iso
 @chain_command
 @click.argument("object_id", metavar="ID")
 @click.option("--at", metavar="SEQ", type=click.IntRange(min=1), help="As of this row of the log.")
-def command(target: Target, object_id: str, at: int | None) -> None:
+def command(target: Target, *, object_id: str, at: int | None) -> None:
     """Print the value of an object of CHAIN as JSON.
 
-    With --json the value comes with what is known about it: type, place, times, author.
+    With --json it comes with what is known about the object: type, place, times, author.
     """
     run(_get(target, object_id, at))
 
 
 async def _get(target: Target, text: str, at: int | None) -> None:
-    from ate.ids import ROOT, ObjectId
+    from ate.ids import ObjectId
 
     object_id = ObjectId.parse(text)
     async with target.open() as chain:
         dao = await chain.dio().load(object, object_id, at_seq=at)
-    if not target.as_json:
-        output.line(dumps(dao.value, indent=2))
-        return
-    output.document(
-        {
-            "id": dao.id,
-            "type": dao.type_name,
-            "parent": None if dao.parent == ROOT else dao.parent,
-            "seq": dao.seq,
-            "created": iso(dao.created) if dao.created else None,
-            "updated": iso(dao.updated) if dao.updated else None,
-            "author": dao.author,
-            "value": dao.value,
-        }
-    )
+        if target.as_json:
+            created = iso(dao.created) if dao.created else None
+            output.document({**described(dao), "created": created})
+        else:
+            output.line(dumps(dao.value, indent=2))

@@ -18,46 +18,34 @@ SUITES: Final = {
 
 
 @click.command(
-    "info",
-    epilog=examples(
-        "ate info people",
-        "ate info people --json | jq .bytes_per_object",
-        '"""',
-        "run(_info(target))",
-        "",
-        "",
-        "async def _info(target: Target) -> None:",
-        "from atecli.history import facts_of, ledger_of, roots_of",
-        "",
-        "async with target.open() as chain:",
-        "files = ledger_of(chain).store.files()",
-        "known: dict[str, Any] = {",
-        '"name": str(chain.name),',
-        '"id": chain.id.hex(),',
-        '"objects": len(chain),',
-        '"commits": chain.commits,',
-        '"head": chain.head,',
-        '"root": chain.root.hex(),',
-        "**facts_of(chain),",
-        '"roots": [{"identity": who, "key_id": key.hex()} for who, key in roots_of(chain)],',
-        '"files": dict(sorted(files.items())),',
-        "}",
-        'known["time"] = iso(time_us := known.pop("time_us"))',
-        'known["bytes"] = total = sum(files.values())',
-        'known["bytes_per_object"] = round(total / known["objects"], 1) if known["objects"] else None',
-        'known["generations"] = sorted({int(name.partition("/")[0]) for name in files})',
-        "if target.as_json:",
-        "output.document(known)",
-        "else:",
-        "output.lines(facts(_shown(known, moment(time_us))))",
-        "",
-        "",
-        "def _shown(known: dict[str, Any], when: str) -> list[tuple[str, object]]:",
-    ),
+    "info", epilog=examples("ate info people", "ate info people --json | jq .bytes_per_object")
 )
 @chain_command
 def command(target: Target) -> None:
-    """Tell the facts about CHAIN: size, suite, mode, root keys, files.
+    """Tell the facts about CHAIN: size, suite, mode, root keys, files."""
+    run(_info(target))
+
+
+async def _info(target: Target) -> None:
+    from atecli.history import facts_of
+
+    async with target.open() as chain:
+        known = facts_of(chain)
+    time_us, files = known.pop("time_us"), known["files"]
+    total = sum(files.values())
+    known |= {
+        "time": iso(time_us),
+        "bytes": total,
+        "bytes_per_object": round(total / known["objects"], 1) if known["objects"] else None,
+        "generations": sorted({int(name.partition("/")[0]) for name in files}),
+    }
+    if target.as_json:
+        output.document(known)
+    else:
+        output.lines(facts(_shown(known, moment(time_us))))
+
+
+def _shown(known: dict[str, Any], when: str) -> list[tuple[str, object]]:
     """Return the facts for people."""
     from atecli.identity import fingerprint
 
@@ -73,13 +61,10 @@ def command(target: Target) -> None:
         ("mode", known["mode"]),
     ]
     rows += [("policy", f"{name}: {value}") for name, value in known["policy"].items()]
-    rows += [
-        ("root key", f"{root['identity']}  {fingerprint(bytes.fromhex(root['key_id']))}")
-        for root in known["roots"]
-    ]
-    rows += [
-        ("role", f"{name}, generation {number}") for name, number in known["roles"].items() if name != "root"
-    ]
+    for root in known["roots"]:
+        rows.append(("root key", f"{root['identity']}  {fingerprint(root['key_id'])}"))
+    for name, number in known["roles"].items():
+        rows.append(("role", f"{name}, generation {number}"))
     on_disk = f"{size(known['bytes'])} in {count(len(known['files']), 'file')}"
     rows.append(("on disk", on_disk + (f", {size(per_object)} an object" if per_object else "")))
     rows.append(("generation", ", ".join(map(str, known["generations"]))))

@@ -1,8 +1,8 @@
-"""`ate log`: the rows of a chain in their order, and those that come; `ate watch` shows the values."""
+"""`ate log`: the rows of a chain in their order, and those that come; it shows no values."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -13,7 +13,7 @@ from atecli.text import Columns, iso, moment
 if TYPE_CHECKING:
     from atecli.history import Entry
 
-_TABLE = Columns(
+_TABLE: Final = Columns(
     (">seq", 8), ("time", 19), ("kind", 11), ("type", 12), ("id", 32), ("author", 0)
 )  # fmt: skip
 
@@ -24,50 +24,47 @@ _TABLE = Columns(
         "ate log people",
         "ate log people --follow --since 1200",
         "ate log people --object 3f0c1d9a5b7e4c2f8a6d0b1e2c3d4f5a",
-        '"""',
-        "run(_log(target, follow=follow, since=since, object_id=object_id))",
-        "",
-        "",
-        "async def _log(target: Target, *, follow: bool, since: int, object_id: str | None) -> None:",
-        "from ate.ids import ObjectId",
-        "from atecli.history import History, heads",
-        "",
-        "wanted = ObjectId.parse(object_id) if object_id else None",
-        "if not target.as_json:",
-        "target.check_exists()",
-        "output.line(_TABLE.head())",
-        "async with target.open() as chain:",
-        "history = History(chain)",
-        "async for head in heads(chain, follow=follow):",
-        "async for entry in history.entries(since + 1, head, object_id=wanted):",
-        "show(entry, as_json=target.as_json)",
-        "since = max(since, head)",
-        "if follow:",
-        "output.flush()",
-        "",
-        "",
-        "def show(entry: Entry, *, as_json: bool) -> None:",
-        '"""Print one row."""',
-        "row = entry.row",
-        "if as_json:",
-        "output.document(document(entry))",
-        "else:",
-        "output.line(",
-        "_TABLE.row(entry.seq, moment(entry.time_us), entry.kind, entry.type, row.id.hex(), entry.author)",
-        ")",
-        "",
-        "",
-        "def document(entry: Entry) -> dict[str, object]:",
     ),
 )
 @chain_command
 @click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until ctrl-c.")
-@click.option("--since", metavar="SEQ", type=click.IntRange(min=0), default=0, help="Rows behind this one.")
-@click.option("--object", "object_id", metavar="ID", help="Rows of this object alone: its history.")
-def command(target: Target, *, follow: bool, since: int, object_id: str | None) -> None:
+@click.option(
+    "--since", metavar="SEQ", type=click.IntRange(min=0), default=0, help="Rows behind this one."
+)
+@click.option("--object", "object_id", metavar="ID", help="The history of this object alone.")
+def command(target: Target, **options: Any) -> None:
     """List the rows of CHAIN, oldest first: what happened, when, to what, and who signed it.
 
     --follow sees what other processes write, a moment after it is durable.
+    """
+    run(_log(target, **options))
+
+
+async def _log(target: Target, *, follow: bool, since: int, object_id: str | None) -> None:
+    from ate.ids import ObjectId
+    from atecli.history import History, heads
+
+    wanted = ObjectId.parse(object_id) if object_id else None
+    async with target.open() as chain:
+        history = History(chain)
+        if not target.as_json:
+            output.line(_TABLE.head())
+        async for head in heads(chain, follow=follow):
+            async for entry in history.entries(since + 1, head, object_id=wanted):
+                _show(entry, as_json=target.as_json)
+            since = max(since, head)
+            output.flush()
+
+
+def _show(entry: Entry, *, as_json: bool) -> None:
+    if as_json:
+        output.document(document(entry))
+    else:
+        place = (entry.seq, moment(entry.time_us), entry.kind, entry.type)
+        output.line(_TABLE.row(*place, entry.row.id.hex(), entry.author))
+
+
+def document(entry: Entry) -> dict[str, object]:
     """Return one row for programs."""
     row = entry.row
     return {

@@ -1,4 +1,4 @@
-"""`ate rm`: delete one object with all that hangs below it; what it was stays readable in the past."""
+"""`ate rm`: delete one object with all that hangs below it; what it was stays in the past."""
 
 from __future__ import annotations
 
@@ -8,15 +8,10 @@ from atecli import output
 from atecli.opening import Target, chain_command, examples, run
 
 
-@click.command(
-    "rm",
-    epilog=examples(
-        "ate rm notes 3f0c1d9a5b7e4c2f8a6d0b1e2c3d4f5a",
-    ),
-)
+@click.command("rm", epilog=examples("ate rm notes 3f0c1d9a5b7e4c2f8a6d0b1e2c3d4f5a"))
 @chain_command
 @click.argument("object_id", metavar="ID")
-def command(target: Target, object_id: str) -> None:
+def command(target: Target, *, object_id: str) -> None:
     """Delete an object of CHAIN, and everything below it, in one commit.
 
     The log keeps what was: `ate get CHAIN ID --at SEQ` still shows it.

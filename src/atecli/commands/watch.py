@@ -1,6 +1,8 @@
-"""`ate watch`: changes of objects with their new values, as other processes make them; it changes nothing."""
+"""`ate watch`: changes of objects with their new values, as other processes make them."""
 
 from __future__ import annotations
+
+from typing import Any, Final
 
 import click
 
@@ -9,7 +11,7 @@ from atecli.commands.log import document
 from atecli.opening import Target, chain_command, examples, run
 from atecli.text import Columns, brief, moment
 
-_TABLE = Columns(
+_TABLE: Final = Columns(
     (">seq", 8), ("time", 19), ("kind", 6), ("type", 12), ("id", 32), ("value", 0)
 )  # fmt: skip
 
@@ -26,13 +28,13 @@ _TABLE = Columns(
     "--since", metavar="SEQ", type=click.IntRange(min=0), help="Changes behind this row first."
 )
 @click.option("--type", "type_name", metavar="NAME", help="Objects of this type alone.")
-@click.option("--once", is_flag=True, help="Stop at the newest change instead of waiting for more.")
-def command(target: Target, *, since: int | None, type_name: str | None, once: bool) -> None:
+@click.option("--once", is_flag=True, help="Stop at the newest change, wait for no more.")
+def command(target: Target, **options: Any) -> None:
     """Print changes of CHAIN with their values as they come, until ctrl-c.
 
     Without --since it begins now, with `--since 0` at the start of the chain.
     """
-    run(_watch(target, since=since, type_name=type_name, once=once))
+    run(_watch(target, **options))
 
 
 async def _watch(target: Target, *, since: int | None, type_name: str | None, once: bool) -> None:
@@ -42,23 +44,21 @@ async def _watch(target: Target, *, since: int | None, type_name: str | None, on
         history = History(chain)
         done = chain.head if since is None else since
         if not target.as_json:
-            output.line(_TABLE.head(), now=True)
+            output.line(_TABLE.head())
+        output.flush()
         async for head in heads(chain, follow=not once):
             async for entry, event in history.events(done + 1, head):
-                if type_name is not None and entry.type != type_name:
-                    continue
-                sealed = event.change.plain is None and not event.is_delete
-                if target.as_json:
-                    output.document({**document(entry), "sealed": sealed, "value": event.value})
-                else:
-                    value = "(sealed)" if sealed else "" if event.is_delete else brief(event.value)
-                    shown = (
-                        entry.seq,
-                        moment(entry.time_us),
-                        entry.kind,
-                        entry.type,
-                        entry.row.id.hex(),
-                    )
-                    output.line(_TABLE.row(*shown, value))
+                if type_name is None or entry.type == type_name:
+                    _show(entry, event, as_json=target.as_json)
             done = max(done, head)
             output.flush()
+
+
+def _show(entry: Any, event: Any, *, as_json: bool) -> None:
+    is_sealed = event.change.plain is None and not event.is_delete
+    if as_json:
+        output.document({**document(entry), "sealed": is_sealed, "value": event.value})
+        return
+    value = "(sealed)" if is_sealed else "" if event.is_delete else brief(event.value)
+    place = (entry.seq, moment(entry.time_us), entry.kind, entry.type)
+    output.line(_TABLE.row(*place, entry.row.id.hex(), value))

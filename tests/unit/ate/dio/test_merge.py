@@ -410,9 +410,13 @@ def test_a_quick_test_says_yes_only_to_what_fits() -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [Annotated[int, msgspec.Meta(gt=0)], list[int], Annotated[list[Any], msgspec.Meta(max_length=1)],
-     int | list[int]],
-)  # fmt: skip
+    [
+        Annotated[int, msgspec.Meta(gt=0)],
+        list[int],
+        Annotated[list[Any], msgspec.Meta(max_length=1)],
+        int | list[int],
+    ],
+)
 def test_what_type_tests_cannot_tell_is_looked_at(kind: Any) -> None:
     struct = msgspec.defstruct("Struct", [("x", kind)])
     assert not merge.checker(shapes.type_info(struct))(struct(1))

@@ -1,0 +1,188 @@
+"""Changing who may act on a chain: new generations of roles, the chain's own rule; it judges nothing.
+
+Both are commits of system rows, signed by a root and admitted like any other. A role's new generation
+and the new epochs of the read domains it opens are one commit: there is no moment in between at which a
+member who left could still read what is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ate.chain.view import View
+from ate.dio.receipt import Receipt, moment
+from ate.dio.writer import Committed
+from ate.errors import CannotOpen, Conflict, NoReadKey, UsageError
+from ate.event.access import Access, Inherit, Only, Principal, ReadRule
+from ate.event.draft import Draft
+from ate.event.header import Header
+from ate.event.row import Kind
+from ate.event.system import PublicKeys, Role, encode, system_id
+from ate.ids import ROOT, ObjectId
+from ate.session import Session
+from ate.trust.domains import Domains, encode_grant
+from ate.trust.roles import next_generation
+from ate.trust.state import ROOT_ROLE
+
+if TYPE_CHECKING:
+    from ate.client import Chain
+
+#: Other commits that may land while a change of roles is being prepared.
+_TRIES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class RoleChange:
+    """A role has a new generation.
+
+    Args:
+        name: of the role.
+        generation: counts from 1.
+        rekeyed: objects whose read domain started a new epoch.
+        left: objects whose read domain names the role, but does not open to the session that made the
+            change; who may write one of them gives it a new epoch by committing it again.
+        receipt: of the commit.
+    """
+
+    name: str
+    generation: int
+    rekeyed: tuple[ObjectId, ...]
+    left: tuple[ObjectId, ...]
+    receipt: Receipt
+
+
+async def set_role(
+    chain: Chain, name: str, members: Sequence[Principal], *, session: Session | None = None
+) -> RoleChange:
+    """Give a role a new generation with exactly these members.
+
+    Args:
+        name: e.g. "Contributor"; "root" replaces the chain's root keys.
+        members: who holds the role from now on; nobody else learns its new keys. Everybody who left
+            loses write access at once, and read access to everything new.
+        session: acts instead of the chain's own; it must be a root.
+
+    Raises:
+        UsageError: the chain has no roots, or would be left without one.
+        WriteDenied: the session is no root.
+        Conflict: other writers kept getting in between.
+    """
+    acting = session or chain.session
+    ledger = chain._ledger
+    trust = ledger.view.trust
+    if not trust.has_roots or acting is None:
+        raise UsageError(
+            "only a root session can set a role", hint="open the chain with session= one of its roots"
+        )
+    for attempt in range(_TRIES):
+        role = next_generation(name, members, trust.roles.get(name), ledger.entropy)
+        head = ledger.view.head
+        grants, left = _new_epochs(chain, acting, role)
+        drafts = [*_new_keys(ledger.view, acting, members), _role_row(ledger.view, role), *grants]
+        try:
+            landed = await chain._writer.submit(drafts, acting, chain.durability, head)
+        except Conflict:
+            if attempt == _TRIES - 1:
+                raise
+            continue
+        rekeyed = tuple(ObjectId(draft.parent) for draft in grants)
+        return RoleChange(name, role.generation, rekeyed, left, _receipt(landed))
+    raise AssertionError("unreachable")
+
+
+async def set_access(chain: Chain, access: Access, *, session: Session | None = None) -> Receipt:
+    """Replace the chain's own rule, which all objects without a rule above them inherit.
+
+    A new reader is given the key there is, and with it the past; when a reader is dropped, a new epoch
+    starts.
+
+    Raises:
+        WriteDenied: the session is no root.
+        NoReadKey: the session cannot open the chain's read domain.
+    """
+    view = chain._ledger.view
+    stored = view.stored(ROOT)
+    assert stored is not None  # every chain begins with it
+    record, at = view.find(stored.seq)
+    body = bytes(view.body(record, record.row(at)))
+    draft = _system(view, Kind.GENESIS, ROOT, body)
+    draft.header = Header(access)
+    landed = await chain._writer.submit([draft], session or chain.session, chain.durability, None)
+    return _receipt(landed)
+
+
+def _new_epochs(
+    chain: Chain, session: Session, role: Role
+) -> tuple[list[Draft], tuple[ObjectId, ...]]:
+    """Return the grants that give the role's new keys to its read domains, and what stays as it is."""
+    ledger = chain._ledger
+    after = ledger.view.trust.copy()
+    after.apply(Kind.ROLE, system_id("role", role.name.encode()), encode(role))
+    domains: Domains = ledger.domains(session).under(after)
+    drafts: list[Draft] = []
+    left: list[ObjectId] = []
+    for domain, rule in _read_rules(ledger.view, role.name):
+        try:
+            grant = domains.grant_for(domain, rule, ledger.entropy)
+        except (NoReadKey, CannotOpen):
+            left.append(ObjectId(domain))
+            continue
+        if grant is not None:
+            row_id = system_id("grant", domain)
+            drafts.append(_system(ledger.view, Kind.GRANT, row_id, encode_grant(grant), domain))
+    return drafts, tuple(left)
+
+
+def _read_rules(view: View, role: str) -> Iterator[tuple[bytes, ReadRule]]:
+    """Yield the objects that are alive and whose read rule names a role, with the rule."""
+    seen: set[bytes] = set()
+    _, places = view.commits.columns()
+    for place in places.tolist():
+        record = view.record(place)
+        if not len(record.rare):
+            continue
+        for at, header in record.headers.items():
+            object_id = record.row(at).id
+            if header.access is None or object_id in seen:
+                continue
+            seen.add(object_id)
+            stored = view.stored(object_id)
+            if stored is None or stored.dead or stored.access is None:
+                continue
+            rule = stored.access.read
+            is_chain = object_id == ROOT and role == ROOT_ROLE and rule is Inherit
+            if is_chain or (isinstance(rule, Only) and role in rule.names):
+                yield object_id, rule
+
+
+def _new_keys(view: View, session: Session, members: Sequence[Principal]) -> list[Draft]:
+    """Return rows that publish members whom the chain does not know, so that they can be named."""
+    known = {*view.trust.keys, *(pair.key_id for pair in session.authorities(view.trust.chain_id))}
+    fresh = {member.key_id: member for member in members if member.key_id not in known}
+    return [
+        _system(view, Kind.KEY, system_id("key", key_id), encode(PublicKeys.of(member)))
+        for key_id, member in fresh.items()
+    ]
+
+
+def _role_row(view: View, role: Role) -> Draft:
+    return _system(view, Kind.ROLE, system_id("role", role.name.encode()), encode(role))
+
+
+def _system(view: View, kind: Kind, row_id: bytes, body: bytes, parent: bytes = ROOT) -> Draft:
+    """Return the next version of a system row."""
+    stored = view.stored(row_id)
+    base = stored.seq if stored else 0
+    created = (stored.row.created or stored.seq) if stored else 0
+    return Draft(int(kind), bytes(row_id), bytes(parent), 0, base, created, 0, 0, body)
+
+
+def _receipt(landed: Committed) -> Receipt:
+    record = landed.record
+    time_us, first = record.sequencer.time_us, record.first_seq
+    return Receipt(
+        first + landed.offset, moment(time_us), record.root, landed.lsn, first, time_us,
+        landed.frontier,  # type: ignore[arg-type]
+    )  # fmt: skip

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from typing import Any as Anything
+
+import pytest
+
+import ate
+from ate.chain.genesis import check_chain, write_genesis
+from ate.chain.ledger import Ledger
+from ate.crypto.entropy import SeededEntropy
+from ate.errors import UntrustedRoot, UsageError
+from ate.event.access import Access, Everyone
+from ate.event.commit import Origin
+from ate.log.memory import MemoryLog
+from ate.session import Session
+from ate.testing.simclock import SimClock
+from ate.testing.stage import member
+
+
+def empty(session: Session | None = None) -> Ledger:
+    entropy = SeededEntropy(b"genesis")
+    return Ledger(MemoryLog(), session=session, clock=SimClock(), entropy=entropy)
+
+
+async def founded(session: Session | None = None, **changed: Anything) -> Ledger:
+    ledger = empty(session)
+    given: dict[str, Anything] = {
+        "roots": (session.public,) if session else (), "access": None, "suite": 2,
+        "mode": "distributed", "policy": {}, "origin": Origin(1, 2, 1, 0), **changed,
+    }  # fmt: skip
+    await write_genesis(ledger, "universe", **given)
+    return ledger
+
+
+async def test_the_first_commit_says_what_the_chain_is() -> None:
+    alice = member("alice")
+    ledger = await founded(alice, suite=1, mode="centralized", policy={"worm": True})
+    genesis = ledger.view.trust.genesis
+    assert genesis is not None
+    assert (genesis.name, genesis.suite, genesis.mode) == ("universe", 1, "centralized")
+    assert genesis.policy == {"worm": True}
+    assert [one.principal for one in genesis.roots] == [alice.public]
+    assert ledger.view.trust.root_keys() == {alice.public.key_id}
+    assert len(ledger.view.trust.chain_id) == 32
+    assert ledger.view.root_access() == Access()
+    assert ledger.view.origins.last(1, 2) == 1
+
+
+async def test_without_roots_nothing_is_signed() -> None:
+    ledger = await founded(suite=1, access=Access(read=Everyone))
+    assert ledger.view.trust.genesis is not None
+    assert ledger.view.trust.suite == 0
+    assert not ledger.view.trust.has_roots
+    assert ledger.view.root_access() == Access(read=Everyone)
+
+
+async def test_equal_chains_have_different_ids() -> None:
+    async with ate.open("a", memory=True) as one, ate.open("a", memory=True) as other:
+        assert one.id != other.id
+
+
+@pytest.mark.parametrize("wrong", [{"mode": "typo"}, {"suite": 0}, {"suite": 3}])
+async def test_unknown_modes_and_suites_are_refused(wrong: dict[str, Anything]) -> None:
+    with pytest.raises(UsageError, match="mode is one of"):
+        await founded(member("alice"), **wrong)
+
+
+async def test_a_chain_is_founded_by_one_of_its_roots() -> None:
+    alice, bob = member("alice"), member("bob")
+    for session in (bob, None):
+        with pytest.raises(UsageError, match="one of its roots") as caught:
+            await founded(session, roots=(alice.public,))
+        assert "session=" in caught.value.hint
+    ledger = await founded(bob, roots=(alice.public, bob.public))
+    assert ledger.view.trust.root_keys() == {alice.public.key_id, bob.public.key_id}
+
+
+async def test_the_chain_that_was_meant() -> None:
+    alice, bob = member("alice"), member("bob")
+    ledger = await founded(alice)
+    check_chain(ledger, "universe", ())
+    check_chain(ledger, "universe", (alice.public, bob.public))
+    with pytest.raises(UntrustedRoot, match="'universe', not 'other'"):
+        check_chain(ledger, "other", ())
+    with pytest.raises(UntrustedRoot, match="pinned"):
+        check_chain(ledger, "universe", (bob.public,))
+    with pytest.raises(UntrustedRoot, match="genesis"):
+        check_chain(empty(), "universe", ())
