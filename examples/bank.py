@@ -1,4 +1,4 @@
-"""A bank whose books cannot be cooked: every transfer is two entries, and rules judge every commit."""
+"""A bank whose books cannot be cooked: a transfer is two entries, and rules judge it."""
 
 import asyncio
 

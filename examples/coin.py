@@ -1,4 +1,4 @@
-"""Coins that only their owner can spend: who holds a coin is said by its access rule, checked by all."""
+"""Coins that only their owner can spend: the access rule says whose, and everybody checks it."""
 
 import asyncio
 from dataclasses import dataclass

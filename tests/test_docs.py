@@ -1,9 +1,10 @@
-"""The documents are true: every Python block runs, prints what is shown, and every link arrives.
+"""The documents are true: what they show runs and prints that, what they name is there.
 
-The blocks of one document run in order in one namespace, with `await` allowed at the top, as a
+The Python blocks of one page run in order in one namespace, with `await` allowed at the top, as a
 reader would paste them into `python -m asyncio`. A block is left out by a comment in the line
-before it, `<!-- no-run: reason -->`. A `text` block right behind shows what the block prints;
-`...` in it stands for anything.
+before it, `<!-- no-run: reason -->`. A `text` block right behind shows what the block prints. A
+`console` block is a session of the command `ate`: lines with `$` are run, the others are compared.
+In both, `...` stands for anything.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import doctest
 import inspect
 import io
 import re
+import shlex
 import sys
 import types
 from collections.abc import Iterator
@@ -23,34 +25,51 @@ from pathlib import Path
 
 import pytest
 
+from ate import errors
+
 ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
 RUN = [
     ROOT / "README.md",
-    ROOT / "docs/tutorial.md",
-    ROOT / "docs/concepts.md",
-    *sorted((ROOT / "docs/guide").glob("*.md")),
+    DOCS / "tutorial.md",
+    DOCS / "concepts.md",
+    *sorted((DOCS / "guide").glob("*.md")),
 ]
-ALL = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+ALL = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+#: The guide to the command has tests of its own for what it shows.
+OWN_CONSOLE = {DOCS / "guide/cli.md"}
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NO_RUN = re.compile(r"<!-- no-run(?:: (?P<reason>.+?))? -->\n\Z")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
+#: A file of this project, as prose names it.
+NAMED = re.compile(r"`((?:src|tests|tools|docs|examples)/[\w./-]+)`")
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+# --- what is shown runs -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Block:
-    """One Python block: where it stands, what it says, what it must print."""
+    """One block that runs: where it stands, what it says, what it must print."""
 
     line: int
     source: str
     output: str | None
+    language: str = "python"
 
 
 def blocks(text: str) -> Iterator[Block]:
     """Yield the blocks that run; an exception without a reason is an error."""
     found = list(FENCE.finditer(text))
     for index, match in enumerate(found):
-        if match[1] != "python":
+        language = match[1]
+        if language not in ("python", "console"):
             continue
         line = text.count("\n", 0, match.start()) + 1
         if excepted := NO_RUN.search(text[: match.start()]):
@@ -64,11 +83,11 @@ def blocks(text: str) -> Iterator[Block]:
             and not text[match.end() : follower.start()].strip()
             else None
         )
-        yield Block(line, match[2], shown)
+        yield Block(line, match[2], shown, language)
 
 
 def run(block: Block, namespace: dict[str, object], runner: asyncio.Runner, path: Path) -> str:
-    """Run a block and return what it printed."""
+    """Run a Python block and return what it printed."""
     # The blank lines make a traceback point into the document.
     code = compile(
         "\n" * block.line + block.source,
@@ -87,10 +106,32 @@ def run(block: Block, namespace: dict[str, object], runner: asyncio.Runner, path
     return printed.getvalue()
 
 
+def turns(source: str) -> Iterator[tuple[str, str]]:
+    """Yield each command of a console block with what is shown below it."""
+    for turn in re.split(r"^\$ ", source, flags=re.MULTILINE)[1:]:
+        command, _, shown = turn.partition("\n")
+        yield command, shown
+
+
+def answer(command: str) -> str:
+    """Run one command line of `ate` and return what a terminal would show."""
+    from atecli.main import main
+
+    words = shlex.split(command)
+    assert words[0] == "ate", f"a console block runs `ate`, not {words[0]!r}"
+    screen = io.StringIO()
+    with contextlib.redirect_stdout(screen), contextlib.redirect_stderr(screen):
+        main(words[1:])
+    return screen.getvalue()
+
+
+def expect(path: Path, block: Block, shown: str, printed: str) -> None:
+    same = doctest.OutputChecker().check_output(shown, printed, doctest.ELLIPSIS)
+    assert same, f"{path.name}:{block.line} printed\n{printed}not\n{shown}"
+
+
 @pytest.mark.parametrize("path", [one for one in RUN if one.exists()], ids=lambda one: one.name)
-def test_every_python_block_runs(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_block_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATE_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     # Types of a block are looked up through their module.
@@ -98,22 +139,125 @@ def test_every_python_block_runs(
     monkeypatch.setitem(sys.modules, module.__name__, module)
     with asyncio.Runner() as runner:
         for block in blocks(path.read_text()):
-            printed = run(block, module.__dict__, runner, path)
-            if block.output is not None:
-                same = doctest.OutputChecker().check_output(block.output, printed, doctest.ELLIPSIS)
-                assert same, f"{path.name}:{block.line} printed\n{printed}not\n{block.output}"
+            if block.language == "python":
+                printed = run(block, module.__dict__, runner, path)
+                if block.output is not None:
+                    expect(path, block, block.output, printed)
+            elif path not in OWN_CONSOLE:
+                for command, shown in turns(block.source):
+                    expect(path, block, shown, answer(command))
 
 
-@pytest.mark.parametrize("path", ALL, ids=lambda one: one.relative_to(ROOT).as_posix())
-def test_every_relative_link_arrives(path: Path) -> None:
-    text = FENCE.sub("", path.read_text())
-    targets = [target for target in LINK.findall(text) if "://" not in target]
+# --- what is named is there ---------------------------------------------------------------------
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the fragments that lead to the headings of a page."""
+    titles = HEADING.findall(FENCE.sub("", path.read_text()))
+    return {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles}
+
+
+def links(path: Path) -> list[tuple[Path, str]]:
+    """Return (file, fragment) for every link of a page that stays inside the project."""
+    found = []
+    for target in LINK.findall(FENCE.sub("", path.read_text())):
+        if "://" not in target and not target.startswith("mailto:"):
+            name, _, fragment = target.partition("#")
+            found.append(((path.parent / name).resolve() if name else path, fragment))
+    return found
+
+
+@pytest.mark.parametrize("path", ALL, ids=named)
+def test_every_link_arrives(path: Path) -> None:
     missing = [
-        target
-        for target in targets
-        if not (path.parent / target.partition("#")[0]).exists() and not target.startswith("#")
+        f"{target}#{fragment}".rstrip("#")
+        for target, fragment in links(path)
+        if not target.is_relative_to(ROOT)
+        or not target.exists()
+        or (fragment and target.suffix == ".md" and fragment not in anchors(target))
     ]
     assert not missing
+
+
+def test_the_map_leads_to_every_page() -> None:
+    mapped = {target for target, _ in links(DOCS / "README.md")}
+    inside = {one for one in mapped if one.is_dir()}
+    lost = [
+        named(path)
+        for path in DOCS.rglob("*.md")
+        if path not in mapped and path.name != "README.md" and not inside & set(path.parents)
+    ]
+    assert not lost, "pages that docs/README.md does not name"
+
+
+@pytest.mark.parametrize("path", ALL, ids=named)
+def test_every_file_that_is_named_exists(path: Path) -> None:
+    missing = [name for name in NAMED.findall(path.read_text()) if not (ROOT / name).exists()]
+    assert not missing
+
+
+# --- tables that must keep step with the code ---------------------------------------------------
+
+
+def rows(page: Path, header: str) -> list[list[str]]:
+    """Return the cells of the table whose first line is `header`."""
+    _, found, rest = page.read_text().partition(header + "\n")
+    assert found, f"{page.name} has no table {header}"
+    lines = rest.partition("\n\n")[0].splitlines()[1:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_table_of_errors_is_the_tree_of_errors() -> None:
+    defined = [
+        one
+        for one in vars(errors).values()
+        if isinstance(one, type) and issubclass(one, errors.AteError)
+    ]
+    wanted = [[f"`{one.code}`", f"`{one.__name__}`", one.default_hint] for one in defined]
+    table = rows(DOCS / "guide/errors.md", "| code | class | hint | what to do |")
+    assert [row[:3] for row in table] == wanted, "docs/guide/errors.md: renew the table"
+    assert all(len(row) == 4 and row[3] for row in table), "say what to do"
+
+
+def defined_in(path: Path) -> set[str]:
+    """Return the functions of a module and the methods of its classes, `Class.method`."""
+    names = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            names |= {
+                f"{node.name}.{one.name}"
+                for one in node.body
+                if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)
+            }
+    return names
+
+
+def test_the_road_in_ten_functions_is_in_the_source() -> None:
+    table = rows(ROOT / "CONTRIBUTING.md", "| | where | function | what happens there |")
+    assert [row[0] for row in table] == [str(number) for number in range(1, 11)]
+    missing = []
+    for row in table:
+        module, functions = row[1].strip("`"), re.findall(r"`([\w.]+)`", row[2])
+        assert functions
+        there = defined_in(ROOT / "src" / module)
+        missing += [f"{module}: {one}" for one in functions if one not in there]
+    assert not missing
+
+
+def test_the_plan_names_every_room() -> None:
+    table = rows(DOCS / "design/architecture.md", "| room | duty |")
+    planned = {name.rstrip("/") for row in table for name in re.findall(r"`([\w/]+)`", row[0])}
+    built = {
+        path.stem
+        for path in (ROOT / "src/ate").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert planned == built - {"__init__"}
+
+
+# --- the tests themselves -----------------------------------------------------------------------
 
 
 def test_a_block_may_be_excepted_only_with_a_reason() -> None:
@@ -129,9 +273,25 @@ def test_what_a_block_prints_is_compared() -> None:
     assert block.output == "1\n"
     with asyncio.Runner() as runner:
         assert run(block, {}, runner, Path("x.md")) == "1\n"
+    with pytest.raises(AssertionError, match="printed"):
+        expect(Path("x.md"), block, "2\n", "1\n")
 
 
 def test_a_block_may_await_at_the_top() -> None:
     block = Block(1, "import asyncio\nawait asyncio.sleep(0)\nprint('woke')\n", None)
     with asyncio.Runner() as runner:
         assert run(block, {}, runner, Path("x.md")) == "woke\n"
+
+
+def test_a_console_block_is_a_session_of_the_command() -> None:
+    assert list(turns("$ ate --version\nate 1\n$ ate ls x\n")) == [
+        ("ate --version", "ate 1\n"),
+        ("ate ls x", ""),
+    ]
+    assert "ate" in answer("ate --version")
+    with pytest.raises(AssertionError, match="runs `ate`"):
+        answer("rm -r x")
+
+
+def test_headings_become_anchors() -> None:
+    assert "6-who-may-read-who-may-write" in anchors(DOCS / "tutorial.md")

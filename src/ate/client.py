@@ -22,7 +22,7 @@ from ate.dio.writer import Durability, Writer
 from ate.errors import NotFound, UsageError
 from ate.event.access import Access, Principal
 from ate.event.commit import Origin
-from ate.ids import ChainName, ObjectId
+from ate.ids import ChainName, IdSource, ObjectId
 from ate.log.disk import Disk, RealDisk
 from ate.log.local import LocalLog
 from ate.log.memory import MemoryLog
@@ -170,6 +170,7 @@ class Chain:
         device = ledger.session.device if ledger.session else 0
         number = int.from_bytes(ledger.entropy(8), "little")
         self._writer = Writer(ledger, device, number)
+        self._ids = IdSource(ledger.entropy)
         self._readers: dict[int, Reader] = {}
         self._watches: set[Watch] = set()
         self._services: list[Service] = []

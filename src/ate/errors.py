@@ -312,6 +312,6 @@ def codes() -> dict[str, type[AteError]]:
     pending: list[type[AteError]] = [AteError]
     while pending:
         cls = pending.pop()
-        found.setdefault(cls.code, cls)  # a subclass without a code of its own is its parent outside
+        found.setdefault(cls.code, cls)  # without a code of its own a class is its parent outside
         pending.extend(cls.__subclasses__())
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from typing import Final
 
 from ate import limits
@@ -46,9 +47,27 @@ class ObjectId(bytes):
         return f"ObjectId({self.hex()})"
 
 
+class IdSource:
+    """Fresh random ids, drawn from the entropy source a few hundred at a time."""
+
+    __slots__ = ("_at", "_draw", "_pool")
+
+    def __init__(self, draw: Callable[[int], bytes]) -> None:
+        self._draw, self._pool, self._at = draw, b"", 0
+
+    def next(self) -> ObjectId:
+        """Return an id that was never given before."""
+        at = self._at
+        if at >= len(self._pool):
+            self._pool, at = self._draw(_POOL_BYTES), 0
+        self._at = at + 16
+        return bytes.__new__(ObjectId, self._pool[at : at + 16])
+
+
 #: Parent of the objects at the top of a chain, and the id of the chain's own root rule.
 ROOT: Final = ObjectId(bytes(16))
 
+_POOL_BYTES: Final = 4096
 _SEGMENT = re.compile(r"[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*")
 
 

@@ -225,6 +225,11 @@ def rows_root(hashes: Hashes) -> bytes:
     return digest(_ROWS + level)
 
 
+def root_of_one_row(hash: bytes) -> bytes:
+    """Return `rows_root` of a commit with one row."""
+    return digest(_ROWS + hash)
+
+
 def rows_proof(hashes: Hashes, index: int) -> tuple[bytes, ...]:
     """Return for each level the other children of the node, joined, lowest level first.
 

@@ -244,24 +244,6 @@ class Session:
         except (msgspec.DecodeError, AttributeError, KeyError, TypeError, ValueError, UsageError):
             raise CannotOpen("the key file has an unknown form") from None
 
-
-def _replace(target: Path, blob: bytes) -> None:
-    """Put a private file in place of `target`; after a power cut one of the two is there."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(target.name + ".new")
-    # What a crash left here may be readable for others: it is not written into.
-    temporary.unlink(missing_ok=True)
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(blob)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
     @classmethod
     def open_or_new(cls, path: str | Path, ask: Callable[[str], str]) -> Session:
         """Load the keys at `path`, or make and save new ones: a program's first minute.
@@ -297,6 +279,24 @@ def _replace(target: Path, blob: bytes) -> None:
                 session.save(path, passphrase)
                 return session
         raise UsageError(f"{_TRIES} times no passphrase, or two different ones")
+
+
+def _replace(target: Path, blob: bytes) -> None:
+    """Put a private file in place of `target`; after a power cut one of the two is there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(target.name + ".new")
+    # What a crash left here may be readable for others: it is not written into.
+    temporary.unlink(missing_ok=True)
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(blob)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _seeds(pair: KeyPair) -> list[bytes]:

@@ -162,5 +162,5 @@ def _usage_hint(error: click.ClickException) -> str:
 
 
 def _lower(text: str) -> str:
-    text = " ".join(text.split()).removesuffix(".")
+    text = " ".join(text.split()).removesuffix(".").replace(". Did", ", did")
     return text[:1].lower() + text[1:]

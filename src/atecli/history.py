@@ -143,6 +143,11 @@ def author_of(trust: Trust, key_id: bytes) -> str:
     return key_id.hex()[:8] if any(key_id) else ""
 
 
+def is_signed(chain: Chain) -> bool:
+    """Tell whether a chain takes signed commits only."""
+    return ledger_of(chain).view.trust.has_roots
+
+
 def facts_of(chain: Chain) -> dict[str, Any]:
     """Return what is known about an open chain, as `ate info` tells it."""
     view = ledger_of(chain).view

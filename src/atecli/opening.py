@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from ate.client import Opening
+    from ate.client import Chain, Opening
     from ate.log.local import LocalLog
     from ate.session import Session
 
@@ -84,24 +85,41 @@ class Target:
         from ate import client
 
         self.check_exists()
-        return client.open(self.name, path=self.path, session=self.session(), readonly=True)
+        return client.open(
+            self.name, path=self.path, session=self.session(), readonly=True, plugins=_filters()
+        )
 
-    def open_to_write(self, *, create: bool = False) -> Opening:
+    @asynccontextmanager
+    async def open_to_write(self, *, create: bool = False) -> AsyncIterator[Chain]:
         """Open the chain as its writer.
 
         Args:
             create: make it when there is none, and say so.
+
+        Raises:
+            WriteDenied: nobody acts, and the chain takes signed commits only.
+            NotFound: there is none, and `create` is false.
         """
         from ate import client
+        from ate.errors import WriteDenied
         from atecli.exits import say
+        from atecli.history import is_signed
 
-        if not create or self.exists():
+        is_new = create and not self.exists()
+        if not is_new:
             self.check_exists()
-            return client.open(self.name, path=self.path, session=self.session(), create=False)
         session = self.session()
-        keys = f"sealed and signed by {session.identity}" if session else "not sealed: no --as"
-        say(f"made the chain {self.name!r}, {keys}")
-        return client.open(self.name, path=self.path, session=session)
+        opening = client.open(
+            self.name, path=self.path, session=session, create=is_new, plugins=_filters()
+        )
+        async with opening as chain:
+            if is_new:
+                how = f"sealed and signed by {session.identity}" if session else "without keys"
+                say(f"made the chain {self.name!r}, {how}")
+            elif session is None and is_signed(chain):
+                hint = "act as somebody who may write: --as NAME"
+                raise WriteDenied("the chain takes signed commits only", hint=hint)
+            yield chain
 
     def store(self) -> LocalLog:
         """Open the log alone, for reading; what is in it is not judged."""
@@ -109,6 +127,18 @@ class Target:
 
         self.check_exists()
         return LocalLog.open(self.directory(), readonly=True)
+
+
+def _filters() -> tuple[Any, ...]:
+    """Return the filters that bodies may need to be read; none of them changes what is written."""
+    from ate.errors import UsageError
+    from ate.limits import BODY_BYTES_MAX
+    from ate.trust.compression import Zstd
+
+    try:
+        return (Zstd(least_bytes=BODY_BYTES_MAX + 1),)
+    except UsageError:  # it is an extra of the library
+        return ()
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

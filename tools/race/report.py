@@ -210,7 +210,7 @@ def _reading(rounds: int, discarded: dict[str, int], sizes: Sizes) -> str:
 - Figures of one machine on one day mean little; the ratios, taken within one round, hold better.
 - Each cell is a process of its own. Stores take turns, and the order turns round by round:
   at least {rounds} rounds. Ratios are medians of the rounds' ratios, the spread their extremes.
-- The disk is timed raw before and after each round. Goals that wait for it (G1 to G5, G10) run a
+- The disk is timed raw around every cell. Goals that wait for it (G1 to G5, G10) run a
   round again when it moved by more than 30 %; thrown away here: {thrown}.
 - Every cell reads back what it wrote and compares it; a difference voids the cell.
 - Commit cells run for {sizes.seconds:g} s. The page cache is warm for everybody; caches of the

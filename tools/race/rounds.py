@@ -1,6 +1,6 @@
 """Runs the cells, each in its own process, stores alternating, round by round; it judges no figure.
 
-Before and after each round the raw disk is timed; a round in which it changed by more than 30 % is
+Around every cell of a round the raw disk is timed; a round in which it changed by more than 30 % is
 run again for goals that wait for the disk.
 """
 
@@ -47,7 +47,7 @@ class Rounds:
 
     Args:
         figures: cell → one dictionary a round, None where the cell failed.
-        disk_us: raw fdatasync before and after each round that counts, in microseconds.
+        disk_us: least and greatest raw fdatasync of each round that counts, in microseconds.
         discarded: rounds thrown away because the disk changed.
         steady: False when too many had to be thrown away and the rest were kept as they are.
         errors: cell → why it failed.
@@ -81,30 +81,32 @@ class Track:
             if why := missing(cell):
                 result.errors[cell] = why
         kept: list[tuple[dict[Cell, Figures], tuple[float, float]]] = []
-        spare = rounds
+        spare = 2 * rounds
         turn = 0
         while len(kept) < rounds:
             self._say(f"{goal}: round {len(kept) + 1} of {rounds}")
-            before = self.disk_us()
             at = turn % len(cells)
             turn += 1
-            figures = self._round([*cells[at:], *cells[:at]], result)
-            after = self.disk_us()
-            if goal in FLUSHING and max(before, after) > min(before, after) * (1 + MOVED_MAX):
+            figures, disk = self._round([*cells[at:], *cells[:at]], result)
+            if goal in FLUSHING and disk[1] > disk[0] * (1 + MOVED_MAX):
                 result.discarded += 1
                 if spare:
                     spare -= 1
                     continue
                 result.steady = False
-            kept.append((figures, (before, after)))
+            kept.append((figures, disk))
         for figures, disk in kept:
             result.disk_us.append(disk)
             for cell, found in figures.items():
                 result.figures[cell].append(found)
         return result
 
-    def _round(self, cells: Sequence[Cell], result: Rounds) -> dict[Cell, Figures]:
+    def _round(
+        self, cells: Sequence[Cell], result: Rounds
+    ) -> tuple[dict[Cell, Figures], tuple[float, float]]:
+        """Run each cell once; return their figures, and the range of what the raw disk took."""
         figures: dict[Cell, Figures] = {}
+        disk = [self.disk_us()]
         for cell in cells:
             if cell in result.errors:
                 continue
@@ -112,7 +114,8 @@ class Track:
                 figures[cell] = self.measure(cell)
             except CellError as error:
                 result.errors[cell] = str(error)
-        return figures
+            disk.append(self.disk_us())
+        return figures, (min(disk), max(disk))
 
     def measure(self, cell: Cell, *, profile: bool = False) -> Figures:
         """Run one cell and return its figures; raises CellError."""

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ate import merkle
 from ate.chain.index import SYSTEM
 from ate.chain.checkpoint import check_checkpoints
-from ate.chain.view import View, check_form, ids_of
-from ate.crypto.hash import digest, digest_many
+from ate.chain.view import View, check_form, check_rows, ids_of
+from ate.crypto.hash import digest_many
 from ate.errors import CorruptLog, ProtocolError
 from ate.event.commit import Record
 from ate.event.draft import Draft
@@ -30,11 +29,7 @@ def check_integrity(record: Record, *, prepared_here: bool = False) -> None:
     if prepared_here:
         return
     check_form(record)
-    hashes = b"".join(digest_many(record.signed_rows()))
-    if merkle.rows_root(hashes) != record.author.rows_root:
-        raise CorruptLog(f"the rows of commit {record.sequencer.index} were altered")
-    if digest(record.rare) != record.author.rare_hash:
-        raise CorruptLog(f"the header fields of commit {record.sequencer.index} were altered")
+    check_rows(record)
 
 
 def check_bodies(view: View, record: Record) -> None:

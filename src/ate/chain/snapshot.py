@@ -17,6 +17,8 @@ import msgspec
 import numpy as np
 
 from ate import merkle
+from ate.chain.commits import ROOT_BYTES
+from ate.chain.index import SEQ_MASK
 from ate.crypto.hash import digest, keyed
 from ate.crypto.sign import FastVerifyKey
 from ate.errors import AteError, CorruptLog
@@ -32,6 +34,8 @@ _HEAD: Final = struct.Struct("<8sII32s")
 _MAGIC: Final = b"ATEIDX1\n"
 _VERSION: Final = 1
 _ALIGN: Final = 64
+#: Five of the index, its order by child key; first seq, place and root of each commit.
+_KINDS: Final = tuple(np.dtype(kind) for kind in ("<u8",) * 5 + ("<u4", "<u8", "<u8", "u1"))
 
 
 class _Public(msgspec.Struct):
@@ -65,8 +69,8 @@ class _Header(msgspec.Struct):
 def write_snapshot(ledger: Ledger) -> None:
     """Write the view of `ledger` as it is now, all of which must be flushed."""
     view = ledger.view
-    first, place = view.commits.columns()
-    columns: list[np.ndarray[Any, Any]] = [*view.index.columns(), first, place]
+    first, place, roots = view.commits.columns()
+    columns: list[np.ndarray[Any, Any]] = [*view.index.columns(), first, place, roots]
     header = _Header(
         head=view.head,
         time_us=view.time_us,
@@ -76,7 +80,7 @@ def write_snapshot(ledger: Ledger) -> None:
         live=view.index.live,
         bodies_end=view.bodies_end,
         last_place=int(place[-1]) if len(place) else 0,
-        last_root=view.record(int(place[-1])).root if len(place) else b"",
+        last_root=roots[-ROOT_BYTES:].tobytes(),
         origins=[(*key, *value) for key, value in view.origins.table.items()],
         public=_export(view.trust),
         columns=[column.nbytes for column in columns],
@@ -135,17 +139,37 @@ def _check_tail(ledger: Ledger, header: _Header) -> None:
 def _restore(ledger: Ledger, header: _Header, raw: memoryview, at: int) -> None:
     view = ledger.view
     columns: list[Any] = []
-    for number, size in enumerate(header.columns):
-        kind = np.dtype("<u4") if number == 5 else np.dtype("<u8")
+    for kind, size in zip(_KINDS, header.columns, strict=True):
         columns.append(np.frombuffer(raw, kind, size // kind.itemsize, at))
         at += size + (-size % _ALIGN)
-    view.frontier = merkle.Frontier.decode(header.frontier)
+    frontier = merkle.Frontier.decode(header.frontier)
+    if ledger.session is None:
+        _check_shape(header, columns, frontier.size)
     _import(view.trust, header.public)
+    view.frontier = frontier
     view.index.adopt(columns[:5], columns[5], header.live)
-    view.commits.adopt(columns[6], columns[7])
+    view.commits.adopt(columns[6], columns[7], columns[8])
     view.origins.table.update({(d, s): (lsn, seq) for d, s, lsn, seq in header.origins})
     view.head, view.time_us, view.link = header.head, header.time_us, header.link
     view.rules, view.bodies_end = header.rules, header.bodies_end
+
+
+def _check_shape(header: _Header, columns: list[Any], commits: int) -> None:
+    """Raise ValueError when the columns do not belong together.
+
+    A guard with a key vouches for them. One without a key can be made by anybody, and what anybody
+    makes must not lead outside of the arrays.
+    """
+    objects = len(columns[0])
+    sizes = [len(column) for column in columns]
+    if sizes != [objects] * 6 + [commits, commits, ROOT_BYTES * commits] or not commits:
+        raise ValueError("columns of different lengths")
+    high, order, first, place = columns[0], columns[5], columns[6], columns[7]
+    if (high[1:] < high[:-1]).any() or (first[1:] <= first[:-1]).any() or (place[1:] <= place[:-1]).any():
+        raise ValueError("columns that are not sorted")
+    known = objects == 0 or (int(order.max()) < objects and int((columns[2] & SEQ_MASK).max()) <= header.head)
+    if not known or first[0] != 1 or first[-1] > header.head or place[-1] != header.last_place:
+        raise ValueError("columns that point nowhere")
 
 
 def _guard(ledger: Ledger, raw: bytes | memoryview) -> bytes:
@@ -179,9 +203,9 @@ def _export(trust: Trust) -> _Public:
 
 
 def _import(trust: Trust, public: _Public) -> None:
+    """Take over what `_export` returned: all of it or, on an error, nothing."""
+    keys = {one.principal.key_id: one.principal for one in public.keys}
+    certified = [(FastVerifyKey(raw), issuers) for raw, issuers in public.certified]
     trust.chain_id, trust.genesis, trust.checkpoint = public.chain_id, public.genesis, public.checkpoint
-    trust.keys = {keys.principal.key_id: keys.principal for keys in public.keys}
-    trust.roles = {role.name: role for role in public.roles}
-    for raw, issuers in public.certified:
-        key = FastVerifyKey(raw)
-        trust.certified[key.key_id] = Certified(key, issuers)
+    trust.keys, trust.roles = keys, {role.name: role for role in public.roles}
+    trust.certified.update((key.key_id, Certified(key, issuers)) for key, issuers in certified)

@@ -21,8 +21,8 @@ from ate.chain.index import (
     Index,
     child_key,
 )
-from ate.crypto.hash import digest
-from ate.errors import CorruptLog, ProtocolError
+from ate.crypto.hash import digest, digest_many
+from ate.errors import CorruptLog, LimitExceeded, ProtocolError
 from ate.event.access import Access
 from ate.event.commit import ROWS_AT, Record, link_after
 from ate.event.header import Header
@@ -34,6 +34,7 @@ from ate.event.row import (
     KINDS,
     PLACE_BODY_FILE,
     ROW_BYTES,
+    SIGNED_BYTES,
     SYSTEM_FIRST,
     Kind,
     Row,
@@ -73,13 +74,29 @@ class View:
     # --- looking up -------------------------------------------------------------------------
 
     def record(self, place: int) -> Record:
-        """Return the commit at a log place, parsed."""
+        """Return the commit at a log place, parsed.
+
+        Raises:
+            CorruptLog: it is not the one that was admitted, here or before the snapshot was written.
+        """
         known = self.recent.get(place)
         if known is None:
+            known = self._read(place)
             if len(self.recent) >= _RECORDS_MAX:
                 self.recent.clear()
-            known = self.recent[place] = Record(self.store.read(place))
+            self.recent[place] = known
         return known
+
+    def _read(self, place: int) -> Record:
+        """Read a commit from the log again; the files may have been changed since it was judged."""
+        try:
+            record = Record(self.store.read(place))
+        except (ProtocolError, LimitExceeded) as error:
+            raise CorruptLog(f"a commit was altered: {error.message}") from None
+        if record.root != self.commits.root_at(place):
+            raise CorruptLog(f"commit {record.sequencer.index} is not the one that was here before")
+        check_rows(record)
+        return record
 
     def find(self, seq: int) -> tuple[Record, int]:
         """Return the commit that holds row `seq`, and the row's index in it."""
@@ -184,7 +201,7 @@ class View:
             self._apply_table(record, first, count, current)
         author = record.author
         self.origins.apply(author.device, author.session, author.lsn, first)
-        self.commits.append(first, place)
+        self.commits.append(first, place, record.root)
         self.head = first + count - 1
         self.time_us = record.sequencer.time_us
         self.link = link_after(self.link, record.leaf)
@@ -251,6 +268,20 @@ def ids_of(table: np.ndarray[tuple[int], np.dtype[np.void]]) -> list[bytes]:
     pairs[:, 0], pairs[:, 1] = table["id_hi"], table["id_lo"]
     raw = pairs.tobytes()
     return [raw[at : at + 16] for at in range(0, len(raw), 16)]
+
+
+def check_rows(record: Record) -> None:
+    """Raise CorruptLog when rows or rare fields are not the ones the author's part names."""
+    if record.row_count == 1:
+        # Every cold read of a small commit comes through here; the generic way costs twice as much.
+        found = merkle.root_of_one_row(digest(record.payload[ROWS_AT : ROWS_AT + SIGNED_BYTES]))
+    else:
+        found = merkle.rows_root(b"".join(digest_many(record.signed_rows())))
+    if found != record.author.rows_root:
+        raise CorruptLog(f"the rows of commit {record.sequencer.index} were altered")
+    rare = record.rare
+    if (digest(rare) if len(rare) else merkle.EMPTY_ROOT) != record.author.rare_hash:
+        raise CorruptLog(f"the header fields of commit {record.sequencer.index} were altered")
 
 
 def check_form(record: Record) -> None:

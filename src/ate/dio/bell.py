@@ -1,4 +1,4 @@
-"""`Bell`: one task waits until the head moves, a time has come, or the chain closes; never a while."""
+"""`Bell`: wakes one task: the head has moved, a time has come, the chain closes."""
 
 from __future__ import annotations
 

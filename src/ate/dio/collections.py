@@ -63,7 +63,7 @@ class Dio(Protocol):
         self, parent: ObjectId, type: type[T], *, collection: int = 0
     ) -> AsyncIterator[Dao[T]]: ...
 
-    async def delete(self, object_id: ObjectId) -> None: ...
+    def delete(self, id: ObjectId) -> None: ...
 
 
 class Chain(Protocol):
@@ -192,7 +192,7 @@ class _Collection(_Field[T]):
         """Delete all elements; return how many there were."""
         doomed = [dao.id async for dao in self._daos()]
         for id in doomed:
-            await self._bound().delete(id)
+            self._bound().delete(id)
         return len(doomed)
 
     def __repr__(self) -> str:
@@ -260,7 +260,7 @@ class Map(_Collection[T], Generic[K, T]):
 
     async def delete(self, key: K) -> None:
         """Delete the element under `key`; raises NotFound or Deleted when nothing is there."""
-        await self._bound().delete((await self.find(key)).id)
+        self._bound().delete((await self.find(key)).id)
 
     async def items(self) -> AsyncIterator[tuple[K, Dao[MapEntry[K, T]]]]:
         """Yield key and object of every element, in the order of their creation."""
@@ -288,7 +288,7 @@ class Child(_Collection[T]):
     __slots__ = ()
 
     async def set(self, value: T, *, access: Access | None = None) -> Dao[T]:
-        """Store `value` as the child, or as the new value of the child that is there."""
+        """Store `value` as the child, or as the new value of the child there, whose rule stays."""
         try:
             dao = await self.find()
         except (NotFound, Deleted):

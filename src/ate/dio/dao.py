@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -35,7 +35,7 @@ class Version(Protocol):
     def plain(self) -> bytes: ...
 
 
-class Landed(NamedTuple):
+class Landed(msgspec.Struct, eq=False, gc=False):
     """The version that a commit of this Dio made."""
 
     seq: int

@@ -33,6 +33,7 @@ T = TypeVar("T")
 #: Rows opened together while iterating: large enough to batch, small enough to stop early.
 _BATCH = 256
 _MERGE_TRIES = 16
+_DATA = int(Kind.DATA)
 #: Types that stand for whatever is there.
 _ANY = (object, dict)
 
@@ -46,6 +47,7 @@ class Dio:
     def __init__(self, chain: Chain, session: Session | None, *, codec: int = 1) -> None:
         self.chain, self.session, self.codec = chain, session, codec
         self._reader: Reader = chain._reader(session)
+        self._ids = chain._ids
         self._changed: dict[bytes, Dao[Any]] = {}
 
     async def __aenter__(self) -> Dio:
@@ -83,7 +85,7 @@ class Dio:
             UsageError: the value cannot be stored, or this Dio holds another object of that id.
         """
         schema: Schema[T] = schema_of(cast("type[T]", type(value)))
-        object_id = ObjectId.random() if id is None else id
+        object_id = self._ids.next() if id is None else id
         parent_id = ROOT if parent is None else self._parent_id(parent)
         dao: Dao[T] = Dao(self, schema, object_id, value, None)
         dao._place = (parent_id, collection)
@@ -263,9 +265,8 @@ class Dio:
             dao._version = Landed(seq, draft.created or seq, time_us, signer, draft.body)
             seq += 1
         return Receipt(
-            first, moment(time_us), record.root, landed.lsn, record.first_seq, time_us,
-            cast("Any", landed.frontier),
-        )  # fmt: skip
+            first, record.root, landed.lsn, time_us, record.first_seq, landed.frontier
+        )
 
     def _draft(self, dao: Dao[Any], overwrite: bool) -> Draft:
         schema, version = dao._schema, dao._version

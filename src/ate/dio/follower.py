@@ -1,8 +1,8 @@
 """`Followers`: feeds a chain's projections and workers from its log; no commit ever waits for them.
 
 A projection sees every change from the first one on: the backlog before `open` returns, the rest
-live. A worker sees each change that comes after the opening, once, in order, behind the commit. Work
-that must survive a crash belongs into a `Queue`.
+live. A worker sees each change that comes after the opening, once, in order, behind the commit.
+Work that must survive a crash belongs into a `Queue`.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ async def delete(dio: Dio, request: Delete) -> None:
 
 
 def serve_generic(chain: Chain, **options: Any) -> None:
-    """Serve all four; `options` are those of `serve`. Whoever may write here acts as this session."""
+    """Serve all four; `options` are those of `serve`. Who may write here acts as its session."""
     for one in (get, put, list_, delete):
         one.serve(chain, **options)
 

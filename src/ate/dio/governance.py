@@ -138,7 +138,7 @@ def _new_epochs(
 def _read_rules(view: View, role: str) -> Iterator[tuple[bytes, ReadRule]]:
     """Yield the objects that are alive and whose read rule names a role, with the rule."""
     seen: set[bytes] = set()
-    _, places = view.commits.columns()
+    _, places, _ = view.commits.columns()
     for place in places.tolist():
         record = view.record(place)
         if not len(record.rare):

@@ -1,12 +1,12 @@
-"""A default type: accounts whose balance changes by entries that never change; it knows no currency.
+"""A default type: accounts whose balance moves by entries that never change; no currency in it.
 
     async with ate.open("bank", plugins=ledger_rules()) as chain:
         dio = chain.dio()
         await transfer(dio, alice, bob, 250, "lunch")
         await dio.commit()
 
-`transfer` writes what should happen; whether it may is said by the rules, at the commit: no balance falls
-below its floor, no entry is changed or taken back, and a balance moves by its entries and nothing else.
+`transfer` writes what should happen; whether it may is said by the rules, at the commit: no balance
+falls below its floor, no entry is changed or taken back, and a balance moves by its entries alone.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ async def statement(dio: Dio, account: ObjectId) -> list[Dao[Entry]]:
 
 
 async def audit(dio: Dio) -> list[str]:
-    """Return what is wrong with the books: accounts whose balance is not the sum of their entries."""
+    """Return what is wrong: accounts whose balance is not the sum of their entries."""
     found = []
     async for account in dio.all(Account):
         total = sum(entry.value.amount for entry in await statement(dio, account.id))
@@ -101,7 +101,7 @@ def _account_rule(old: Account | None, new: Account | None) -> str | None:
     return None
 
 
-def _entry_rule(old: Entry | None, new: Entry | None) -> str | None:
+def _entry_rule(old: Entry | None, _: Entry | None) -> str | None:
     return "entries are not changed or deleted" if old is not None else None
 
 

@@ -1,9 +1,11 @@
-"""`Lens`: reads objects as seen by somebody; it shapes what is shown and protects nothing, keys do that.
+"""`Lens`: reads objects as seen by somebody; it shapes what is shown, it protects nothing.
 
-    public = ate.Lens(Person, lambda person, claims: person if claims.get("staff") else hide(person))
-    shown = await public.load(dio, id)
+    def look(person: Person, claims: Mapping[str, Any]) -> Person | None: …
 
-The context is the claims of the Dio's session.
+    people = ate.Lens(Person, look)
+    shown = await people.load(dio, id)
+
+The context is the claims of the Dio's session. Who may read at all is said by keys.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ class Lens(Generic[T, V]):
         return self._look(value, dio.session.claims if dio.session else {})
 
     async def load(self, dio: Dio, id: ObjectId) -> V:
-        """Return what is shown of an object; raises NotFound when it is nothing, and as `dio.load`."""
+        """Return what is shown of an object; NotFound when it is nothing, else as `dio.load`."""
         shown = self.see(dio, (await dio.load(self.type, id)).value)
         if shown is None:
             raise NotFound(f"no object {id.hex()}")

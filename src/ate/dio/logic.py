@@ -1,17 +1,17 @@
-"""`Logic`: a rule over the values of one type, checked at every commit; it is no lock against other writers.
+"""`Logic`: a rule over the values of one type, checked at every commit; it is no access rule.
 
-The rule runs where commits are made and bodies can be read: it keeps a program and its users honest. Who
+It runs where commits are made and bodies can be read: it keeps a program and its users honest. Who
 may write at all is said by access rules and checked by everybody.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ate.dio.dio import Dio
 from ate.dio.schema import schema_of
-from ate.errors import LoadError, NoReadKey
+from ate.errors import LoadError
 from ate.ids import ObjectId
 from ate.trust.logic import StructuredLogic
 
@@ -44,16 +44,16 @@ class Logic(StructuredLogic):
         super().__init__(
             schema.schema_id, schema.decode, rule, name=name or f"rule of {schema.name}"
         )
-        self._type = type
+        self._type: Any = type
 
     def attach(self, chain: Chain) -> None:
-        """Called when the chain is open: from now on the rule is shown stored values."""
+        """Show the rule stored values from now on; called when the chain is open."""
 
-        async def load(object_id: bytes) -> T | None:
+        async def load(object_id: bytes) -> Any:
             try:
                 dao = await Dio(chain, chain.session).load(self._type, ObjectId(object_id))
-            except (LoadError, NoReadKey):
+            except LoadError:
                 return None
-            return dao.value  # type: ignore[no-any-return]
+            return dao.value
 
         self.load = load

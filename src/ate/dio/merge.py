@@ -224,8 +224,7 @@ def keep_unknown(coder: _Coder, raw: bytes, body: bytes, start: int, codec: int)
 
     Args:
         coder: knows the type.
-        raw: the stored body.
-        body: the new one.
+        raw: the stored body; `body` is the new one.
         start: where the value begins in both.
         codec: of both.
     """
@@ -354,8 +353,8 @@ def checker(shape: Any) -> Callable[[Any], bool]:
 def compile_encoder(shape: Any, slow: Any, **words: Any) -> Any:
     """Return a function that tests and encodes in one frame, `slow` if no quick test can tell.
 
-    It is compiled, like the methods of a dataclass, because a chain of type tests costs less than
-    one call. Field names are identifiers; all else in the text is ours.
+    It is compiled because a chain of type tests costs less than one call. Field names are
+    identifiers; all else in the text is ours.
 
     Args:
         shape: a type whose values are encoded as they are.

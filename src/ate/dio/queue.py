@@ -1,31 +1,27 @@
 """`Queue`: objects of one type as jobs, each done once; it holds no job outside the chain.
 
-A job is an ordinary object. Who works on it is said by a lease, a child object whose id follows from the
-job's, so that taking a job is one compare-and-append. The end of a job is the commit that deletes it and
-its lease together with all that its work changed: done is committed, and a holder whose lease went to
-somebody else cannot commit, whatever the clocks say.
+A job is an ordinary object. Who works on it is said by a lease, a child object whose id follows
+from the job's, so that taking a job is one compare-and-append. The end of a job is the commit that
+deletes it and its lease together with all that its work changed: done is committed, and a holder
+whose lease went to somebody else cannot commit, whatever the clocks say.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import msgspec
-
-from ate.chain.view import DEAD, SEQ_MASK
-from ate.crypto.hash import derive, keyed
+from ate.chain.index import DEAD, SEQ_MASK
 from ate.dio.bell import Bell
 from ate.dio.dao import Dao
 from ate.dio.dio import Dio
-from ate.dio.receipt import Receipt
+from ate.dio.job import Claim, Job
+from ate.dio.lease import NEVER_US, Lease, lease_id_of
 from ate.dio.schema import schema_of
 from ate.dio.writer import Durability
-from ate.errors import AteError, Conflict, Fenced, LoadError, NoReadKey, UsageError, WrongType
-from ate.event.draft import Draft
-from ate.event.header import Header
-from ate.event.row import Kind
+from ate.errors import AteError, Conflict, LoadError, NoReadKey, UsageError, WrongType
+from ate.event.row import Kind, Row
 from ate.ids import ROOT, ObjectId
 from ate.session import Session
 
@@ -33,25 +29,6 @@ if TYPE_CHECKING:
     from ate.client import Chain
 
 T = TypeVar("T")
-
-_LEASE_KEY: Final = derive("ate queue lease", b"")
-_NEVER_US: Final = 1 << 62
-
-
-class Lease(msgspec.Struct, frozen=True):
-    """Who works on a job.
-
-    Args:
-        number: fencing number: 1 for the first holder, one more for each that follows.
-        holder: the writing session of the process that holds it.
-        until_us: from here on anybody may take the job; 0 = given back.
-    """
-
-    __ate_type__: ClassVar[str] = "ate.Lease"
-
-    number: int
-    holder: int
-    until_us: int
 
 
 class Queue(Generic[T]):
@@ -65,8 +42,8 @@ class Queue(Generic[T]):
         collection: number of the parent's collection.
         session: acts instead of the session the chain was opened with.
 
-    Any number of tasks may claim from one Queue, and any number of Queues may stand over the same jobs.
-    Jobs that the session cannot read are left to others.
+    Any number of tasks may claim from one Queue, and any number of Queues may stand over the same
+    jobs. Jobs that the session cannot read are left to others.
     """
 
     def __init__(
@@ -105,8 +82,8 @@ class Queue(Generic[T]):
 
         Args:
             value: the job.
-            dio: put it into this unit of work; it is offered once that is committed. Without one the
-                job is durable when this returns.
+            dio: put it into this unit of work; it is offered once that is committed. Without one
+                the job is durable when this returns.
         """
         unit = dio or Dio(self.chain, self.session)
         dao = unit.store(value, parent=self.parent, collection=self.collection)
@@ -176,7 +153,7 @@ class Queue(Generic[T]):
                 self._sort_in(record.row(index))
             self._seen += record.row_count - at
 
-    def _sort_in(self, row: Any) -> None:
+    def _sort_in(self, row: Row) -> None:
         if (
             row.kind == Kind.DATA
             and row.schema == self._schema_id
@@ -241,8 +218,8 @@ class Queue(Generic[T]):
                 return dao.value
         except WrongType:
             pass
-        # Somebody has put another object where the lease belongs: this job cannot be taken, others can.
-        return Lease(0, self._holder, _NEVER_US)
+        # Somebody has put another object where the lease belongs: only this job cannot be taken.
+        return Lease(0, self._holder, NEVER_US)
 
     def _left_s(self, lease: Lease) -> float:
         if self._alone and lease.holder != self._holder:
@@ -299,166 +276,3 @@ class Queue(Generic[T]):
     def _durability(self) -> Durability | None:
         """A lease that is lost with this process is void anyway; elsewhere it must be accepted."""
         return Durability.NONE if self._alone else None
-
-
-class Claim(Generic[T]):
-    """A job that is waited for when the block is entered."""
-
-    __slots__ = ("_job", "_queue")
-
-    def __init__(self, queue: Queue[T]) -> None:
-        self._queue = queue
-        self._job: Job[T] | None = None
-
-    async def __aenter__(self) -> Job[T]:
-        self._job = await self._queue._claim()
-        return await self._job.__aenter__()
-
-    async def __aexit__(self, kind: type[BaseException] | None, *raised: Any) -> None:
-        assert self._job is not None
-        await self._job.__aexit__(kind, *raised)
-
-
-class Job(Generic[T]):
-    """A job in the hands of one holder.
-
-    Attributes:
-        id, value, header: of the object that is the job.
-        dio: unit of work whose first commit ends the job.
-        fence: fencing number; a later holder's is larger. Hand it to systems outside the chain, and
-            look at it to find out how often the job was tried.
-    """
-
-    __slots__ = ("_entered", "_lease", "_queue", "dio", "header", "id", "value")
-
-    value: T
-    header: Header | None
-    _lease: Dao[Lease]
-
-    def __init__(self, queue: Queue[T], job_id: ObjectId) -> None:
-        self._queue, self.id = queue, job_id
-        self._entered = False
-        self.dio = Work(queue.chain, queue.session)
-
-    def __repr__(self) -> str:
-        return f"Job({self.id.hex()[:8]}, fence {self.fence})"
-
-    @property
-    def fence(self) -> int:
-        return self._lease.value.number
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the end of the job is committed, or it was given back."""
-        return not self.dio._ending
-
-    async def _load(self) -> Dao[T]:
-        dao = await self.dio.load(self._queue.type, self.id)
-        self.value, self.header = dao.value, dao.header
-        return dao
-
-    async def _hold(self, lease: Dao[Lease]) -> None:
-        self._lease = lease
-        self.dio._will_end(await self._load(), lease)
-
-    async def __aenter__(self) -> Job[T]:
-        self._entered = True
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            await self.give_back()
-            return
-        try:
-            if self.dio.has_changes:
-                await self.dio.commit()
-        except BaseException:
-            await self.give_back()
-            raise
-
-    async def renew(self) -> None:
-        """Start the lease anew, for work that takes longer.
-
-        Raises:
-            Fenced: somebody else has taken the job.
-            UsageError: it is done or was given back.
-        """
-        if self.is_over:
-            raise UsageError("this job is done or was given back")
-        await self._change_lease(self._queue._new_lease(self.fence))
-        self.dio._will_end(self.dio._ending[0], self._lease)
-
-    async def give_back(self) -> None:
-        """Offer the job again at once and drop what was done; nothing happens when it is over."""
-        if self.is_over:
-            return
-        self.dio._will_end()
-        self.dio.cancel()
-        # Where this fails somebody else has the job, or the lease runs out by itself.
-        with contextlib.suppress(AteError):
-            await self._change_lease(Lease(self.fence, self._queue._holder, 0))
-
-    async def _change_lease(self, new: Lease) -> None:
-        dio = Dio(self._queue.chain, self._queue.session)
-        try:
-            lease = await dio.load(Lease, self._lease.id)
-            if lease.seq != self._lease.seq:
-                raise Fenced("another holder took the job")
-            lease.value = new
-            await dio.commit(self._queue._durability)
-        except (Conflict, LoadError) as error:
-            raise Fenced(f"the job is in other hands: {error.message}") from error
-        self._lease = lease
-
-
-class Work(Dio):
-    """The unit of work of a job: every commit of it ends the job, until one has succeeded."""
-
-    _ending: tuple[Dao[Any], ...] = ()
-
-    def _will_end(self, *daos: Dao[Any]) -> None:
-        for dao in self._ending:
-            self._changed.pop(dao.id, None)
-        self._ending = daos
-        for dao in daos:
-            dao._deleted = True
-            self._changed[dao.id] = dao
-
-    def cancel(self) -> None:
-        """Forget all changes; the job's end stays."""
-        super().cancel()
-        self._will_end(*self._ending)
-
-    async def commit(
-        self,
-        durability: Durability | None = None,
-        *,
-        at: int | None = None,
-        on_conflict: str = "error",
-    ) -> Receipt:
-        """Commit the work and the end of the job together.
-
-        Raises:
-            Fenced: somebody else took the job; nothing was committed.
-            AteError: as for any commit.
-        """
-        try:
-            receipt = await super().commit(durability, at=at, on_conflict=on_conflict)
-        except Conflict as conflict:
-            if conflict.object in {dao.id for dao in self._ending}:
-                raise Fenced(
-                    "the job was done or taken by another holder; nothing was committed",
-                    hint="give the queue a longer lease_s, or call job.renew() in between",
-                ) from conflict
-            raise
-        self._ending = ()
-        return receipt
-
-    def _draft(self, dao: Dao[Any], overwrite: bool) -> Draft:
-        # on_conflict="last" is for the user's objects, never for the lease that fences them.
-        return super()._draft(dao, overwrite and dao not in self._ending)
-
-
-def lease_id_of(job_id: bytes) -> ObjectId:
-    """Return the id of a job's lease."""
-    return ObjectId(keyed(_LEASE_KEY, job_id)[:16])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import msgspec
 
 from ate import merkle
 from ate.event.commit import leaf_of
@@ -32,24 +34,30 @@ class Proof:
         merkle.verify_inclusion(leaf, self.index, self.size, self.path, chain_root)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True, eq=False):
     """A commit was accepted.
 
     Args:
         seq: of the first row of this commit's objects.
-        time: the sequencer's time; informs, does not order.
         commit_root: hash of what the author signed.
         lsn: number of the commit within this session of this device.
+        time_us: the sequencer's time, microseconds since 1970; it informs and does not order.
     """
 
     seq: int
-    time: datetime
     commit_root: bytes
     lsn: int
-    _first_seq: int = field(repr=False)
-    _time_us: int = field(repr=False)
-    _frontier: merkle.Frontier = field(repr=False)
+    time_us: int
+    _first_seq: int
+    _frontier: merkle.Frontier
+
+    def __repr__(self) -> str:
+        return f"Receipt(seq {self.seq}, {self.time.isoformat()}, root {self.commit_root.hex()[:8]})"
+
+    @property
+    def time(self) -> datetime:
+        """The sequencer's time."""
+        return moment(self.time_us)
 
     @property
     def chain_root(self) -> bytes:
@@ -60,7 +68,7 @@ class Receipt:
         """Return the proof that `chain_root` covers this commit."""
         size = self._frontier.size
         return Proof(
-            self.commit_root, self._first_seq, self._time_us, size - 1, size,
+            self.commit_root, self._first_seq, self.time_us, size - 1, size,
             self._frontier.inclusion_of_last(),
         )  # fmt: skip
 

@@ -1,12 +1,14 @@
-"""`Reply`: how the outcome of a request is kept in a row, errors included; it sends and waits for nothing.
+"""`Reply`: how the outcome of a request is kept in a row, errors included; it sends nothing.
 
-An error crosses as its stable code (AteError), or as a declared dataclass exception with its fields. Of
-any other exception only the name of its class is told: its text may hold what the caller must not see.
+An error crosses as its stable code (AteError), or as a declared dataclass exception with its
+fields. Of any other exception only the class is named: its text may hold what the caller must not
+see.
 """
 
 from __future__ import annotations
 
 import builtins
+import contextlib
 import dataclasses
 import typing
 from collections.abc import Iterable
@@ -15,6 +17,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from ate.dio import values
+from ate.dio.schema import schema_of
 from ate.errors import AteError, RemoteError, UsageError, WrongType, codes
 
 #: Attributes of errors that may cross: plain facts such as a bound, an id, a seq.
@@ -52,20 +55,23 @@ Declared = Iterable[type[Exception]]
 
 def failure_of(error: Exception, declared: Declared = ()) -> Failure:
     """Return what the caller may know about an exception."""
-    if isinstance(error, tuple(declared)) and dataclasses.is_dataclass(error):
-        names = [field.name for field in dataclasses.fields(error)]
-        fields = {name: getattr(error, name) for name in names}
-        return Failure(name=type(error).__name__, message=str(error), fields=fields)
+    cls = next((one for one in type(error).__mro__ if one in tuple(declared)), None)
+    if cls is not None:
+        fields = {name: getattr(error, name) for name in _names_of(cls)}
+        failure = Failure(name=cls.__name__, message=str(error), fields=fields)
+        with contextlib.suppress(AteError):  # fields that cannot be stored cannot cross
+            schema_of(Reply).encode(Reply(failure=failure))
+            return failure
     if isinstance(error, AteError):
         facts = {key: one for key, one in vars(error).items() if _is_plain(one) and key != "hint"}
-        return Failure(error.code, "", error.message, error.hint, facts)
+        return Failure(error.code, "", str(error), error.hint, facts)
     return Failure(RemoteError.code, "", f"the handler failed with {type(error).__name__}")
 
 
 def error_of(failure: Failure, declared: Declared = ()) -> Exception:
     """Return the exception that a failure stands for."""
     for cls in declared:
-        if cls.__name__ == failure.name and dataclasses.is_dataclass(cls):
+        if cls.__name__ == failure.name:
             try:
                 made = cls(**_fields(cls, failure.fields))
             except (TypeError, ValueError, msgspec.ValidationError):
@@ -112,8 +118,12 @@ def check_declared(declared: Declared) -> tuple[type[Exception], ...]:
 def _fields(cls: Any, stored: dict[str, Any]) -> dict[str, Any]:
     """Convert stored fields to what the annotations of an exception say."""
     hints = typing.get_type_hints(cls)
-    known = [field.name for field in dataclasses.fields(cls) if field.init and field.name in stored]
+    known = [name for name in _names_of(cls) if name in stored]
     return {name: msgspec.convert(stored[name], hints[name], dec_hook=_lift) for name in known}
+
+
+def _names_of(cls: Any) -> list[str]:
+    return [field.name for field in dataclasses.fields(cls) if field.init]
 
 
 def _lift(type: Any, stored: Any) -> Any:

@@ -1,8 +1,9 @@
 """`serve` and `call`: requests and replies as rows of a chain; it opens no connection of its own.
 
-A request is an object in a collection of its own at the top of the chain. A service takes it as a job, and
-one commit holds the reply, what the handler changed, and the end of the request: answered exactly once.
-The reply's id follows from the request's, its header names the request; the caller deletes it.
+A request is an object in a collection of its own at the top of the chain. A service takes it as a
+job, and one commit holds the reply, what the handler changed, and the end of the request: answered
+exactly once. The reply's id follows from the request's, its header names the request; the caller
+deletes it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from ate.dio.bell import Bell
 from ate.dio.collections import collection_number
 from ate.dio.dao import Dao
 from ate.dio.dio import Dio
-from ate.dio.queue import Job, Queue
+from ate.dio.job import Job
+from ate.dio.queue import Queue
 from ate.dio.reply import Reply, check_declared, error_of, failure_of, value_of
 from ate.dio.writer import Durability
 from ate.errors import AteError, Deleted, Disconnected, Fenced, NotFound, TimedOut, UsageError
@@ -60,8 +62,9 @@ def serve(
         raises: dataclass exceptions that may reach the caller as they are.
         lease_s: how long one request may be worked on before another service may take it.
 
-    The function takes the request, or a Dio and the request; what it stores in that Dio is committed
-    together with the reply. It may be async. An error drops its changes and is sent instead.
+    The function takes the request, or a Dio and the request; what it stores in that Dio is
+    committed together with the reply. It may be async. An error drops its changes and is sent
+    instead.
 
     Raises:
         UsageError: the function takes other parameters, or no event loop is running.
@@ -93,10 +96,10 @@ async def call(
         request: an instance of a class that somebody serves.
         timeout: seconds to wait.
         session: acts instead of the session the chain was opened with.
-        reply: type of the answer. By default `__reply__` of the request's class, else what a service
-            of this process declares, else the answer as plain dicts and lists.
+        reply: type of the answer. By default `__reply__` of the request's class, else what a
+            service of this process declares, else the answer as plain dicts and lists.
         raises: declared exceptions; by default `__raises__` of the class, or the service's.
-        access: rule for the request, and for its reply; who serves must be able to read and write it.
+        access: rule for the request and for its reply; who serves must be able to read and write.
 
     Raises:
         TimedOut: nobody answered; the request is withdrawn.
@@ -161,7 +164,7 @@ async def _withdraw(chain: Chain, dio: Dio, asked: Dao[Any]) -> None:
 
 
 async def _forget(chain: Chain, dio: Dio, answer: Dao[Reply]) -> None:
-    """Delete a reply. One that this session may not delete is swept by the service that starts next."""
+    """Delete a reply. One that this session may not delete is swept by the next service."""
     with contextlib.suppress(AteError):
         answer.delete()
         await dio.commit(_brief(chain))
@@ -242,8 +245,8 @@ class Service:
         except Fenced:
             pass  # withdrawn by the caller, or answered by somebody else
         except Exception as error:  # noqa: BLE001 — a service outlives whatever one request brings
-            # Not even the failure could be committed. The lease stays, so that it is not tried again
-            # and again at once.
+            # Not even the failure could be committed. The lease stays, so that the request is not
+            # tried again and again at once.
             self._report(f"a reply to {self.request.__name__} was lost", error)
         finally:
             self._slots.release()

@@ -1,4 +1,4 @@
-"""`SecondaryIndex`: finds objects by something in them; rebuilt from the log, it is never written anywhere.
+"""`SecondaryIndex`: finds objects by something in them; rebuilt from the log, it is never stored.
 
     by_city = ate.SecondaryIndex(Person, key=lambda person: person.city)
     async with ate.open("people", plugins=[by_city]) as chain:

@@ -1,8 +1,8 @@
 """`Tree`, a default type: folders and files by path, as children of each other; it never commits.
 
 A node's id follows from its folder's id and its name, so that a step of a path is one look-up and
-a name is taken once, whoever writes at the same time. It has no modes, links or partial writes: that
-is a file system's work.
+a name is taken once, whoever writes at the same time. It has no modes, links or partial writes:
+that is a file system's work.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from ate.chain.view import DEAD, SEQ_MASK
 from ate.errors import AteError, Conflict, ReadOnly, UsageError
 from ate.event.commit import Origin, Record
 from ate.event.draft import Draft
+from ate.merkle import Frontier
 from ate.session import Session
 
 
@@ -57,7 +58,7 @@ class Committed:
 
     record: Record
     offset: int
-    frontier: object
+    frontier: Frontier
     lsn: int
 
 
@@ -78,6 +79,7 @@ class Writer:
         self._flush_s = 0.0
         self._lsn = 0
         self._closed = False
+        self._busy = False
 
     async def submit(
         self, drafts: list[Draft], session: Session | None, durability: Durability, at: int | None
@@ -93,35 +95,77 @@ class Writer:
             raise ReadOnly("this chain was opened read-only")
         loop = asyncio.get_running_loop()
         transaction = Transaction(drafts, session, durability, at, loop.create_future())
-        self._queue.append(transaction)
+        if self._is_alone(loop):
+            await self._run_one(transaction, loop)
+        else:
+            self._queue.append(transaction)
+            self._start(loop)
+        return await transaction.done
+
+    def _is_alone(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Return whether nobody else could join this commit: then there is nothing to wait for.
+
+        `_ready` is what asyncio's own loops call the tasks that could run now; other loops have no
+        such attribute, and everything goes through the queue there.
+        """
+        if self._busy or self._queue or self._flush_s >= _INLINE_FLUSH_S:
+            return False
+        ready = getattr(loop, "_ready", None)
+        return ready is not None and not ready
+
+    async def _run_one(self, transaction: Transaction, loop: asyncio.AbstractEventLoop) -> None:
+        """Commit in the author's own task: it saves two rounds through the event loop."""
+        self._busy = True
+        try:
+            await self._commit([transaction])
+        except BaseException as error:
+            self._stop([transaction], error)
+        finally:
+            self._busy = False
+            if self._queue:
+                self._start(loop)
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See to it that the queue is worked off."""
+        if self._busy:
+            return
         if self._task is None or self._task.done():
             self._task = loop.create_task(self._run())
         elif self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
-        return await transaction.done
 
     async def close(self) -> None:
         """Finish what was submitted, then take no more."""
         self._closed = True
-        while self._queue:
-            await asyncio.wait([transaction.done for transaction in self._queue])
         if self._task is not None:
-            self._task.cancel()
+            if self._wake is not None and not self._wake.done():
+                self._wake.set_result(None)
             await asyncio.wait([self._task])
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            if not self._queue:
+        while self._queue or not self._closed:
+            if not self._queue or self._busy:
                 self._wake = loop.create_future()
                 await self._wake
+                continue
+            self._busy = True
             group = self._gather()
             try:
                 await self._commit(group)
             except BaseException as error:
-                self._fail(group, error)
-                if not isinstance(error, Exception):
-                    raise
+                self._stop(group, error)
+            finally:
+                self._busy = False
+
+    def _stop(self, group: list[Transaction], error: BaseException) -> None:
+        """Answer a group with an error nobody foresaw; a cancellation ends all writing."""
+        self._fail(group, error)
+        if not isinstance(error, Exception):
+            # Cancelled between append and settle: nothing may follow what is half done.
+            self._closed = True
+            self._fail(self._queue, error)
+            raise error
 
     def _gather(self) -> list[Transaction]:
         """Take the next transaction, and those behind it that can share its commit."""
@@ -145,7 +189,7 @@ class Writer:
         return group
 
     async def _commit(self, group: list[Transaction]) -> None:
-        ready = [transaction for transaction in group if self._is_current(transaction)]
+        ready = [one for one in group if not one.done.done() and self._is_current(one)]
         if not ready:
             return
         ledger = self.ledger

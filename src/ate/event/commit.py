@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -98,8 +98,7 @@ class SequencerPart(NamedTuple):
         return _SEQUENCER.pack(*self)
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True, gc=False, eq=False):
     """A prepared commit on its way to the sequencer: sealed, hashed, signed, not yet ordered.
 
     Args:

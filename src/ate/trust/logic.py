@@ -1,4 +1,4 @@
-"""Structured logic: application callbacks that judge changes of one type; it sees plain drafts only."""
+"""Structured logic: application callbacks that judge changes of one type; it sees plain drafts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class StructuredLogic:
     Args:
         schema_id: which type it judges.
         decode: plaintext body and format code → value.
-        rule: gets the stored value (None if new) and the new one (None if deleted or of another type
-            from now on); returns a reason to refuse, or None.
+        rule: gets the stored value (None if new) and the new one (None if deleted, or of another
+            type from now on); returns a reason to refuse, or None.
         load: reads an object's current value by id; used for `old`.
 
     It runs where the author is: the judge sees plaintext only in processes that hold the keys.

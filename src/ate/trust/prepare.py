@@ -105,7 +105,9 @@ class Preparer:
         salt = self.entropy(32)
         keys = self._domain_keys(rows, rules)
         bodies, heads = await self._seal(rows, keys, salt)
-        headers = {i: row.header for i, row in enumerate(rows) if row.header is not None}
+        headers = {}
+        if not uniform:
+            headers = {i: row.header for i, row in enumerate(rows) if row.header is not None}
         rare = encode_headers(headers)
         author = AuthorPart(
             VERSION, signer.suite if signer else 0, 0, len(rows), self.trust.chain_id or bytes(32),

@@ -125,7 +125,8 @@ async def test_replays_are_refused() -> None:
 
 async def test_writers_without_the_right_are_refused() -> None:
     alice, bob = member("alice"), member("bob")
-    async with ate.open("a", memory=True, session=alice) as chain:
+    public = Access(read=Everyone)
+    async with ate.open("a", memory=True, session=alice, access=public) as chain:
         async with chain.dio() as dio:
             note = dio.store("n", access=Access(write=Any(alice.public, bob.public)))
         before = dict(ledger_of(chain).view.trust.certified)

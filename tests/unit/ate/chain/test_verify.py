@@ -4,6 +4,7 @@ import pytest
 
 import ate
 from ate.chain.verify import verify
+from ate.event.commit import Record
 from ate.log.memory import MemoryLog
 from ate.testing.stage import member
 from ate.testing.tamper import relinked, spliced
@@ -87,7 +88,8 @@ async def test_another_history_of_the_same_length_is_found() -> None:
 async def test_a_flipped_bit_anywhere_in_a_commit_is_found() -> None:
     chain, payloads = await filled(2)
     target = payloads[2]
-    for at in range(0, len(target), 5):
+    row = Record(memoryview(target)).row(0)
+    for at in range(0, row.place + row.length, 5):
         flipped = spliced(target, at, bytes([target[at] ^ 1 << at % 8]))
         found = await verify(copied([*payloads[:2], flipped]), witness=chain._ledger)
         assert not found.ok, at

@@ -87,12 +87,12 @@ class Store:
             if kept is not None and kept[1:] == (parent, collection):
                 yield await self.load(type, id)
 
-    async def delete(self, object_id: ObjectId) -> None:
-        if object_id not in self.bodies:
-            raise NotFound(f"no object {object_id}")
-        if self.bodies[object_id] is None:
-            raise Deleted(f"object {object_id} was deleted")
-        self.bodies[object_id] = None
+    def delete(self, id: ObjectId) -> None:
+        if id not in self.bodies:
+            raise NotFound(f"no object {id}")
+        if self.bodies[id] is None:
+            raise Deleted(f"object {id} was deleted")
+        self.bodies[id] = None
 
 
 class Opened:
@@ -287,11 +287,11 @@ async def test_an_object_elsewhere_cannot_pose_as_an_element(dio: Store) -> None
     project = dio.store(Project("p"))
     made = project.value.by_name.insert("a", Task("1"))
     entry = made.value
-    await dio.delete(made.id)
+    dio.delete(made.id)
     dio.store(entry, parent=ObjectId.random(), id=made.id)
     with pytest.raises(NotFound, match="no such element"):
         await project.value.by_name.find("a")
-    await dio.delete(made.id)
+    dio.delete(made.id)
     forged = type(entry)("b", Task("2"))
     dio.store(forged, parent=project.id, id=made.id)
     with pytest.raises(WrongType, match="another key"):

@@ -261,13 +261,13 @@ class NewSet(msgspec.Struct):
     more: str
 
 
-def test_sets_have_no_order_to_be_confused_by() -> None:
+@pytest.mark.parametrize("tags", [{2, 1 << 40, 9}, {1, 2, 4, 1 << 40}, {1, 2, 3, 4}, set()])
+def test_sets_have_no_order_to_be_confused_by(tags: set[int]) -> None:
+    """Stored as 3, 1, 2, 2^40 and read into another order, places say nothing about items."""
     raw = schema_of(NewSet).encode(NewSet([3, 1, 2, 1 << 40], "more"))
-    old = schema_of(OldSet).decode(raw)
-    old.tags = {2, 1 << 40, 9}
-    body = schema_of(OldSet).encode_keeping(old, raw)
+    body = schema_of(OldSet).encode_keeping(OldSet(tags), raw)
     back = schema_of(NewSet).decode(body)
-    assert (set(back.tags), back.more) == ({2, 1 << 40, 9}, "more")
+    assert (set(back.tags), back.more) == (tags, "more")
 
 
 class Omits(msgspec.Struct, omit_defaults=True):

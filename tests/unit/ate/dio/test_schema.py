@@ -619,6 +619,17 @@ def test_a_depth_bomb_is_refused(kind: Any, opener: bytes) -> None:
         schema_of(kind).decode(bomb, Codec.JSON)
 
 
+@pytest.mark.parametrize("levels", [limits.VALUE_DEPTH_MAX + 1, limits.VALUE_DEPTH_MAX * 2])
+def test_what_is_too_deep_to_write_is_too_deep_to_read(levels: int) -> None:
+    body = msgspec.msgpack.encode("list") + b"\x91" * (levels - 1) + b"\x90"
+    for read in (schema_of(list).decode, decode_any):
+        with pytest.raises(WrongType, match="value depth"):
+            read(body)
+    text = msgspec.msgpack.encode("list") + b"[" * levels + b"]" * levels
+    with pytest.raises(WrongType, match="value depth"):
+        schema_of(list).decode(text, Codec.JSON)
+
+
 @pytest.mark.parametrize("kind", READERS)
 @pytest.mark.parametrize("opener", [0xC6, 0xC9, 0xDB, 0xDD, 0xDF])
 def test_a_huge_length_is_refused(kind: Any, opener: int) -> None:

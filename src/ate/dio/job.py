@@ -1,0 +1,180 @@
+"""`Job`: one job in the hands of one holder, and the work that ends it; it looks for no job."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from ate.dio.dao import Dao
+from ate.dio.dio import Dio
+from ate.dio.lease import Lease
+from ate.dio.receipt import Receipt
+from ate.dio.writer import Durability
+from ate.errors import AteError, Conflict, Fenced, LoadError, UsageError
+from ate.event.draft import Draft
+from ate.event.header import Header
+from ate.ids import ObjectId
+
+if TYPE_CHECKING:
+    from ate.dio.queue import Queue
+
+T = TypeVar("T")
+
+
+class Job(Generic[T]):
+    """A job in the hands of one holder.
+
+    Attributes:
+        id, value, header: of the object that is the job.
+        dio: unit of work whose first commit ends the job.
+        fence: fencing number; a later holder's is larger. Hand it to systems outside the chain, and
+            look at it to find out how often the job was tried.
+    """
+
+    __slots__ = ("_entered", "_lease", "_queue", "dio", "header", "id", "value")
+
+    value: T
+    header: Header | None
+    _lease: Dao[Lease]
+
+    def __init__(self, queue: Queue[T], job_id: ObjectId) -> None:
+        self._queue, self.id = queue, job_id
+        self._entered = False
+        self.dio = Work(queue.chain, queue.session)
+
+    def __repr__(self) -> str:
+        return f"Job({self.id.hex()[:8]}, fence {self.fence})"
+
+    @property
+    def fence(self) -> int:
+        return self._lease.value.number
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the end of the job is committed, or it was given back."""
+        return not self.dio._ending
+
+    async def _load(self) -> Dao[T]:
+        dao = await self.dio.load(self._queue.type, self.id)
+        self.value, self.header = dao.value, dao.header
+        return dao
+
+    async def _hold(self, lease: Dao[Lease]) -> None:
+        self._lease = lease
+        self.dio._will_end(await self._load(), lease)
+
+    async def __aenter__(self) -> Self:
+        self._entered = True
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            await self.give_back()
+            return
+        try:
+            if self.dio.has_changes:
+                await self.dio.commit()
+        except BaseException:
+            await self.give_back()
+            raise
+
+    async def renew(self) -> None:
+        """Start the lease anew, for work that takes longer.
+
+        Raises:
+            Fenced: somebody else has taken the job.
+            UsageError: it is done or was given back.
+        """
+        if self.is_over:
+            raise UsageError("this job is done or was given back")
+        await self._change_lease(self._queue._new_lease(self.fence))
+        self.dio._will_end(self.dio._ending[0], self._lease)
+
+    async def give_back(self) -> None:
+        """Drop what was done and offer the job again at once; nothing happens when it is over."""
+        if self.is_over:
+            return
+        self.dio._will_end()
+        self.dio.cancel()
+        # Where this fails somebody else has the job, or the lease runs out by itself.
+        with contextlib.suppress(AteError):
+            await self._change_lease(Lease(self.fence, self._queue._holder, 0))
+
+    async def _change_lease(self, new: Lease) -> None:
+        dio = Dio(self._queue.chain, self._queue.session)
+        try:
+            lease = await dio.load(Lease, self._lease.id)
+            if lease.seq != self._lease.seq:
+                raise Fenced("another holder took the job")
+            lease.value = new
+            await dio.commit(self._queue._durability)
+        except (Conflict, LoadError) as error:
+            raise Fenced(f"the job is in other hands: {error.message}") from error
+        self._lease = lease
+
+
+class Work(Dio):
+    """The unit of work of a job: every commit of it ends the job, until one has succeeded."""
+
+    _ending: tuple[Dao[Any], ...] = ()
+
+    def _will_end(self, *daos: Dao[Any]) -> None:
+        """Delete these with the next commit, and nothing that was named here before."""
+        for dao in self._ending:
+            self._changed.pop(dao.id, None)
+        self._ending = daos
+        for dao in daos:
+            dao._deleted = True
+            self._changed[dao.id] = dao
+
+    def cancel(self) -> None:
+        """Forget all changes; the job's end stays."""
+        super().cancel()
+        self._will_end(*self._ending)
+
+    async def commit(
+        self,
+        durability: Durability | None = None,
+        *,
+        at: int | None = None,
+        on_conflict: str = "error",
+    ) -> Receipt:
+        """Commit the work and the end of the job together.
+
+        Raises:
+            Fenced: somebody else took the job; nothing was committed.
+            AteError: as for any commit.
+        """
+        try:
+            receipt = await super().commit(durability, at=at, on_conflict=on_conflict)
+        except Conflict as conflict:
+            if conflict.object in {dao.id for dao in self._ending}:
+                raise Fenced(
+                    "the job was done or taken by another holder; nothing was committed",
+                    hint="give the queue a longer lease_s, or call job.renew() in between",
+                ) from conflict
+            raise
+        self._ending = ()
+        return receipt
+
+    def _draft(self, dao: Dao[Any], overwrite: bool) -> Draft:  # noqa: FBT001 — as in Dio
+        # on_conflict="last" is for the user's objects, never for the lease that fences them.
+        return super()._draft(dao, overwrite and dao not in self._ending)
+
+
+class Claim(Generic[T]):
+    """A job that is waited for when the block is entered."""
+
+    __slots__ = ("_job", "_queue")
+
+    def __init__(self, queue: Queue[T]) -> None:
+        self._queue = queue
+        self._job: Job[T] | None = None
+
+    async def __aenter__(self) -> Job[T]:
+        self._job = await self._queue._claim()
+        return await self._job.__aenter__()
+
+    async def __aexit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+        assert self._job is not None
+        await self._job.__aexit__(kind, *raised)

@@ -1,0 +1,377 @@
+"""Each job goes to one holder at a time and is done once, whoever stops, hurries or dies."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import ate
+from ate.dio.lease import Lease, lease_id_of
+from ate.dio.queue import Queue
+from ate.errors import Fenced, ReadOnly
+from ate.testing.simclock import SimClock
+
+
+@dataclass(frozen=True)
+class Task:
+    name: str
+
+
+@dataclass(frozen=True)
+class Done:
+    name: str
+
+
+async def names(chain: ate.Chain, type: type[Task] | type[Done] = Done) -> list[str]:
+    return [dao.value.name async for dao in chain.dio().all(type)]
+
+
+async def test_what_is_pushed_is_claimed_in_order_and_gone_when_done() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue = Queue(chain, Task)
+        for name in "abc":
+            await queue.push(Task(name))
+        assert len(queue) == await queue.count() == 3
+        for name in "abc":
+            async with queue.claim() as job:
+                assert job.value == Task(name)
+                job.dio.store(Done(name))
+        assert await queue.count() == 0
+        assert await names(chain) == ["a", "b", "c"]
+        assert len(chain) == 3, "neither jobs nor leases are left"
+
+
+async def test_a_push_inside_a_unit_of_work_is_part_of_it() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue, dio = Queue(chain, Task), chain.dio()
+        await queue.push(Task("later"), dio=dio)
+        assert await queue.count() == 0
+        dio.store(Done("before"))
+        await dio.commit()
+        assert await queue.count() == 1
+
+
+async def test_plain_objects_of_the_type_are_jobs_and_the_backlog_is_offered() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        dio = chain.dio()
+        dio.store(Task("old"))
+        other = dio.store(Done("parent"))
+        dio.store(Task("elsewhere"), parent=other)
+        await dio.commit()
+        queue = Queue(chain, Task)
+        assert await queue.count() == 1
+        async with queue.claim() as job:
+            assert job.value == Task("old")
+        below = Queue(chain, Task, parent=other)
+        async with below.claim() as job:
+            assert job.value == Task("elsewhere")
+
+
+async def test_a_claim_waits_for_a_job() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue = Queue(chain, Task)
+        waiting = asyncio.create_task(queue._claim())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await queue.push(Task("now"))
+        job = await waiting
+        assert job.value == Task("now")
+        assert repr(job).startswith("Job(")
+        assert repr(queue) == "Queue(Task, 1 jobs)"
+
+
+async def test_several_consumers_never_get_one_job() -> None:
+    async with ate.open("jobs", memory=True, session=ate.Session.new("boss")) as chain:
+        queues = [Queue(chain, Task) for _ in range(2)]
+        inside: set[str] = set()
+        order: list[str] = []
+
+        async def consume(queue: Queue[Task]) -> None:
+            async for job in queue:
+                async with job:
+                    assert job.value.name not in inside
+                    inside.add(job.value.name)
+                    order.append(job.value.name)
+                    await asyncio.sleep(0)
+                    job.dio.store(Done(job.value.name))
+
+        tasks = [asyncio.create_task(consume(queues[n % 2])) for n in range(6)]
+        dio = chain.dio()
+        for number in range(40):
+            await queues[0].push(Task(str(number)), dio=dio)
+        await dio.commit()
+        await queues[0].join()
+        assert sorted(await names(chain)) == sorted(order) == sorted(map(str, range(40)))
+        await chain.close()
+        await asyncio.gather(*tasks)
+
+
+async def test_the_same_lease_is_won_by_one_of_two_queues() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queues = [Queue(chain, Task) for _ in range(4)]
+        dao = await queues[0].push(Task("one"))
+        tries = [queue._try(dao.id) for queue in queues]
+        won = [job for job in await asyncio.gather(*tries) if job is not None]
+        assert len(won) == 1
+        async with won[0]:
+            pass
+        assert len(chain) == 0
+
+
+async def test_an_exception_gives_the_job_back_and_drops_the_work() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue = Queue(chain, Task)
+        await queue.push(Task("a"))
+        with pytest.raises(ZeroDivisionError):
+            async with queue.claim() as job:
+                job.dio.store(Done("half"))
+                1 / 0  # noqa: B018 — what the work raises
+        assert job.is_over
+        async with queue.claim() as again:
+            assert (again.value, again.fence) == (Task("a"), 2)
+        assert await names(chain) == []
+
+
+async def test_a_job_that_was_given_back_wakes_who_waits() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue = Queue(chain, Task)
+        await queue.push(Task("a"))
+        first = await queue._claim()
+        waiting = asyncio.create_task(Queue(chain, Task)._claim())
+        await asyncio.sleep(0)
+        await first.give_back()
+        assert (await waiting).fence == 2
+
+
+async def test_a_cancelled_holder_gives_the_job_back() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue, held = Queue(chain, Task), asyncio.Event()
+        await queue.push(Task("a"))
+
+        async def hold() -> None:
+            async with queue.claim():
+                held.set()
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(hold())
+        await held.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        async with queue.claim() as job:
+            assert job.fence == 2
+
+
+async def test_past_the_lease_the_job_is_offered_again_and_the_late_holder_is_fenced() -> None:
+    clock = SimClock()
+    async with ate.open("jobs", memory=True, clock=clock) as chain:
+        queue = Queue(chain, Task, lease_s=10)
+        await queue.push(Task("a"))
+        late = await queue._claim()
+        waiting = asyncio.create_task(queue._claim())
+        clock.advance(9.9)
+        await queue.push(Task("ring the bell"))
+        async with await waiting as other:
+            assert other.value == Task("ring the bell")
+
+        clock.advance(0.2)
+        async with queue.claim() as second:
+            assert (second.id, second.fence) == (late.id, 2)
+            late.dio.store(Done("late"))
+            with pytest.raises(Fenced):
+                await late.dio.commit()
+            second.dio.store(Done("second"))
+        with pytest.raises(Fenced):
+            await late.dio.commit()
+        assert await names(chain) == ["second"]
+
+
+async def test_who_waits_is_woken_when_a_lease_runs_out() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        quick = Queue(chain, Task, lease_s=0.01)
+        await quick.push(Task("a"))
+        first = await quick._claim()
+        second = await quick._claim()
+        assert (second.id, second.fence) == (first.id, 2)
+
+
+async def test_a_late_holder_may_finish_while_nobody_has_taken_over() -> None:
+    clock = SimClock()
+    async with ate.open("jobs", memory=True, clock=clock) as chain:
+        queue = Queue(chain, Task, lease_s=10)
+        await queue.push(Task("a"))
+        async with queue.claim() as job:
+            clock.advance(3600)
+            job.dio.store(Done("a"))
+        assert await names(chain) == ["a"]
+
+
+async def test_leases_of_an_earlier_process_are_void_at_once(tmp_path: Path) -> None:
+    clock = SimClock()
+    async with ate.open("jobs", path=tmp_path, clock=clock) as chain:
+        queue = Queue(chain, Task)
+        await queue.push(Task("a"))
+        dead = await queue._claim()
+    async with ate.open("jobs", path=tmp_path, clock=clock) as chain:
+        queue = Queue(chain, Task)
+        async with queue.claim() as job:
+            assert (job.id, job.fence) == (dead.id, 2)
+        assert len(chain) == 0
+
+
+async def test_where_others_may_be_alive_a_lease_holds_until_its_time(tmp_path: Path) -> None:
+    clock = SimClock()
+    async with ate.open("jobs", path=tmp_path, clock=clock) as chain:
+        queue = Queue(chain, Task, lease_s=10)
+        queue._alone = False
+        await queue.push(Task("a"))
+        await queue._claim()
+    async with ate.open("jobs", path=tmp_path, clock=clock) as chain:
+        queue = Queue(chain, Task, lease_s=10)
+        queue._alone = False
+        assert (await queue._look_for())[1] == pytest.approx(10)
+        clock.advance(10)
+        async with queue.claim() as job:
+            assert job.fence == 2
+
+
+async def test_done_between_the_look_and_the_lease_leaves_nothing_behind() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue, hasty = Queue(chain, Task), Queue(chain, Task)
+        dao = await queue.push(Task("a"))
+        hasty._catch_up()
+        # As if it had been paused right before it writes its lease: the first is done meanwhile.
+        tardy = chain.dio()
+        tardy.store(Lease(1, 1, 1), parent=dao.id, id=lease_id_of(dao.id))
+        async with queue.claim():
+            pass
+        await tardy.commit()
+        assert len(chain) == 1
+        assert await hasty._try(dao.id) is None
+        async with ate.open("other", memory=True) as other:
+            fresh = Queue(other, Task)
+            assert await fresh._try(dao.id) is None
+
+
+async def test_a_lease_that_came_too_late_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue, hasty = Queue(chain, Task), Queue(chain, Task)
+        dao = await queue.push(Task("a"))
+        winner = await queue._claim()
+        hasty._alone = False
+        # Take over while the winner finishes: its end comes between the load and the lease.
+        real = hasty._new_lease
+
+        def finish_first(number: int) -> Lease:
+            winner.dio._changed[lease_id_of(dao.id)]._version = None
+            return real(number)
+
+        del finish_first
+        async with winner:
+            pass
+        assert await hasty._try(dao.id) is None
+        assert len(chain) == 0
+
+
+async def test_jobs_that_cannot_be_read_are_left_to_others() -> None:
+    alice, bob = ate.Session.new("alice"), ate.Session.new("bob")
+    access = ate.Access(write=ate.Everyone)
+    async with ate.open("jobs", memory=True, session=alice, access=access) as chain:
+        dio = chain.dio()
+        dio.store(Task("secret"), access=ate.Access(read=ate.Only(alice.public)))
+        dio.store(Task("open"), access=ate.Access(read=ate.Everyone))
+        await dio.commit()
+        bobs = Queue(chain, Task, session=bob)
+        async with bobs.claim() as job:
+            assert job.value == Task("open")
+        assert (await bobs._look_for()) == (None, None)
+        async with Queue(chain, Task).claim() as job:
+            assert job.value == Task("secret")
+
+
+async def test_who_may_not_write_cannot_take_a_job() -> None:
+    alice, bob = ate.Session.new("alice"), ate.Session.new("bob")
+    access = ate.Access(read=ate.Everyone)
+    async with ate.open("jobs", memory=True, session=alice, access=access) as chain:
+        await Queue(chain, Task).push(Task("a"))
+        with pytest.raises(ate.WriteDenied):
+            async with Queue(chain, Task, session=bob).claim():
+                pass
+
+
+async def test_another_object_in_place_of_the_lease_blocks_only_that_job() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue, dio = Queue(chain, Task), chain.dio()
+        blocked = await queue.push(Task("blocked"))
+        stray = await queue.push(Task("stray"))
+        await queue.push(Task("free"))
+        dio.store("squatter", id=lease_id_of(blocked.id))
+        dio.store(Lease(1, 1, 0), id=lease_id_of(stray.id))
+        await dio.commit()
+        async with queue.claim() as job:
+            assert job.value == Task("free")
+
+
+async def test_a_moved_job_is_a_job_elsewhere() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue, dio = Queue(chain, Task), chain.dio()
+        task = await queue.push(Task("a"))
+        folder = dio.store("folder")
+        await dio.commit()
+        (await dio.load(Task, task.id)).move(folder)
+        await dio.commit()
+        assert await queue.count() == 0
+        assert await Queue(chain, Task, parent=folder.id).count() == 1
+
+
+async def test_a_job_that_was_not_entered_is_given_back() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue = Queue(chain, Task)
+        await queue.push(Task("a"))
+        fences = []
+        async for job in queue:
+            fences.append(job.fence)
+            if len(fences) == 3:
+                async with job:
+                    break
+        assert fences == [1, 2, 3]
+
+
+async def test_closing_the_chain_ends_the_loops_and_the_waits() -> None:
+    chain = await ate.open("jobs", memory=True)
+    queue = Queue(chain, Task)
+
+    async def loop() -> int:
+        return len([job async for job in queue])
+
+    looping = asyncio.create_task(loop())
+    claiming = asyncio.create_task(queue._claim())
+    await queue.push(Task("a"))
+    held = await claiming if claiming.done() else None
+    joining = asyncio.create_task(queue.join())
+    await asyncio.sleep(0)
+    await chain.close()
+    assert await looping >= 0
+    with pytest.raises(ate.UsageError, match="closed"):
+        await joining
+    if held is None:
+        await asyncio.wait([claiming])
+        claiming.exception()
+
+
+async def test_other_errors_are_not_taken_for_the_end_of_the_loop(tmp_path: Path) -> None:
+    async with ate.open("jobs", path=tmp_path) as chain:
+        await Queue(chain, Task).push(Task("a"))
+        async with ate.open("jobs", path=tmp_path, readonly=True) as reader:
+            queue = Queue(reader, Task)
+            assert not queue._alone
+            with pytest.raises(ReadOnly):
+                async for _ in queue:
+                    pass
+
+
+def test_a_lease_must_last() -> None:
+    with pytest.raises(ate.UsageError):
+        Queue(None, Task, lease_s=0)  # type: ignore[arg-type]
