@@ -107,9 +107,11 @@ class History:
         known = self._types.get(row.schema)
         if known is not None:
             return known
-        if row.kind == Kind.DATA and (row.schema, row.domain) not in self._closed:
+        # A tombstone has no body; what it deleted has.
+        bearer = seq if row.kind == Kind.DATA else row.base
+        if bearer and (row.schema, row.domain) not in self._closed:
             try:
-                name = name_of((await self._reader.open(seq)).plain)
+                name = name_of((await self._reader.open(bearer)).plain)
                 self._types[row.schema] = name
                 return name
             except (NoReadKey, WrongType):

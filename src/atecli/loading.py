@@ -6,8 +6,11 @@ the first one ended, and adds nothing twice.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final
+
+import msgspec
 
 from ate.client import Chain
 from ate.crypto.hash import digest, keyed
@@ -65,7 +68,10 @@ class Plan:
         """Return what is stored for a row."""
         name = self._type(row)
         table = self.tables.get(name)
-        return plain(row.value, name) if table is None else table.make(row.value)
+        try:
+            return plain(row.value, name) if table is None else table.make(row.value)
+        except msgspec.ValidationError as error:
+            raise self.source.fault(row.line, str(error)) from None
 
     def object_id(self, row: Row, text: str) -> ObjectId:
         """Return an id that a row names."""
@@ -93,7 +99,7 @@ class Plan:
         table = self.tables.get(name)
         if table is None:
             table = self.tables[name] = Table(name)
-        if self.source.form == "csv":
+        if row.is_text:
             table.see_text(row.value)
         else:
             table.see(row.value)
@@ -121,7 +127,9 @@ class Loader:
         """Store all rows that are not there yet, batch by batch."""
         plan, source, dio = self._plan, self._plan.source, self._chain.dio()
         waiting = begun = 0
-        for row in source:
+        for at, row in enumerate(source):
+            if not at % _STEP:
+                await asyncio.sleep(0)  # ctrl-c gets its turn
             chosen = self._id(row)
             if await dio.exists(chosen):
                 self.skipped += 1

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from ate.client import Chain, Opening
     from ate.log.local import LocalLog
     from ate.session import Session
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -141,9 +140,41 @@ def _filters() -> tuple[Any, ...]:
         return ()
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's work to its end."""
-    return asyncio.run(work)
+def run(target: Target, work: Coroutine[Any, Any, None]) -> None:
+    """Run work that only reads; ctrl-c ends it at once, wherever it is."""
+    _prepare(target, work, must_exist=True)
+    # With any handler but Python's own, asyncio leaves ctrl-c alone. Its way would be to wait until
+    # the work waits for something, and reading does not.
+    before = signal.signal(signal.SIGINT, _interrupt)
+    try:
+        asyncio.run(work)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def run_to_write(target: Target, work: Coroutine[Any, Any, None], *, create: bool = False) -> None:
+    """Run work that writes; ctrl-c ends it between two steps.
+
+    Args:
+        create: there need not be a chain yet.
+    """
+    _prepare(target, work, must_exist=not create)
+    asyncio.run(work)
+
+
+def _prepare(target: Target, work: Coroutine[Any, Any, None], *, must_exist: bool) -> None:
+    """Do what must not happen inside the event loop: there, nobody could leave the prompt."""
+    try:
+        if must_exist:
+            target.check_exists()
+        target.session()
+    except BaseException:
+        work.close()
+        raise
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def chain_names(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:

@@ -17,6 +17,10 @@ from ate.errors import UsageError
 
 FORMATS: Final = ("jsonl", "csv")
 _SUFFIXES: Final = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
+#: Built-in types whose values JSON writes as text; a cell holds them without its quotes.
+_TEXTS: Final = frozenset(
+    {"str", "bytes", "Decimal", "datetime", "date", "time", "timedelta", "UUID", "ObjectId"}
+)
 SPECIAL: Final = ("_id", "_type", "_parent", "_value")
 
 
@@ -27,6 +31,7 @@ class Row(NamedTuple):
         line: where it ends in the file, counted from 1.
         value: a dict, or whatever `_value` holds.
         id, type, parent: the special columns, None when they are missing or empty.
+        is_text: the fields are mere text, whatever they stand for.
     """
 
     line: int
@@ -34,6 +39,7 @@ class Row(NamedTuple):
     id: str | None = None
     type: str | None = None
     parent: str | None = None
+    is_text: bool = False
 
 
 class Source:
@@ -131,5 +137,19 @@ class Source:
             raise self.fault(number, "_id, _type and _parent are text")
         if "_value" in special and fields:
             raise self.fault(number, "has _value and other columns as well")
+        object_id, kind, parent = (text or None for text in texts)
+        is_text = self.form == "csv" and "_value" not in special
         value = special.get("_value", fields)
-        return Row(number, value, *(text or None for text in texts))
+        if self.form == "csv" and not is_text:
+            value = _from_cell(value, kind)
+        return Row(number, value, object_id, kind, parent, is_text)
+
+
+def _from_cell(text: str, kind: str | None) -> Any:
+    """Return what a `_value` cell stands for: JSON, unless its type is written as text."""
+    if kind in _TEXTS:
+        return text
+    try:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return text

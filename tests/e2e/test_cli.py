@@ -5,7 +5,7 @@ The words of a transcript:
     ate WORD…             run the command; it must end well
     ! ate WORD…           run it; it must not
     status N              of the last run
-    stdout REGEX          must be in what it printed; `! stdout REGEX` must not; the same for `stderr`
+    stdout REGEX          must be in what it printed; with `!` it must not; also `stderr`
     let NAME REGEX        `$NAME` is from now on the first group of REGEX in stdout
     input TEXT            stdin of the next run
     env NAME=VALUE        from now on
@@ -179,4 +179,6 @@ def test_every_word_of_the_command_is_in_a_transcript() -> None:
 
     played = "\n".join(path.read_text() for path in TRANSCRIPTS)
     words = [word for group in WORDS.values() for word in group]
-    assert [word for word in words if not re.search(rf"^(! )?ate {word}\b", played, re.M)] == []
+    assert [
+        word for word in words if not re.search(rf"^(! )?ate {word}\b", played, re.MULTILINE)
+    ] == []

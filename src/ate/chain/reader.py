@@ -11,7 +11,7 @@ from ate.chain.view import DEAD, SEQ_MASK
 from ate.crypto.aead import Sealer
 from ate.crypto.hash import digest, digest_many
 from ate.errors import CannotOpen, CorruptLog, Deleted, NoReadKey, NotFound
-from ate.event.commit import Record
+from ate.event.commit import Brief, Record
 from ate.event.header import Header
 from ate.event.row import CODEC_FORMAT, EPOCH_SHIFT, FLAG_HEADER, PLACE_BODY_FILE, Row
 from ate.session import Session
@@ -36,13 +36,16 @@ class Opened(msgspec.Struct, eq=False, gc=False):
     schema_id: int
     codec: int
     plain: bytes
+    _row: Row | None = None
 
     def __repr__(self) -> str:
         return f"Opened(seq {self.seq})"
 
     @property
     def row(self) -> Row:
-        return self.record.row(self.at)
+        if self._row is None:
+            self._row = self.record.row(self.at)
+        return self._row
 
     @property
     def created(self) -> int:
@@ -112,71 +115,84 @@ class Reader:
             codec, plain = self._unfilter(codec, plain)
         return Opened(seq, record, at, schema_id, codec, plain)
 
-    async def open_many(self, seqs: Iterable[int]) -> list[Opened]:
+    async def open_many(self, seqs: Iterable[int], *, schema_id: int | None = None) -> list[Opened]:
         """Return rows that this session can read, in the order asked; others are skipped.
 
-        Rows of one commit and domain that follow each other are opened in one batch.
+        Rows of one commit and read domain that follow each other are opened in one batch.
+
+        Args:
+            schema_id: leave out rows of other types, before they are opened.
         """
         out: list[Opened] = []
-        for record, run in self._runs(seqs):
-            rows = [record.row(at) for at in run]
-            bodies = [self.view.body(record, row) for row in rows]
-            for row, found in zip(rows, digest_many(bodies), strict=True):
-                if found != row.body_hash:
-                    raise CorruptLog(f"the body of object {row.id.hex()} was altered")
+        for record, run, briefs in self._runs(seqs, schema_id):
+            bodies = self._stored_bodies(record, run, briefs)
+            for at, brief, found in zip(run, briefs, digest_many(bodies), strict=True):
+                if found != brief[5]:
+                    raise CorruptLog(f"the body of object {record.row(at).id.hex()} was altered")
             try:
-                plains = await self._open_run(record, run, rows, bodies)
+                plains = await self._open_run(record, run, briefs[0], bodies)
             except NoReadKey:
                 continue
             first = record.first_seq
-            for at, row, plain in zip(run, rows, plains, strict=True):
-                codec = row.codec
-                body = plain
+            for at, (_, codec, schema, *_rest), plain in zip(run, briefs, plains, strict=True):
                 if codec > CODEC_FORMAT:
-                    codec, body = self._unfilter(codec, plain)
-                out.append(Opened(first + at, record, at, row.schema, codec, body))
+                    plain_codec, body = self._unfilter(codec, plain)
+                    out.append(Opened(first + at, record, at, schema, plain_codec, body))
+                else:
+                    out.append(Opened(first + at, record, at, schema, codec, plain))
         return out
 
+    def _runs(
+        self, seqs: Iterable[int], schema_id: int | None
+    ) -> Iterator[tuple[Record, list[int], list[Brief]]]:
+        """Group seqs that follow each other by commit, read domain and epoch."""
+        run: list[int] = []
+        briefs: list[Brief] = []
+        record: Record | None = None
+        first = end = 0
+        key: tuple[bytes, int] | None = None
+        for seq in seqs:
+            if not first <= seq < end:
+                if run and record is not None:
+                    yield record, run, briefs
+                    run, briefs = [], []
+                record, at = self.view.find(seq)
+                first, end = seq - at, seq - at + record.row_count
+            assert record is not None
+            brief = record.brief(seq - first)
+            if schema_id is not None and brief[2] != schema_id:
+                continue
+            here = (brief[3], brief[4] >> EPOCH_SHIFT)
+            if run and here != key:
+                yield record, run, briefs
+                run, briefs = [], []
+            run.append(seq - first)
+            briefs.append(brief)
+            key = here
+        if run and record is not None:
+            yield record, run, briefs
+
+    def _stored_bodies(
+        self, record: Record, run: list[int], briefs: list[Brief]
+    ) -> list[memoryview]:
+        if all(brief[7] < PLACE_BODY_FILE for brief in briefs):
+            return [record.inline_at(brief[7], brief[6]) for brief in briefs]
+        return [self.view.body(record, record.row(at)) for at in run]
+
     async def _open_run(
-        self, record: Record, run: list[int], rows: list[Row], bodies: list[memoryview]
+        self, record: Record, run: list[int], brief: Brief, bodies: list[memoryview]
     ) -> list[bytes]:
         """Open rows of one commit and one domain."""
-        domain, epoch = rows[0].domain, rows[0].epoch
+        epoch = brief[4] >> EPOCH_SHIFT
         if not epoch:
             return [bytes(body) for body in bodies]
-        sealer = self._sealer(record, domain, epoch)
+        sealer, how = self._sealer(record, brief[3], epoch), self._how
         if run[-1] - run[0] + 1 == len(run):
-            heads = [record.head(at) for at in run]
-            return await self._how.open(sealer, bodies, heads, run[0])
-        how = self._how
+            return await how.open(sealer, bodies, [record.head(at) for at in run], run[0])
         return [
             await how.open_one(sealer, body, record.head(at), at)
             for at, body in zip(run, bodies, strict=True)
         ]
-
-    def _runs(self, seqs: Iterable[int]) -> Iterator[tuple[Record, list[int]]]:
-        """Group seqs that follow each other by commit, read domain and epoch."""
-        run: list[int] = []
-        record: Record | None = None
-        first = end = 0
-        key = b""
-        for seq in seqs:
-            if record is not None and first <= seq < end:
-                at = seq - first
-                here = record.domain_key(at)
-                if here == key:
-                    run.append(at)
-                    continue
-                yield record, run
-            else:
-                if record is not None:
-                    yield record, run
-                record, at = self.view.find(seq)
-                first, end = seq - at, seq - at + record.row_count
-                here = record.domain_key(at)
-            run, key = [at], here
-        if record is not None:
-            yield record, run
 
     def _sealer(self, record: Record, domain: bytes, epoch: int) -> Sealer:
         known = self._sealers.get((record.sequencer.first_seq, domain, epoch))

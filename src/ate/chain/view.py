@@ -152,6 +152,16 @@ class View:
         except ProtocolError as error:
             raise CorruptLog(error.message) from None
 
+    def bodies(self, record: Record) -> list[memoryview]:
+        """Return the stored bodies of all rows of a commit; raises CorruptLog as `body` does."""
+        table = record.table
+        places, lengths = table["place"], table["length"]
+        if places.max() < PLACE_BODY_FILE and record.holds(places, lengths):
+            payload = record.payload
+            ends = (places + lengths).tolist()
+            return [payload[at:end] for at, end in zip(places.tolist(), ends, strict=True)]
+        return [self.body(record, record.row(at)) for at in range(record.row_count)]
+
     def header(self, record: Record, at: int) -> Header | None:
         """Return the rare fields of a row, or None."""
         return record.headers.get(at) if len(record.rare) else None
@@ -291,10 +301,11 @@ def check_form(record: Record) -> None:
     if not known.all() or table["zero"].any() or table["zero2"].any() or record.author.flags:
         raise ProtocolError("a row has an unknown kind or non-zero padding")
     _check_flags(record)
-    ids = ids_of(table)
-    if len(set(ids)) != len(ids):
+    high = table["id_hi"]
+    if len(np.unique(high)) != len(high) and len(set(ids := ids_of(table))) != len(ids):
         raise ProtocolError("a commit touches one object twice")
-    if any(not any(one) for one in ids) and not (table["kind"] == Kind.GENESIS).any():
+    nameless = (high == 0) & (table["id_lo"] == 0)
+    if nameless.any() and not (table["kind"] == Kind.GENESIS).any():
         raise ProtocolError(f"object id {ROOT} is reserved for the chain itself")
 
 

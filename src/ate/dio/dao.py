@@ -104,7 +104,7 @@ class Dao(msgspec.Struct, Generic[T], eq=False, weakref=True):
     def move(self, parent: Dao[Any] | ObjectId | None) -> Dao[T]:
         """Put the object under another parent; None is the top of the chain."""
         self._check_alive()
-        self._place = (self._dio._parent_id(parent), 0)
+        self._place = (self._dio._new_parent(self, parent), 0)
         self._dio._touch(self)
         return self
 

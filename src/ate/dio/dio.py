@@ -14,6 +14,7 @@ from ate.chain.reader import Opened, Reader
 from ate.chain.view import DEAD, SEQ_MASK
 from ate.dio.collections import bind
 from ate.dio.dao import Dao, Landed
+from ate.dio.descent import check_move, fell
 from ate.dio.receipt import Receipt, moment
 from ate.dio.schema import Schema, schema_of
 from ate.dio.writer import Durability
@@ -85,7 +86,7 @@ class Dio:
             UsageError: the value cannot be stored, or this Dio holds another object of that id.
         """
         schema: Schema[T] = schema_of(cast("type[T]", type(value)))
-        object_id = self._ids.next() if id is None else id
+        object_id = self._ids.next() if id is None else _checked(id)
         parent_id = ROOT if parent is None else self._parent_id(parent)
         dao: Dao[T] = Dao(self, schema, object_id, value, None)
         dao._place = (parent_id, collection)
@@ -176,9 +177,8 @@ class Dio:
             if dao.place == here:
                 yield dao
         for dao in list(self._changed.values()):
-            if dao._version is None and dao.place == here:
-                if not dao._deleted and _fits(dao._schema, type):
-                    yield dao
+            if dao.place == here and self._is_unlisted(dao, type, here):
+                yield dao
 
     async def roots(self, type: type[T]) -> AsyncIterator[Dao[T]]:
         """Yield the objects of one type at the top of the chain."""
@@ -190,23 +190,33 @@ class Dio:
         async for dao in self._iterate(self._reader.view.index.all(), type):
             yield dao
         for dao in list(self._changed.values()):
-            if dao._version is None and not dao._deleted and _fits(dao._schema, type):
+            if self._is_unlisted(dao, type, None):
                 yield dao
 
     async def _iterate(self, seqs: Sequence[int], type: type[T]) -> AsyncIterator[Dao[T]]:
         """Open rows in batches; those of other types are left out before they are opened."""
         wanted = None if type in _ANY else schema_of(type)
-        view, changed = self._reader.view, self._changed
+        wanted_id = None if wanted is None else wanted.schema_id
+        changed = self._changed
         for start in range(0, len(seqs), _BATCH):
             some = [seq & SEQ_MASK for seq in seqs[start : start + _BATCH] if seq < DEAD >> 1]
-            if wanted is not None:
-                some = [seq for seq in some if view.schema_at(seq) == wanted.schema_id]
-            for opened in await self._reader.open_many(some):
+            for opened in await self._reader.open_many(some, schema_id=wanted_id):
                 pending = changed.get(opened.row.id) if changed else None
                 if pending is None:
                     yield self._dao(opened, type, wanted)
-                elif not pending._deleted:
+                elif not pending._deleted and _fits(pending._schema, type):
                     yield pending
+
+    def _is_unlisted(self, dao: Dao[Any], type: type[Any], here: tuple[bytes, int] | None) -> bool:
+        """Tell whether a change belongs to a list though the chain does not have it there yet."""
+        if dao._deleted or not _fits(dao._schema, type):
+            return False
+        if dao._version is None:
+            return True
+        record, at = self._reader.view.find(dao.seq)
+        row = record.row(at)
+        moved = here is not None and (row.parent, row.collection) != here
+        return moved or (type not in _ANY and row.schema != dao._schema.schema_id)
 
     # --- committing -------------------------------------------------------------------------
 
@@ -251,22 +261,21 @@ class Dio:
     async def _commit(
         self, taken: dict[bytes, Dao[Any]], how: Durability, at: int | None, overwrite: bool
     ) -> Receipt:
+        below: list[Draft] = []
+        if any(dao._deleted for dao in taken.values()):
+            below = fell(self._reader.view, taken)
         daos = [dao for dao in taken.values() if dao._version or not dao._deleted]
         if not daos:
             raise UsageError("all that was stored was deleted again: nothing to commit")
-        drafts = [self._draft(dao, overwrite) for dao in daos]
-        if any(dao._deleted for dao in daos):
-            drafts += self._descendants(daos)
+        drafts = [*(self._draft(dao, overwrite) for dao in daos), *below]
         landed = await self.chain._writer.submit(drafts, self.session, how, at)
         record = landed.record
         time_us, signer = record.sequencer.time_us, record.author.key_id
-        seq = first = record.first_seq + landed.offset
+        seq = record.first_seq + landed.offset
         for dao, draft in zip(daos, drafts, strict=False):
             dao._version = Landed(seq, draft.created or seq, time_us, signer, draft.body)
             seq += 1
-        return Receipt(
-            first, record.root, landed.lsn, time_us, record.first_seq, landed.frontier
-        )
+        return landed.receipt()
 
     def _draft(self, dao: Dao[Any], overwrite: bool) -> Draft:
         schema, version = dao._schema, dao._version
@@ -284,22 +293,6 @@ class Dio:
             kind, dao.id, parent, collection, base, version.created if version else 0,
             schema_id, self.codec if body else 0, body, dao._header, overwrite,
         )  # fmt: skip
-
-    def _descendants(self, daos: Sequence[Dao[Any]]) -> list[Draft]:
-        """Return tombstones for all that hangs below deleted objects, so that no orphan stays."""
-        done = {dao.id for dao in daos}
-        pending = [bytes(dao.id) for dao in daos if dao._deleted]
-        drafts: list[Draft] = []
-        while pending:
-            for row, seq, created in self._reader.view.below(pending.pop()):
-                if row.id not in done:
-                    done.add(row.id)
-                    pending.append(row.id)
-                    drafts.append(
-                        Draft(int(Kind.TOMBSTONE), row.id, row.parent, row.collection, seq, created,
-                              row.schema, 0, b"")
-                    )  # fmt: skip
-        return drafts
 
     async def _merge(self, dao: Dao[Any], conflict: Conflict) -> None:
         """Bring a change up to date with theirs, field by field, or raise the conflict."""
@@ -361,6 +354,11 @@ class Dio:
             return parent
         raise UsageError(f"a parent is a Dao or an ObjectId, not {type(parent).__name__}")
 
+    def _new_parent(self, dao: Dao[Any], parent: Dao[Any] | ObjectId | None) -> bytes:
+        parent_id = self._parent_id(parent)
+        check_move(self._reader.view, self._changed, dao.id, parent_id)
+        return parent_id
+
     def _time_of(self, seq: int) -> datetime | None:
         if not seq:
             return None
@@ -384,6 +382,12 @@ class Dio:
         if not flagged or not seq:
             raise NotFound(f"no object {object_id.hex()} as of seq {at_seq}")
         return seq
+
+
+def _checked(id: Any) -> ObjectId:
+    if not isinstance(id, bytes):
+        raise UsageError(f"an id is an ObjectId, not {type(id).__name__}")
+    return id if isinstance(id, ObjectId) else ObjectId(id)
 
 
 def _pending(dao: Dao[Any], type: type[Any]) -> Dao[Any]:

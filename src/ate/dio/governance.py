@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ate.chain.view import View
-from ate.dio.receipt import Receipt, moment
-from ate.dio.writer import Committed
+from ate.dio.receipt import Receipt
 from ate.errors import CannotOpen, Conflict, NoReadKey, UsageError
 from ate.event.access import Access, Inherit, Only, Principal, ReadRule
 from ate.event.draft import Draft
@@ -88,7 +87,7 @@ async def set_role(
                 raise
             continue
         rekeyed = tuple(ObjectId(draft.parent) for draft in grants)
-        return RoleChange(name, role.generation, rekeyed, left, _receipt(landed))
+        return RoleChange(name, role.generation, rekeyed, left, landed.receipt())
     raise AssertionError("unreachable")
 
 
@@ -110,7 +109,7 @@ async def set_access(chain: Chain, access: Access, *, session: Session | None = 
     draft = _system(view, Kind.GENESIS, ROOT, body)
     draft.header = Header(access)
     landed = await chain._writer.submit([draft], session or chain.session, chain.durability, None)
-    return _receipt(landed)
+    return landed.receipt()
 
 
 def _new_epochs(
@@ -138,9 +137,10 @@ def _new_epochs(
 def _read_rules(view: View, role: str) -> Iterator[tuple[bytes, ReadRule]]:
     """Yield the objects that are alive and whose read rule names a role, with the rule."""
     seen: set[bytes] = set()
-    _, places, _ = view.commits.columns()
-    for place in places.tolist():
-        record = view.record(place)
+    seq = 1
+    while seq <= view.head:
+        record, _ = view.find(seq)
+        seq += record.row_count
         if not len(record.rare):
             continue
         for at, header in record.headers.items():
@@ -177,12 +177,3 @@ def _system(view: View, kind: Kind, row_id: bytes, body: bytes, parent: bytes = 
     base = stored.seq if stored else 0
     created = (stored.row.created or stored.seq) if stored else 0
     return Draft(int(kind), bytes(row_id), bytes(parent), 0, base, created, 0, 0, body)
-
-
-def _receipt(landed: Committed) -> Receipt:
-    record = landed.record
-    time_us, first = record.sequencer.time_us, record.first_seq
-    return Receipt(
-        first + landed.offset, moment(time_us), record.root, landed.lsn, first, time_us,
-        landed.frontier,  # type: ignore[arg-type]
-    )  # fmt: skip

@@ -59,9 +59,9 @@ class Job(Generic[T]):
         self.value, self.header = dao.value, dao.header
         return dao
 
-    async def _hold(self, lease: Dao[Lease]) -> None:
-        self._lease = lease
-        self.dio._will_end(await self._load(), lease)
+    async def _hold(self) -> None:
+        """From now on the work ends the job."""
+        self.dio._will_end(await self._load(), self._lease)
 
     async def __aenter__(self) -> Self:
         self._entered = True
@@ -96,6 +96,9 @@ class Job(Generic[T]):
             return
         self.dio._will_end()
         self.dio.cancel()
+        await self._offer_again()
+
+    async def _offer_again(self) -> None:
         # Where this fails somebody else has the job, or the lease runs out by itself.
         with contextlib.suppress(AteError):
             await self._change_lease(Lease(self.fence, self._queue._holder, 0))

@@ -8,6 +8,7 @@ whose lease went to somebody else cannot commit, whatever the clocks say.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -17,6 +18,7 @@ from ate.dio.bell import Bell
 from ate.dio.dao import Dao
 from ate.dio.dio import Dio
 from ate.dio.job import Claim, Job
+from ate.dio.landing import land
 from ate.dio.lease import NEVER_US, Lease, lease_id_of
 from ate.dio.schema import schema_of
 from ate.dio.writer import Durability
@@ -261,9 +263,15 @@ class Queue(Generic[T]):
             lease.value = self._new_lease(lease.value.number + 1)
         except LoadError:
             lease = dio.store(self._new_lease(1), parent=job_id, id=lease_id)
-        await dio.commit(self._durability)
+        job._lease, before = lease, lease.seq
         try:
-            await job._hold(lease)
+            await land(dio, self._durability)
+        except asyncio.CancelledError:
+            if lease.seq != before:  # it has landed and nobody will use it
+                await job._offer_again()
+            raise
+        try:
+            await job._hold()
         except LoadError:
             # Done by its holder between the look and the lease: the lease came too late.
             with contextlib.suppress(AteError):

@@ -21,6 +21,7 @@ from ate.dio.collections import collection_number
 from ate.dio.dao import Dao
 from ate.dio.dio import Dio
 from ate.dio.job import Job
+from ate.dio.landing import land
 from ate.dio.queue import Queue
 from ate.dio.reply import Reply, check_declared, error_of, failure_of, value_of
 from ate.dio.writer import Durability
@@ -125,8 +126,8 @@ async def _ask(
     asked = dio.store(request, collection=_REQUESTS)
     asked._header = Header(access, unknown={_UNTIL: clock.now_us() + int(timeout * 1e6)})
     with Bell(chain) as bell:
-        await dio.commit(_brief(chain))
         try:
+            await land(dio, _brief(chain))
             while (answer := await _answer(dio, asked.id)) is None:
                 left_s = deadline_s - clock.monotonic_s()
                 if bell.ended:
@@ -135,7 +136,8 @@ async def _ask(
                     raise TimedOut(f"no reply to {type(request).__name__} within {timeout:g} s")
                 await bell.rest(left_s)
         except BaseException:
-            await _withdraw(chain, dio, asked)
+            if asked.seq:
+                await _withdraw(chain, dio, asked)
             raise
     await _forget(chain, dio, answer)
     return answer.value

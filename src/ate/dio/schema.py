@@ -25,7 +25,7 @@ from msgspec import inspect as shapes
 
 from ate import limits
 from ate.crypto.hash import digest
-from ate.dio import merge, values
+from ate.dio import fitting, merge, values
 from ate.dio.values import Buffer
 from ate.errors import AteError, Conflict, LimitExceeded, UsageError, WrongType
 
@@ -114,13 +114,13 @@ class Schema(Generic[T]):
         ).decode
         self._json = msgspec.json.Decoder(origin, dec_hook=hook).decode
         self._lower, self._nests = values.lowering(origin), values.can_nest(shape)
-        self._fits = merge.checker(shape)
+        self._fits = fitting.checker(shape)
         classes = [getattr(part, "cls", None) for part in values.reach(shape)]
         self.has_fields = any(hasattr(cls, "__ate_lower__") for cls in classes)
         self._direct = not (self._nests or self.has_fields or self._converts)
         if not self._nests:
             bound, words = limits.BODY_BYTES_MAX, {"prefix": self._prefix, "pack": _encode}
-            self.encode = merge.compile_encoder(
+            self.encode = fitting.compile_encoder(
                 shape, self._encode_slowly, refused=_REFUSED, bound=bound, **words
             )
 

@@ -15,6 +15,7 @@ from typing import Final
 from ate import limits
 from ate.chain.ledger import Ledger
 from ate.chain.view import DEAD, SEQ_MASK
+from ate.dio.receipt import Receipt
 from ate.errors import AteError, Conflict, ReadOnly, UsageError
 from ate.event.commit import Origin, Record
 from ate.event.draft import Draft
@@ -60,6 +61,15 @@ class Committed:
     offset: int
     frontier: Frontier
     lsn: int
+
+    def receipt(self) -> Receipt:
+        """Return what the author gets."""
+        record = self.record
+        first = record.first_seq
+        return Receipt(
+            first + self.offset, record.root, self.lsn, record.sequencer.time_us, first,
+            self.frontier,
+        )  # fmt: skip
 
 
 class Writer:

@@ -31,6 +31,9 @@ from ate.event.header import Header, decode_headers
 
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
 
+#: kind, codec, schema, domain, stamp, body hash, length, place of a row: what reading a body takes.
+Brief: TypeAlias = tuple[int, int, int, bytes, int, bytes, int, int]
+
 VERSION: Final = 1
 AUTHOR_BYTES: Final = 192
 SEQUENCER_BYTES: Final = 64
@@ -44,7 +47,6 @@ _VECTOR_ROWS: Final = 64
 _LEAF: Final = struct.Struct("<32sQQ")
 
 _unpack_row: Final = rows_.FULL.unpack_from
-#: kind, codec, schema, domain, stamp, body hash, length, place: what reading a body takes.
 _BRIEF: Final = struct.Struct("<BxBxI48x16sQ32sI4xQ").unpack_from
 _make_row: Final = rows_.Row._make
 SIGN_CONTEXT: Final = b"ate/commit/1"
@@ -271,7 +273,7 @@ class Record:
     def row(self, index: int) -> rows_.Row:
         return _make_row(_unpack_row(self.payload, ROWS_AT + rows_.ROW_BYTES * index))
 
-    def brief(self, index: int) -> tuple[int, int, int, bytes, int, bytes, int, int]:
+    def brief(self, index: int) -> Brief:
         """Return kind, codec, schema, domain, stamp, body hash, length and place of row `index`."""
         return _BRIEF(self.payload, ROWS_AT + rows_.ROW_BYTES * index)  # type: ignore[return-value]
 
@@ -279,11 +281,6 @@ class Record:
         """Return the parent id of row `index` without unpacking the rest."""
         at = ROWS_AT + rows_.ROW_BYTES * index + 24
         return self.payload[at : at + 16].tobytes()
-
-    def domain_key(self, index: int) -> bytes:
-        """Return the bytes that tell which key sealed row `index`: domain and epoch."""
-        at = ROWS_AT + rows_.ROW_BYTES * index
-        return bytes(self.payload[at + 56 : at + 72]) + bytes(self.payload[at + 78 : at + 80])
 
     def head(self, index: int) -> memoryview:
         """The associated data of row `index`: its signed bytes without the body hash."""
@@ -298,6 +295,11 @@ class Record:
     def inline(self, row: rows_.Row) -> memoryview:
         """Return an inline body; raises ProtocolError when it points outside the bodies."""
         return self.inline_at(row.place, row.length)
+
+    def holds(self, places: npt.NDArray[np.uint64], lengths: npt.NDArray[np.uint32]) -> bool:
+        """Return whether all these inline bodies lie inside the commit."""
+        inside = (places >= self._bodies_at) & (places <= len(self.payload))
+        return bool((inside & (lengths <= len(self.payload) - places)).all())
 
     def inline_at(self, place: int, length: int) -> memoryview:
         """Return `length` bytes of the inline bodies; raises ProtocolError when they are not there."""

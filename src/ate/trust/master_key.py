@@ -9,7 +9,8 @@ from ate.trust.state import ROOT_ROLE
 class MasterKey:
     """Allows a commit when its author speaks for the current generation of `role`.
 
-    Rotating the role (`chain.set_role`) shuts the old key out from the next commit on.
+    Rotating the role (`chain.set_role`) shuts the old key out from the next commit on. As long as
+    nobody holds the role, the roots stand in: somebody has to name its first holder.
     """
 
     name = "authority"
@@ -20,7 +21,8 @@ class MasterKey:
     async def validate(self, proposal: Proposal) -> Verdict:
         if proposal.trust.genesis is None:
             return ALLOW
-        masters = proposal.trust.role_keys(self.role)
+        trust = proposal.trust
+        masters = trust.role_keys(self.role) or trust.root_keys()
         if proposal.authorities & masters:
             return ALLOW
         wanted = ", ".join(sorted(key.hex()[:8] for key in masters)) or "no key at all"

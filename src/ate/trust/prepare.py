@@ -100,7 +100,10 @@ class Preparer:
             rows = [*mine, *self._grants(mine)]  # the genesis row itself carries the root keys
         else:
             grants = [] if uniform else self._grants(mine)
-            rows = [*self._introductions(signer), *grants, *mine]
+            introduced = self._introductions(signer)
+            # An author may name itself in a rule of its first commit: its key is published once.
+            published = {row.id for row in introduced}
+            rows = [*introduced, *(row for row in grants if row.id not in published), *mine]
         limits.check("rows in a commit", len(rows), limits.COMMIT_ROWS_MAX, hint=_SPLIT_HINT)
         salt = self.entropy(32)
         keys = self._domain_keys(rows, rules)

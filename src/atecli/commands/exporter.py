@@ -43,7 +43,7 @@ def command(target: Target, **options: Any) -> None:
 
     FILE appears when it is complete. In CSV a nested value is JSON text.
     """
-    run(_export(target, **options))
+    run(target, _export(target, **options))
 
 
 async def _export(

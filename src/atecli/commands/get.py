@@ -25,7 +25,7 @@ def command(target: Target, *, object_id: str, at: int | None) -> None:
 
     With --json it comes with what is known about the object: type, place, times, author.
     """
-    run(_get(target, object_id, at))
+    run(target, _get(target, object_id, at))
 
 
 async def _get(target: Target, text: str, at: int | None) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from atecli import output
 from atecli.exits import say
-from atecli.opening import Target, chain_command, examples, run
+from atecli.opening import Target, chain_command, examples, run_to_write
 from atecli.text import count
 
 if TYPE_CHECKING:
@@ -34,18 +34,7 @@ _BATCH_ROWS_MAX: Final = 60_000
     show_default=True, help="Rows in one commit.",
 )  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["jsonl", "csv"]), help="Else by FILE's name.")
-def command(target: Target, **options: Any) -> None:
-    """Make objects in CHAIN from the rows of FILE: JSON lines (.jsonl) or CSV (.csv).
-
-    The type of a column is the one that all its values fit. The whole file is read first, so a bad
-    line stops it before anything is stored. Each batch is one commit. A row that was imported
-    before is left out: after an interruption, run the same command again. The type `dict` stores
-    the rows as they are.
-    """
-    run(_import(target, **options))
-
-
-async def _import(
+def command(
     target: Target,
     *,
     file: Path,
@@ -54,8 +43,14 @@ async def _import(
     id_field: str | None,
     batch: int,
 ) -> None:
-    from ate.clock import SystemClock
-    from atecli.loading import Loader, Plan
+    """Make objects in CHAIN from the rows of FILE: JSON lines (.jsonl) or CSV (.csv).
+
+    The type of a column is the one that all its values fit. The whole file is read first, so a bad
+    line stops it before anything is stored. Each batch is one commit. A row that was imported
+    before is left out: after an interruption, run the same command again. The type `dict` stores
+    the rows as they are.
+    """
+    from atecli.loading import Plan
     from atecli.progress import bar
     from atecli.source import Source
 
@@ -63,12 +58,20 @@ async def _import(
     plan = Plan(source, type_name or file.stem, id_field)
     with bar("reading", source.size) as advance:
         plan.look(advance)
+    run_to_write(target, _import(target, plan, batch), create=True)
+
+
+async def _import(target: Target, plan: Plan, batch: int) -> None:
+    from ate.clock import SystemClock
+    from atecli.loading import Loader
+    from atecli.progress import bar
+
     clock = SystemClock()
     async with target.open_to_write(create=True) as chain:
         start = clock.monotonic_s()
         loader = Loader(chain, plan, batch)
         try:
-            with bar("importing", source.size) as advance:
+            with bar("importing", plan.source.size) as advance:
                 await loader.load(advance)
         except BaseException:
             if loader.stored:

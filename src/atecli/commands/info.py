@@ -23,7 +23,7 @@ SUITES: Final = {
 @chain_command
 def command(target: Target) -> None:
     """Tell the facts about CHAIN: size, suite, mode, root keys, files."""
-    run(_info(target))
+    run(target, _info(target))
 
 
 async def _info(target: Target) -> None:

@@ -37,7 +37,7 @@ def command(target: Target, **options: Any) -> None:
 
     --follow sees what other processes write, a moment after it is durable.
     """
-    run(_log(target, **options))
+    run(target, _log(target, **options))
 
 
 async def _log(target: Target, *, follow: bool, since: int, object_id: str | None) -> None:

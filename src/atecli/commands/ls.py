@@ -25,7 +25,7 @@ def command(target: Target, *, type_name: str | None) -> None:
 
     With --json one document for each object, with the whole value.
     """
-    run(_ls(target, type_name))
+    run(target, _ls(target, type_name))
 
 
 async def _ls(target: Target, type_name: str | None) -> None:

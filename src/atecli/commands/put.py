@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from atecli import output
-from atecli.opening import Target, chain_command, examples, run
+from atecli.opening import Target, chain_command, examples, run_to_write
 from atecli.text import iso
 
 
@@ -31,7 +31,8 @@ def command(target: Target, *, value: str, **options: Any) -> None:
 
     JSON is the value itself, or - to read it from stdin. The chain is made when there is none.
     """
-    run(_put(target, _value(value, target), **options))
+    work = _put(target, _value(value, target), **options)
+    run_to_write(target, work, create=not options["replace"])
 
 
 async def _put(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from atecli import output
-from atecli.opening import Target, chain_command, examples, run
+from atecli.opening import Target, chain_command, examples, run_to_write
 
 
 @click.command("rm", epilog=examples("ate rm notes 3f0c1d9a5b7e4c2f8a6d0b1e2c3d4f5a"))
@@ -16,7 +16,7 @@ def command(target: Target, *, object_id: str) -> None:
 
     The log keeps what was: `ate get CHAIN ID --at SEQ` still shows it.
     """
-    run(_rm(target, object_id))
+    run_to_write(target, _rm(target, object_id))
 
 
 async def _rm(target: Target, text: str) -> None:

@@ -22,7 +22,7 @@ def command(target: Target) -> None:
 
     With --json one document for each object at the top, with its `children` inside.
     """
-    run(_tree(target))
+    run(target, _tree(target))
 
 
 async def _tree(target: Target) -> None:

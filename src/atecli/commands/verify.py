@@ -41,7 +41,7 @@ def command(target: Target, *, roots: Sequence[str]) -> None:
     short or written anew is found. With --root the chain must be rooted in keys you know; without,
     the chain's own word is taken for who its roots are. Ends with status 5 when anything is wrong.
     """
-    run(_verify(target, roots))
+    run(target, _verify(target, roots))
 
 
 async def _verify(target: Target, roots: Sequence[str]) -> None:

@@ -34,7 +34,7 @@ def command(target: Target, **options: Any) -> None:
 
     Without --since it begins now, with `--since 0` at the start of the chain.
     """
-    run(_watch(target, **options))
+    run(target, _watch(target, **options))
 
 
 async def _watch(target: Target, *, since: int | None, type_name: str | None, once: bool) -> None:

@@ -120,9 +120,8 @@ async def test_renewing_a_job_that_went_to_another_is_refused() -> None:
         third = await queue.push(Task("b"))
         job = await queue._claim()
         assert job.id == third.id
-        (await job.dio.chain.dio().load(Task, third.id)).delete()
         dio = chain.dio()
-        dio.delete(third.id)
+        (await dio.load(Task, third.id)).delete()
         await dio.commit()
         with pytest.raises(Fenced):
             await job.renew()

@@ -9,13 +9,12 @@ import enum
 import uuid
 from dataclasses import field
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import inspect as shapes
 
 from ate.dio import merge
 from ate.dio.collections import Child, Map, Ref, Vec
@@ -397,52 +396,6 @@ GOOD: dict[str, Any] = {
     "g": dt.datetime(2020, 1, 1, tzinfo=dt.UTC), "h": dt.date(2020, 1, 1), "i": uuid.UUID(int=1),
     "j": Colour.RED, "k": None, "l": [], "m": {}, "n": None, "o": Vec(),
 }  # fmt: skip
-
-
-def test_a_quick_test_says_yes_only_to_what_fits() -> None:
-    fits = merge.checker(shapes.type_info(Many))
-    assert fits(Many(**GOOD))
-    for name in set(GOOD) - {"k"}:
-        assert not fits(Many(**{**GOOD, name: 1j})), name
-    assert not fits(Many(**{**GOOD, "a": True}))
-    assert not fits(5)
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        Annotated[int, msgspec.Meta(gt=0)],
-        list[int],
-        Annotated[list[Any], msgspec.Meta(max_length=1)],
-        int | list[int],
-    ],
-)
-def test_what_type_tests_cannot_tell_is_looked_at(kind: Any) -> None:
-    struct = msgspec.defstruct("Struct", [("x", kind)])
-    assert not merge.checker(shapes.type_info(struct))(struct(1))
-
-
-def test_a_compiled_encoder_hands_over_whatever_is_unusual() -> None:
-    calls: list[tuple[Any, int]] = []
-
-    def slow(value: Any, codec: int = 1) -> bytes:
-        calls.append((value, codec))
-        return b"slow"
-
-    def compiled(kind: Any, bound: int = 100) -> Any:
-        return merge.compile_encoder(
-            shapes.type_info(kind), slow, prefix=b">", pack=msgspec.msgpack.encode,
-            refused=(ValueError, OverflowError), bound=bound,
-        )  # fmt: skip
-
-    quick = compiled(Point)
-    assert quick(Point(1, 2)) == b">" + msgspec.msgpack.encode(Point(1, 2))
-    assert not calls
-    for value, codec in [(Point(1), 2), (Person("a"), 1), (Point("1"), 1), (Point(1 << 70), 1)]:  # type: ignore[arg-type]
-        assert quick(value, codec) == b"slow"
-        assert calls.pop() == (value, codec)
-    assert compiled(Point, 3)(Point(1)) == b"slow"
-    assert compiled(Person) is slow
 
 
 def test_the_schema_of_a_merge_is_checked() -> None:

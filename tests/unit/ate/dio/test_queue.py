@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import ate
+from ate.dio.job import Job
 from ate.dio.lease import Lease, lease_id_of
 from ate.dio.queue import Queue
 from ate.errors import Fenced, ReadOnly
@@ -25,7 +26,7 @@ class Done:
     name: str
 
 
-async def names(chain: ate.Chain, type: type[Task] | type[Done] = Done) -> list[str]:
+async def names(chain: ate.Chain, type: type[Task | Done] = Done) -> list[str]:
     return [dao.value.name async for dao in chain.dio().all(type)]
 
 
@@ -164,6 +165,20 @@ async def test_a_cancelled_holder_gives_the_job_back() -> None:
             assert job.fence == 2
 
 
+async def test_a_claim_that_is_cancelled_while_its_lease_lands_holds_nothing() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue = Queue(chain, Task)
+        await queue.push(Task("a"))
+        claiming = asyncio.create_task(queue._claim())
+        while len(chain) < 2:
+            await asyncio.sleep(0)
+        claiming.cancel()
+        await asyncio.wait([claiming])
+        assert claiming.cancelled()
+        async with queue.claim() as job:
+            assert job.fence == 2
+
+
 async def test_past_the_lease_the_job_is_offered_again_and_the_late_holder_is_fenced() -> None:
     clock = SimClock()
     async with ate.open("jobs", memory=True, clock=clock) as chain:
@@ -237,41 +252,32 @@ async def test_where_others_may_be_alive_a_lease_holds_until_its_time(tmp_path: 
             assert job.fence == 2
 
 
-async def test_done_between_the_look_and_the_lease_leaves_nothing_behind() -> None:
+async def test_a_job_that_is_gone_when_its_lease_lands_is_not_worked_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with ate.open("jobs", memory=True) as chain:
-        queue, hasty = Queue(chain, Task), Queue(chain, Task)
+        queue = Queue(chain, Task)
         dao = await queue.push(Task("a"))
-        hasty._catch_up()
-        # As if it had been paused right before it writes its lease: the first is done meanwhile.
-        tardy = chain.dio()
-        tardy.store(Lease(1, 1, 1), parent=dao.id, id=lease_id_of(dao.id))
+        hold = Job._hold
+
+        async def end_it_first(self: Job[Task]) -> None:
+            dio = chain.dio()
+            (await dio.load(Task, dao.id)).delete()
+            await dio.commit()
+            await hold(self)
+
+        monkeypatch.setattr(Job, "_hold", end_it_first)
+        assert await queue._look_for() == (None, None)
+        assert len(chain) == 0, "no lease stays behind"
+
+
+async def test_a_job_that_is_gone_before_its_lease_is_passed_over() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue = Queue(chain, Task)
+        dao = await queue.push(Task("a"))
         async with queue.claim():
             pass
-        await tardy.commit()
-        assert len(chain) == 1
-        assert await hasty._try(dao.id) is None
-        async with ate.open("other", memory=True) as other:
-            fresh = Queue(other, Task)
-            assert await fresh._try(dao.id) is None
-
-
-async def test_a_lease_that_came_too_late_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with ate.open("jobs", memory=True) as chain:
-        queue, hasty = Queue(chain, Task), Queue(chain, Task)
-        dao = await queue.push(Task("a"))
-        winner = await queue._claim()
-        hasty._alone = False
-        # Take over while the winner finishes: its end comes between the load and the lease.
-        real = hasty._new_lease
-
-        def finish_first(number: int) -> Lease:
-            winner.dio._changed[lease_id_of(dao.id)]._version = None
-            return real(number)
-
-        del finish_first
-        async with winner:
-            pass
-        assert await hasty._try(dao.id) is None
+        assert await queue._try(dao.id) is None
         assert len(chain) == 0
 
 
@@ -348,17 +354,17 @@ async def test_closing_the_chain_ends_the_loops_and_the_waits() -> None:
 
     looping = asyncio.create_task(loop())
     claiming = asyncio.create_task(queue._claim())
-    await queue.push(Task("a"))
-    held = await claiming if claiming.done() else None
-    joining = asyncio.create_task(queue.join())
+    dio = chain.dio()
+    dio.store(Task("elsewhere"), parent=dio.store(Done("folder")))
+    await dio.commit()
+    busy = Queue(chain, Task, parent=(await anext(chain.dio().all(Done))).id)
+    joining = asyncio.create_task(busy.join())
     await asyncio.sleep(0)
     await chain.close()
-    assert await looping >= 0
-    with pytest.raises(ate.UsageError, match="closed"):
-        await joining
-    if held is None:
-        await asyncio.wait([claiming])
-        claiming.exception()
+    assert await looping == 0
+    for ended in (claiming, joining):
+        with pytest.raises(ate.UsageError, match="closed"):
+            await ended
 
 
 async def test_other_errors_are_not_taken_for_the_end_of_the_loop(tmp_path: Path) -> None:

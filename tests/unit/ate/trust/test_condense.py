@@ -63,7 +63,8 @@ async def test_only_the_newest_version_is_kept() -> None:
 async def test_a_callback_drops_rows_of_a_type() -> None:
     stage = Stage()
     (alice,) = await stage.cast("alice")
-    await stage.as_(alice).store(7)
+    async with stage.open(alice) as chain, chain.dio() as dio:
+        dio.store(7)
     text = await stage.as_(alice).store("text")
     rows = await rows_of(stage)
     schema = next(row.schema for row, _ in rows if row.id != text)

@@ -61,8 +61,8 @@ async def test_without_a_key_bodies_are_opaque() -> None:
     note = await stage.as_(alice).store("the treasure is under the oak")
     with pytest.raises(NoReadKey):
         await stage.as_(bob).load(note)
-    assert await stage.as_(bob).values() == []
-    assert await stage.as_(None).values() == []
+    assert await stage.as_(bob).texts() == []
+    assert await stage.as_(None).texts() == []
     assert not any(b"under the oak" in data for data in stage.disk.snapshot().values())
 
 

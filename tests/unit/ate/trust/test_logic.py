@@ -34,26 +34,35 @@ def rule() -> StructuredLogic:
 async def test_a_callback_denies_a_negative_balance() -> None:
     stage = Stage(plugins=[rule()])
     (alice,) = await stage.cast("alice")
-    account = await stage.as_(alice).store(Account("alice", 5))
-    with pytest.raises(Refused, match=r"bank: row \d+: alice would owe 3") as refused:
-        await stage.as_(alice).change(account, Account("alice", -3), Account)
-    assert len(refused.value.verdicts) == 1
-    assert (await stage.as_(alice).load(account, Account)).balance == 5
+    async with stage.open(alice) as chain:
+        dio = chain.dio()
+        account = dio.store(Account("alice", 5))
+        await dio.commit()
+        account.update(balance=-3)
+        with pytest.raises(Refused, match=r"bank: row \d+: alice would owe 3") as refused:
+            await dio.commit()
+        assert len(refused.value.verdicts) == 1
+        assert (await chain.dio().load(Account, account.id)).value.balance == 5
 
 
 async def test_one_bad_row_refuses_the_whole_commit() -> None:
     stage = Stage(plugins=[rule()])
     (alice,) = await stage.cast("alice")
-    with pytest.raises(Refused):
-        await stage.as_(alice).store_many([Account("a", 1), Account("b", -1), "a note"])
-    assert await stage.as_(alice).values() == []
+    async with stage.open(alice) as chain:
+        dio = chain.dio()
+        for value in (Account("a", 1), Account("b", -1), "a note"):
+            dio.store(value)
+        with pytest.raises(Refused):
+            await dio.commit()
+        assert len(chain) == 0
 
 
 async def test_other_types_are_none_of_its_business() -> None:
     stage = Stage(plugins=[rule()])
     (alice,) = await stage.cast("alice")
-    note = await stage.as_(alice).store({"balance": -3})
-    assert await stage.as_(alice).load(note) == {"balance": -3}
+    async with stage.open(alice) as chain, chain.dio() as dio:
+        dio.store({"owner": "alice", "balance": -3})
+    assert (await stage.ledger()).view.index.live == 1
 
 
 async def test_the_rule_sees_the_stored_value_once_it_can_be_loaded() -> None:
@@ -80,6 +89,7 @@ async def test_where_bodies_are_sealed_it_has_no_opinion() -> None:
     """Replaying judges without plaintext: the rule binds authors here, not the log."""
     stage = Stage()
     (alice,) = await stage.cast("alice")
-    await stage.as_(alice).store(Account("alice", -3))
+    async with stage.open(alice) as chain, chain.dio() as dio:
+        dio.store(Account("alice", -3))
     stage.plugins = (rule(),)
     assert (await stage.ledger(alice)).view.index.live == 1

@@ -45,20 +45,19 @@ async def test_an_old_key_is_refused_by_whoever_reads_the_log() -> None:
     forger = await stage.forger(alice.own)
     with pytest.raises(WriteDenied):
         await stage.judge(forger.commit(Line(ObjectId.random())))
-    stranger = await stage.forger(Stage and bob)
+    stranger = await stage.forger(bob)
     with pytest.raises(BadSignature):
         await stage.judge(stranger.commit(Line(ObjectId.random())))
 
 
-async def test_any_role_can_be_the_master() -> None:
+async def test_any_role_can_be_the_master_once_it_has_a_key() -> None:
+    """Until then the roots stand in: somebody has to name the first one."""
     stage = Stage(access=OPEN, plugins=[MasterKey("Captain")])
     alice, bob = await stage.cast("alice", "bob")
-    with pytest.raises(WriteDenied, match="no key at all"):
-        await stage.as_(alice).store("note")
-    stage.plugins = ()
+    with pytest.raises(WriteDenied):
+        await stage.as_(bob).store("note")
     async with stage.open(alice) as chain:
         await chain.set_role("Captain", [bob.public])
-    stage.plugins = (MasterKey("Captain"),)
     assert await stage.as_(bob).store("note")
     with pytest.raises(WriteDenied):
         await stage.as_(alice).store("note")

@@ -1,0 +1,30 @@
+"""`land`: a commit that is waited for to its end; it undoes nothing, that is for the caller to do."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ate.dio.dio import Dio
+from ate.dio.receipt import Receipt
+from ate.dio.writer import Durability
+
+
+async def land(dio: Dio, durability: Durability | None = None) -> Receipt:
+    """Commit; a cancelled caller learns of it only when the commit has landed or failed.
+
+    A plain `dio.commit()` that is cancelled leaves open whether its changes will land. After this
+    one the `seq` of its objects tells.
+
+    Raises:
+        CancelledError: the caller was cancelled; the commit is over.
+        AteError: as `dio.commit`.
+    """
+    task = asyncio.ensure_future(dio.commit(durability))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.done():
+            await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # looked at, so that nobody complains of it later
+        raise
