@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import codeop
 import contextlib
 import doctest
 import inspect
@@ -146,6 +147,25 @@ def test_every_block_runs(path: Path, tmp_path: Path, monkeypatch: pytest.Monkey
             elif path not in OWN_CONSOLE:
                 for command, shown in turns(block.source):
                     expect(path, block, shown, answer(command))
+
+
+def test_the_tutorial_can_be_pasted_line_by_line() -> None:
+    """A prompt ends a compound statement at the first empty line, and only there."""
+    compiler = codeop.CommandCompiler()
+    compiler.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    for block in blocks((DOCS / "tutorial.md").read_text()):
+        if block.language != "python":
+            continue
+        typed: list[str] = []
+        for number, line in enumerate([*block.source.splitlines(), ""], block.line + 1):
+            typed.append(line)
+            try:
+                done = compiler("\n".join(typed)) is not None
+            except SyntaxError as error:
+                pytest.fail(f"tutorial.md:{number}: {error.msg}", pytrace=False)
+            if done:
+                typed.clear()
+        assert not typed, f"tutorial.md:{block.line} is not whole"
 
 
 # --- what is named is there ---------------------------------------------------------------------

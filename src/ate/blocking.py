@@ -1,12 +1,14 @@
-"""The same API without `await`, for scripts and notebooks: one event loop in a thread behind a thin proxy.
+"""The same API without `await`, for scripts and notebooks.
+
+One event loop in a thread behind a thin proxy.
 
     with ate.blocking.open("universe") as chain:
         dio = chain.dio()
         dao = dio.store({"hello": "world"})
         dio.commit()
 
-Nothing is written twice: calls are passed on, and what they return is waited for. Async iterators become
-plain ones. It holds no state of a chain.
+Nothing is written twice: calls are passed on, and what they return is waited for. Async iterators
+become plain ones. It holds no state of a chain.
 """
 
 from __future__ import annotations
@@ -77,7 +79,12 @@ class Blocking:
         return _iterate(self._target.__aiter__(), self._runner)
 
     def __enter__(self) -> Any:
-        return _wrap(self._runner.run(self._target.__aenter__()), self._runner)
+        try:
+            return _wrap(self._runner.run(self._target.__aenter__()), self._runner)
+        except BaseException:
+            if isinstance(self._target, Opening):
+                self._runner.stop()  # there will be no `__exit__`
+            raise
 
     def __exit__(self, *raised: Any) -> None:
         try:
@@ -87,7 +94,7 @@ class Blocking:
                 self._runner.stop()
 
 
-def open(name: str, **options: Any) -> Blocking:  # noqa: A001 — mirrors `ate.open`
+def open(name: str, **options: Any) -> Blocking:
     """Open a chain for use without `await`; the options are those of `ate.open`."""
     return Blocking(client.open(name, **options), Runner())
 

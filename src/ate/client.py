@@ -1,11 +1,14 @@
-"""`open` and `Chain`: the front door. A name or a path in, a live chain out; it holds no rule of its own."""
+"""`open` and `Chain`: the front door. A name or a path in, a live chain out.
+
+It holds no rule of its own.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ate.chain.checkpoint import checkpoint_row
 from ate.chain.genesis import check_chain, write_genesis
@@ -14,15 +17,16 @@ from ate.chain.reader import Reader
 from ate.clock import Clock, SystemClock
 from ate.crypto.entropy import Entropy, system_entropy
 from ate.dio.dio import Dio
+from ate.dio.follower import Followers
 from ate.dio.governance import RoleChange, set_access, set_role
 from ate.dio.receipt import Receipt
-from ate.dio.follower import Followers
 from ate.dio.watch import Watch, watch
 from ate.dio.writer import Durability, Writer
 from ate.errors import NotFound, UsageError
 from ate.event.access import Access, Principal
 from ate.event.commit import Origin
 from ate.ids import ChainName, IdSource, ObjectId
+from ate.log import recovery
 from ate.log.disk import Disk, RealDisk
 from ate.log.local import LocalLog
 from ate.log.memory import MemoryLog
@@ -34,7 +38,10 @@ if TYPE_CHECKING:
 
 
 def home() -> Path:
-    """Return the user's data directory: `$ATE_HOME`, else `$XDG_DATA_HOME/ate`, else `~/.local/share/ate`."""
+    """Return the user's data directory.
+
+    `$ATE_HOME`, else `$XDG_DATA_HOME/ate`, else `~/.local/share/ate`.
+    """
     if chosen := os.environ.get("ATE_HOME"):
         return Path(chosen)
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "ate"
@@ -45,7 +52,7 @@ def chain_directory(name: ChainName, path: str | os.PathLike[str] | None = None)
     return (Path(path) if path is not None else home() / "chains") / name
 
 
-def open(  # noqa: A001, PLR0913 — the product's verb; every option is keyword-only
+def open(
     name: str,
     *,
     path: str | os.PathLike[str] | None = None,
@@ -73,7 +80,8 @@ def open(  # noqa: A001, PLR0913 — the product's verb; every option is keyword
         name: e.g. "universe" or "example.com/alice/notes".
         path: directory that holds the chain's directory; the user's data directory if not given.
         memory: keep nothing on disk.
-        session: whose keys sign, seal and open. Without one a new chain is neither sealed nor signed.
+        session: whose keys sign, seal and open. Without one a new chain is neither sealed nor
+        signed.
         roots: root keys. For a new chain they become its roots (default: the session's key); for an
             existing one they are pinned.
         access: a new chain's own rule; by default its roots alone read and write.
@@ -106,10 +114,15 @@ def open(  # noqa: A001, PLR0913 — the product's verb; every option is keyword
                 if readonly or (not create and not memory):
                     raise NotFound(f"there is no chain {chosen!r} here")
                 pinned = roots if roots is not None else ((session.public,) if session else ())
-                await write_genesis(
-                    ledger, chosen, roots=pinned, access=access, suite=suite, mode=mode,
-                    policy=policy or {}, origin=chain._first_origin(),
-                )  # fmt: skip
+                try:
+                    await write_genesis(
+                        ledger, chosen, roots=pinned, access=access, suite=suite, mode=mode,
+                        policy=policy or {}, origin=chain._first_origin(),
+                    )  # fmt: skip
+                except UsageError:
+                    if not store.torn:
+                        store.destroy()  # a chain that was never begun leaves no files
+                    raise
             check_chain(ledger, chosen, roots or ())
             await chain._start()
         except BaseException:
@@ -133,10 +146,11 @@ def _store(
         if path is not None or readonly:
             raise UsageError("a memory chain has no path and cannot be read-only")
         return MemoryLog()
-    directory = chain_directory(name, path)
-    return LocalLog.open(
-        directory, disk=disk or RealDisk(), readonly=readonly, create=create and not readonly
-    )
+    directory, disk = chain_directory(name, path), disk or RealDisk()
+    create = create and not readonly
+    if not create and not recovery.locate(disk, str(directory)):
+        raise NotFound(f"there is no chain {str(name)!r} in {directory.parent}")
+    return LocalLog.open(directory, disk=disk, readonly=readonly, create=create)
 
 
 class Opening:
@@ -180,7 +194,7 @@ class Chain:
     def __repr__(self) -> str:
         return f"Chain({str(self.name)!r}, {len(self)} objects, head {self.head})"
 
-    async def __aenter__(self) -> Chain:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -206,7 +220,9 @@ class Chain:
         since: int | None = None,
         session: Session | None = None,
     ) -> AsyncIterator[Any]:
-        """Yield changes: first what is in the log after `since`, then what comes, in order, each once.
+        """Yield changes.
+
+        First what is in the log after `since`, then what comes, in order, each once.
 
         Args:
             type: of this type only.
@@ -232,7 +248,10 @@ class Chain:
     async def set_role(
         self, name: str, members: Sequence[Principal], *, session: Session | None = None
     ) -> RoleChange:
-        """Give a role a new generation with exactly these members; see `ate.dio.governance.set_role`."""
+        """Give a role a new generation with exactly these members.
+
+        See `ate.dio.governance.set_role`.
+        """
         self._check_open()
         return await set_role(self, name, members, session=session)
 

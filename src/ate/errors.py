@@ -5,7 +5,8 @@
     ├ LimitExceeded          a value is larger than a stated bound
     ├ NetworkError           Disconnected · TimedOut · Redirected · Throttled
     ├ ProtocolError          LocalProtocolError · RemoteProtocolError
-    ├ TrustError             BadSignature · WriteDenied · Replayed · UntrustedRoot · NoReadKey · CannotOpen
+    ├ TrustError             BadSignature · WriteDenied · Replayed · UntrustedRoot · NoReadKey ·
+    │                        CannotOpen
     ├ StorageError           CorruptLog · LogLocked · OutOfSpace · UnsupportedFormat
     ├ CommitError            Refused · Conflict · ReadOnly · Offline · Fenced
     ├ LoadError              NotFound · Deleted · WrongType · BodyNotHeld
@@ -227,7 +228,9 @@ class Refused(CommitError):
     def __init__(
         self, message: str = "", *, verdicts: tuple[str, ...] = (), hint: str | None = None
     ) -> None:
-        text = "; ".join(verdicts[:3]) + (f"; and {len(verdicts) - 3} more" if len(verdicts) > 3 else "")
+        text = "; ".join(verdicts[:3]) + (
+            f"; and {len(verdicts) - 3} more" if len(verdicts) > 3 else ""
+        )
         super().__init__(f"{message}: {text}" if message and text else message or text, hint=hint)
         self.verdicts = verdicts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Self
 
 from ate import limits
 from ate.errors import UsageError
@@ -20,7 +20,7 @@ class ObjectId(bytes):
 
     __slots__ = ()
 
-    def __new__(cls, raw: bytes) -> ObjectId:
+    def __new__(cls, raw: bytes) -> Self:
         if len(raw) != 16:
             raise UsageError(f"an object id has 16 bytes, this has {len(raw)}")
         return super().__new__(cls, raw)
@@ -32,7 +32,8 @@ class ObjectId(bytes):
             return cls(bytes.fromhex(text))
         except ValueError:
             raise UsageError(
-                f"not an object id: {text[:40]!r}", hint="an id is 32 hex digits, as `ate ls` prints it"
+                f"not an object id: {text[:40]!r}",
+                hint="an id is 32 hex digits, as `ate ls` prints it",
             ) from None
 
     @classmethod
@@ -81,7 +82,7 @@ class ChainName(str):
 
     __slots__ = ()
 
-    def __new__(cls, text: str) -> ChainName:
+    def __new__(cls, text: str) -> Self:
         limits.check("chain name bytes", len(text.encode(errors="replace")), limits.NAME_BYTES_MAX)
         segments = text.removeprefix("/").split("/")
         for segment in segments:

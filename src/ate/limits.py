@@ -1,4 +1,7 @@
-"""Every bound of the product with its reason; it never enforces one (the callers do, before they allocate)."""
+"""Every bound of the product with its reason.
+
+It never enforces one (the callers do, before they allocate).
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,9 @@ COMMIT_ROWS_MAX: Final = 65_536
 COMMIT_BYTES_MAX: Final = 64 * MIB
 #: Rare header fields of one commit (grants, rules): MessagePack, decoded at once.
 RARE_BYTES_MAX: Final = 8 * MIB
+#: Session certificates in one commit: each costs a composite verification before anything is
+#: judged.
+COMMIT_CERTIFICATES_MAX: Final = 64
 #: A signature section: one composite signature and some room.
 SIGNATURE_BYTES_MAX: Final = 8 * KIB
 #: A segment is the unit of sealing, archiving and repair.

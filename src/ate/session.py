@@ -1,7 +1,7 @@
 """Who is acting: `Session` holds an identity, its keys, its roles and claims; it judges nothing.
 
-A session is made from keys here (`Session.new`, `Session.load`); an auth server will make them later.
-Private keys never appear in `repr`, in exceptions or on disk unsealed.
+A session is made from keys here (`Session.new`, `Session.load`); an auth server will make them
+later. Private keys never appear in `repr`, in exceptions or on disk unsealed.
 """
 
 from __future__ import annotations
@@ -132,7 +132,10 @@ class Session:
         return self.own.principal
 
     def authorities(self, chain_id: bytes = b"") -> tuple[KeyPair, ...]:
-        """Return the key pairs this session can act as on a chain: its own, and each role's newest."""
+        """Return the key pairs this session can act as on a chain.
+
+        Its own, and each role's newest.
+        """
         roles = {**self.roles, **self._given.get(chain_id, {})}
         return (self.own, *(pairs[-1] for pairs in roles.values()))
 
@@ -152,7 +155,8 @@ class Session:
         """Take up a role's key pair as its newest generation.
 
         Args:
-            chain_id: the chain that gave the role; it is of no use elsewhere and is not saved, since
+            chain_id: the chain that gave the role; it is of no use elsewhere and is not saved,
+            since
                 the chain gives it again. Empty: the role holds on every chain.
         """
         roles = self._given.setdefault(chain_id, {}) if chain_id else self.roles
@@ -222,7 +226,9 @@ class Session:
         try:
             blob = Path(path).read_bytes()
         except FileNotFoundError:
-            raise NotFound(f"no key file {Path(path).name}", hint="make one: ate keys new NAME") from None
+            raise NotFound(
+                f"no key file {Path(path).name}", hint="make one: ate keys new NAME"
+            ) from None
         except OSError as error:
             raise StorageError(f"cannot read the key file: {error.strerror}") from None
         if not blob.startswith(_MAGIC):

@@ -44,7 +44,7 @@ class Entry(NamedTuple):
 
 def ledger_of(chain: Chain) -> Ledger:
     """Return what an open chain is made of."""
-    return chain._ledger  # noqa: SLF001 — what the log shows is nothing that programs should build on
+    return chain._ledger
 
 
 async def heads(chain: Chain, *, follow: bool) -> AsyncIterator[int]:

@@ -30,7 +30,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
         _drop_stdout(after_flush=True)
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 — the last line before the interpreter's own traceback
+    except Exception as error:  # noqa: BLE001 — the last line before a traceback
         from atecli.exits import tell
 
         status = tell(error, as_json=as_json)
@@ -62,7 +62,3 @@ def _drop_stdout(*, after_flush: bool = False) -> None:
             return
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,14 +8,15 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+def bar(what: str, total: int, *, is_wanted: bool = True) -> Iterator[Callable[[int], None]]:
     """Show how far the work is; the name given is called with each step done.
 
     Args:
         what: is done, e.g. "importing".
         total: steps that make it complete.
+        is_wanted: False when it would stand in the way of something else on the terminal.
     """
-    if not sys.stderr.isatty():
+    if not (is_wanted and sys.stderr.isatty()):
         yield _ignore
         return
     from rich.console import Console

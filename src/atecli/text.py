@@ -18,6 +18,7 @@ from ate.ids import ObjectId
 RIGHT: Final = ">"
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 _CELL_MAX: Final = 200
+_CONTAINERS: Final = (dict, list, tuple, set, frozenset)
 
 
 def visible(text: str) -> str:
@@ -148,12 +149,11 @@ def _hook(value: Any) -> Any:
         return value.hex()
     if isinstance(value, (str, int, bytes)):
         # msgspec takes no subclasses.
-        return {str: str, int: int, bytes: bytes}[_base(value)](value)
+        bases: tuple[Any, ...] = (str, int, bytes)
+        return next(base(value) for base in bases if isinstance(value, base))
+    if isinstance(value, _CONTAINERS):
+        raise TypeError("a container comes here only as a key")
     return _plain(value)
-
-
-def _base(value: Any) -> type:
-    return next(base for base in (str, int, bytes) if isinstance(value, base))
 
 
 def _plain(value: Any) -> Any:
@@ -166,7 +166,7 @@ def _plain(value: Any) -> Any:
         return str(value).encode("utf-8", "backslashreplace").decode()
     if isinstance(value, dict):
         return {_key(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, _CONTAINERS):
         return [_plain(item) for item in value]
     if isinstance(value, ObjectId):
         return value.hex()

@@ -13,6 +13,7 @@ import pytest
 from ate.crypto.kem import PublicSealingKey
 from ate.errors import (
     BadSignature,
+    CannotOpen,
     Conflict,
     CorruptLog,
     Deleted,
@@ -27,7 +28,7 @@ from ate.event.access import Access, Any, Everyone, Inherit, Nobody, Only
 from ate.event.commit import Commit, Origin
 from ate.event.header import Header
 from ate.event.row import FLAG_ACCESS, FLAG_HEADER, Kind
-from ate.event.system import Genesis, Grant, PublicKeys, Role, encode, system_id
+from ate.event.system import Genesis, Grant, PublicKeys, Role, decode, encode, system_id
 from ate.ids import ROOT, ObjectId
 from ate.session import Session
 from ate.testing.forger import Forger, Line, certificate_lines, key_line, ruled
@@ -146,7 +147,9 @@ async def test_a_move_wants_both_rules(scene: Scene) -> None:
 
 async def test_a_deleted_id_cannot_be_taken_over(scene: Scene) -> None:
     stage = scene.stage
-    own = await stage.as_(scene.alice).store("x", access=Access(read=Everyone, write=Any(scene.alice.public)))
+    own = await stage.as_(scene.alice).store(
+        "x", access=Access(read=Everyone, write=Any(scene.alice.public))
+    )
     for victim in (own, scene.note):
         await stage.as_(scene.alice).delete(victim)
         with pytest.raises((WriteDenied, Conflict)):
@@ -232,15 +235,21 @@ async def test_squatting_on_the_id_of_a_future_grant_is_in_vain(scene: Scene) ->
     stage = scene.stage
     squatted = ObjectId(system_id("grant", scene.note))
     await stage.as_(scene.mallory).store("squatter", parent=scene.board, id=squatted)
-    await stage.as_(scene.alice).rule(scene.note, Access(read=Only(scene.alice.public, scene.bob.public)))
+    await stage.as_(scene.alice).rule(
+        scene.note, Access(read=Only(scene.alice.public, scene.bob.public))
+    )
     assert await stage.as_(scene.bob).load(scene.note) == "alice's note"
     assert (await stage.verify()).ok
 
 
 async def test_roles_policies_and_checkpoints_are_the_roots_affair(scene: Scene) -> None:
     mallory = PublicKeys.of(scene.mallory.public)
-    role = Line(system_id("role", b"root"), kind=Kind.ROLE, body=encode(Role("root", 2, (mallory,))))
-    new_role = Line(system_id("role", b"Owner"), kind=Kind.ROLE, body=encode(Role("Owner", 1, (mallory,))))
+    role = Line(
+        system_id("role", b"root"), kind=Kind.ROLE, body=encode(Role("root", 2, (mallory,)))
+    )
+    new_role = Line(
+        system_id("role", b"Owner"), kind=Kind.ROLE, body=encode(Role("Owner", 1, (mallory,)))
+    )
     told = (await scene.stage.ledger()).view.trust.genesis
     assert told is not None
     again = ruled(Line(ROOT, kind=Kind.GENESIS, body=encode(told)), MINE)
@@ -256,7 +265,8 @@ async def test_roles_policies_and_checkpoints_are_the_roots_affair(scene: Scene)
 def grant_line(owner: bytes, *readers: Session, epoch: int = 1) -> Line:
     info = b"ate/grant/1" + owner + epoch.to_bytes(4, "little")
     wraps = {
-        one.public.key_id: PublicSealingKey(one.public.seal).wrap(b"K" * 32, info) for one in readers
+        one.public.key_id: PublicSealingKey(one.public.seal).wrap(b"K" * 32, info)
+        for one in readers
     }
     past = bytes(16 + 32 * (epoch - 1)) if epoch > 1 else b""
     body = encode(Grant(owner, epoch, wraps, past))
@@ -266,7 +276,9 @@ def grant_line(owner: bytes, *readers: Session, epoch: int = 1) -> Line:
 async def test_a_grant_for_a_domain_of_somebody_else(scene: Scene) -> None:
     for owner in (bytes(ROOT), bytes(scene.folder), bytes(scene.note)):
         with pytest.raises(WriteDenied):
-            await scene.stage.judge(await scene.forged(grant_line(owner, scene.mallory, scene.alice)))
+            await scene.stage.judge(
+                await scene.forged(grant_line(owner, scene.mallory, scene.alice))
+            )
     elsewhere = grant_line(bytes(scene.folder), scene.alice, scene.bob)
     moved = Line(elsewhere.id, scene.board, kind=Kind.GRANT, body=elsewhere.body)
     with pytest.raises(ProtocolError):
@@ -278,7 +290,9 @@ async def test_a_writer_cannot_grant_more_than_the_rule_says(scene: Scene) -> No
     forger = await scene.stage.forger(scene.bob)
     lines = certificate_lines(scene.bob, forger.chain_id, scene.stage.clock.now_us())
     owner = bytes(scene.folder)
-    await scene.stage.judge(forger.commit(*lines, grant_line(owner, scene.alice, scene.bob, epoch=2)))
+    await scene.stage.judge(
+        forger.commit(*lines, grant_line(owner, scene.alice, scene.bob, epoch=2))
+    )
     for readers in ((scene.bob,), (scene.alice, scene.bob, scene.mallory), (scene.mallory,)):
         forger.origin = Origin(9, 9, 1, 0)
         with pytest.raises(WriteDenied, match="read rule"):
@@ -414,3 +428,31 @@ async def test_a_write_once_chain_stays_as_it_is_for_its_root_too() -> None:
         with pytest.raises((Refused, TrustError)):
             await act
     assert await stage.as_(alice).load(note) == "for ever"
+
+
+async def test_nobody_publishes_a_sealing_key_for_somebody_else(scene: Scene) -> None:
+    """Carol is new here. Mallory is quicker and publishes carol's signing key with her own sealing key.
+
+    If that were believed, the next key wrapped to carol by name would be wrapped to mallory.
+    """
+    stage, carol = scene.stage, member("carol")
+    mixed = PublicKeys("carol", carol.public.sign, scene.mallory.public.seal)
+    bad = Line(system_id("key", mixed.principal.key_id), kind=Kind.KEY, body=encode(mixed))
+    stage.tamperer().append(await scene.forged(bad))
+    await stage.as_(scene.alice).rule(
+        scene.folder,
+        Access(read=Only(scene.alice.public, carol.public), write=Any(scene.alice.public)),
+    )
+    named = Only(scene.alice.public.key_id, carol.public.key_id, scene.bob.public.key_id)
+    await stage.as_(scene.alice).rule(
+        scene.folder, Access(read=named, write=Any(scene.alice.public))
+    )
+    ledger = await stage.ledger()
+    raw = ledger.view.grant(system_id("grant", scene.folder))
+    assert raw is not None
+    grant = decode(Grant, raw)
+    info = b"ate/grant/1" + scene.folder + grant.epoch.to_bytes(4, "little")
+    for wrapped in grant.wraps.values():
+        with pytest.raises(CannotOpen):
+            scene.mallory.own.seal.unwrap(wrapped, info)
+    assert await stage.as_(carol).load(scene.folder) == "bob's folder"

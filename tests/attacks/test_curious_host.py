@@ -16,7 +16,9 @@ async def test_it_can_do_its_work_without_a_key() -> None:
     """Open, judge a commit it cannot read, verify, and say what is there."""
     stage = Stage()
     alice, bob = await stage.cast("alice", "bob")
-    folder = await stage.as_(alice).store("folder", access=Access(read=Only(alice.public, bob.public)))
+    folder = await stage.as_(alice).store(
+        "folder", access=Access(read=Only(alice.public, bob.public))
+    )
     note = await stage.as_(alice).store("secret", parent=folder)
     async with stage.open(None, readonly=True) as chain:
         assert len(chain) == 2
@@ -26,7 +28,9 @@ async def test_it_can_do_its_work_without_a_key() -> None:
     assert found.sealed_rows == 2
     forger = await stage.forger(alice)
     lines = certificate_lines(alice, forger.chain_id, stage.clock.now_us())
-    await stage.judge(forger.commit(*lines, Line(note, folder, body=b"sealed, for all it knows", base=1)))
+    await stage.judge(
+        forger.commit(*lines, Line(note, folder, body=b"sealed, for all it knows", base=1))
+    )
 
 
 async def test_it_sees_every_change_and_reads_none() -> None:

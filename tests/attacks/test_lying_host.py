@@ -82,7 +82,9 @@ async def test_a_receipt_proves_what_was_accepted() -> None:
             other.check(receipt.chain_root)
     last = receipts[-1].proof()
     consistency = merkle.consistency_proof(leaves, 3)
-    merkle.verify_consistency(3, merkle.root(leaves[:3]), last.size, consistency, receipts[-1].chain_root)
+    merkle.verify_consistency(
+        3, merkle.root(leaves[:3]), last.size, consistency, receipts[-1].chain_root
+    )
     rewritten = [leaves[0], leaves[2], leaves[1], *leaves[3:]]
     with pytest.raises(TrustError):
         merkle.verify_consistency(
@@ -119,7 +121,10 @@ async def test_another_name() -> None:
     (alice,) = await stage.cast("alice")
     other = Stage("market")
     await other.cast("alice")
-    other.disk.put(other.tamperer().path("head.000001"), stage.disk.snapshot()[stage.tamperer().path("head.000001")])
+    other.disk.put(
+        other.tamperer().path("head.000001"),
+        stage.disk.snapshot()[stage.tamperer().path("head.000001")],
+    )
     other.tamperer().remove("index")
     with pytest.raises(UntrustedRoot, match="bank"):
         await other.as_(alice).open()
@@ -147,18 +152,18 @@ async def test_a_genesis_that_its_root_never_signed() -> None:
     (alice,) = await stage.cast("alice")
     mallory, hers = member("mallory"), PublicKeys.of(alice.public)
     chain_id = bytes(32)
-    await planted(stage, Forger(chain_id, alice.own.sign), genesis(hers))
+    await planted(stage, Forger(chain_id, alice.own), genesis(hers))
     stage = Stage()
     await stage.cast("alice")
     for forger in (
-        Forger(chain_id, mallory.own.sign),
-        Forger(chain_id, mallory.own.sign, suite=0),
+        Forger(chain_id, mallory.own),
+        Forger(chain_id, mallory.own, suite=0),
         Forger(chain_id, None),
         Forger(chain_id, alice.fast(chain_id, 0).key),
     ):
         with pytest.raises(CorruptLog, match="genesis"):
             await planted(stage, forger, genesis(hers))
-    bad = Forger(chain_id, mallory.own.sign)
+    bad = Forger(chain_id, mallory.own)
     bad_key = alice.public.key_id
     tamperer = stage.tamperer()
     from ate.event.commit import SequencerPart
@@ -177,14 +182,18 @@ async def test_a_genesis_of_a_weaker_or_unknown_kind() -> None:
         genesis(hers, suite=0),
         genesis(hers, suite=3),
         genesis(hers, mode="believe me"),
-        Line(ObjectId.random(), kind=Kind.GENESIS, body=encode(Genesis("play", 2, "distributed", b"", (hers,)))),
+        Line(
+            ObjectId.random(),
+            kind=Kind.GENESIS,
+            body=encode(Genesis("play", 2, "distributed", b"", (hers,))),
+        ),
         Line(ROOT, kind=Kind.GENESIS, body=b"\x80"),
         Line(ObjectId.random(), body=b"no genesis at all"),
     ):
         from ate.errors import StorageError
 
         with pytest.raises(StorageError):
-            await planted(stage, Forger(bytes(32), alice.own.sign), line)
+            await planted(stage, Forger(bytes(32), alice.own), line)
 
 
 async def test_centralized_is_no_leave_to_forge_here() -> None:

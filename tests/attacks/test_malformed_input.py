@@ -70,12 +70,18 @@ def open_and_use(stage: Stage) -> None:
         pass
 
 
-CHANGES = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=9)), min_size=1, max_size=4)
+CHANGES = st.lists(
+    st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=9)),
+    min_size=1,
+    max_size=4,
+)
 
 
 @pytest.mark.parametrize("signed", [False, True])
 @given(which=st.integers(0, 20), changes=CHANGES)
-def test_bytes_changed_anywhere(signed: bool, which: int, changes: list[tuple[float, bytes]]) -> None:
+def test_bytes_changed_anywhere(
+    signed: bool, which: int, changes: list[tuple[float, bytes]]
+) -> None:
     stage, payloads = copied(signed)
     which %= len(payloads)
     for where, data in changes:
@@ -87,7 +93,9 @@ def test_bytes_changed_anywhere(signed: bool, which: int, changes: list[tuple[fl
 
 @pytest.mark.parametrize("signed", [False, True])
 @given(which=st.integers(0, 20), cut=st.floats(0, 1), more=st.binary(max_size=40))
-def test_commits_cut_short_or_made_longer(signed: bool, which: int, cut: float, more: bytes) -> None:
+def test_commits_cut_short_or_made_longer(
+    signed: bool, which: int, cut: float, more: bytes
+) -> None:
     stage, payloads = copied(signed)
     which %= len(payloads)
     payload = payloads[which]

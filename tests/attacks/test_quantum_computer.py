@@ -94,7 +94,9 @@ async def test_the_stronger_suite_is_welcome() -> None:
     stage = Stage()
     (alice,) = await stage.cast("alice")
     forger = await stage.forger(alice.own)
-    await stage.judge(forger.commit(*certificate_lines(alice, forger.chain_id, 0)[:1], Line(ObjectId.random())))
+    await stage.judge(
+        forger.commit(*certificate_lines(alice, forger.chain_id, 0)[:1], Line(ObjectId.random()))
+    )
 
 
 async def test_the_suite_is_part_of_what_is_signed_first() -> None:

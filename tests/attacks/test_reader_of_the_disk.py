@@ -107,7 +107,10 @@ async def test_what_is_visible_is_what_the_threat_model_lists() -> None:
     ledger = await stage.ledger()
     stored = ledger.view.stored(top)
     assert stored is not None
-    assert (stored.row.parent, stored.row.length) == (bytes(16), 50 + 16 + len(b"\xa4Note\x81\xa4text\xd9\x32"))
+    assert (stored.row.parent, stored.row.length) == (
+        bytes(16),
+        50 + 16 + len(b"\xa4Note\x81\xa4text\xd9\x32"),
+    )
     assert stored.access == Access(read=Only(bob.public.key_id), write=Any(alice.public.key_id))
     assert ledger.view.trust.keys[bob.public.key_id].identity == "bob@example.org"
     assert b"accounts" in all_bytes(stage)

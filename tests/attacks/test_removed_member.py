@@ -70,7 +70,9 @@ async def test_the_removed_keeps_the_past_and_nothing_else() -> None:
     for note, opens in ((old, True), (new, False)):
         record, at = view.find(view.index.locate(note))
         row = record.row(at)
-        sealer = how.sealer(view.trust.chain_id, record.author.salt, row.domain, row.epoch, epoch_key)
+        sealer = how.sealer(
+            view.trust.chain_id, record.author.salt, row.domain, row.epoch, epoch_key
+        )
         sealed, nonce = bytes(record.inline(row)), at.to_bytes(12, "little")
         if opens:
             assert b"before" in sealer.open(nonce, sealed, record.head(at))

@@ -80,7 +80,9 @@ async def test_what_this_session_could_not_open_stays_closed() -> None:
 
 async def test_a_running_session_shows_no_key_by_accident() -> None:
     alice = member("alice")
-    text = repr((alice, alice.own, alice.own.sign, alice.own.seal, alice.public, alice.fast(bytes(32), 0)))
+    text = repr(
+        (alice, alice.own, alice.own.sign, alice.own.seal, alice.public, alice.fast(bytes(32), 0))
+    )
     for seed in (alice.own.sign.seed, alice.own.seal.seed, alice.fast(bytes(32), 0).key.seed):
         assert seed.hex() not in text
         assert repr(seed)[2:-1] not in text

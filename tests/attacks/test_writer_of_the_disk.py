@@ -41,9 +41,7 @@ async def play(suite: int = 2) -> tuple[Stage, Session, list[ObjectId]]:
     return stage, alice, [board, *notes, *many]
 
 
-async def expect_found_out(
-    stage: Stage, who: Session, *, but_for_the_last: bool = False
-) -> None:
+async def expect_found_out(stage: Stage, who: Session, *, but_for_the_last: bool = False) -> None:
     """Without a snapshot nobody is fooled: not the owner, not a stranger, not the verifier.
 
     Args:
@@ -166,7 +164,9 @@ async def test_the_signature_and_the_header_fields_cannot_change() -> None:
     tamperer.write([payloads[0], spliced(with_rule, at, bytes([with_rule[at] ^ 1])), *payloads[2:]])
     await expect_found_out(stage, alice)
     assert b"everyone" in bytes(record.rare)
-    tamperer.write([payloads[0], with_rule.replace(b"\xa8everyone", b"\xa8nobody!!"), *payloads[2:]])
+    tamperer.write(
+        [payloads[0], with_rule.replace(b"\xa8everyone", b"\xa8nobody!!"), *payloads[2:]]
+    )
     await expect_found_out(stage, alice)
 
 

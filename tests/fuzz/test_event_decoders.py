@@ -67,26 +67,41 @@ def test_a_commit_from_any_bytes(raw: bytes) -> None:
 
 
 LINES = st.lists(
-    st.builds(Line, ID, parent=ID, kind=st.integers(0, 9), body=st.binary(max_size=50), flags=st.integers(0, 9)),
+    st.builds(
+        Line,
+        ID,
+        parent=ID,
+        kind=st.integers(0, 9),
+        body=st.binary(max_size=50),
+        flags=st.integers(0, 9),
+    ),
     min_size=1,
     max_size=20,
 )
 
 
 @given(LINES, st.binary(max_size=60), st.binary(max_size=100))
-def test_a_commit_comes_back_as_it_was_made(lines: list[Line], rare: bytes, signature: bytes) -> None:
+def test_a_commit_comes_back_as_it_was_made(
+    lines: list[Line], rare: bytes, signature: bytes
+) -> None:
     commit = Forger(bytes(32)).commit(*lines, rare=rare, signature=signature)
     record = Record(memoryview(ordered(commit, SequencerPart(9, 8, 7, bytes(32)))))
     assert record.author == commit.author
     assert record.root == commit.root
     assert bytes(record.rare) == rare
     assert record.signature == signature
-    assert [bytes(record.inline(record.row(at))) for at in range(len(lines))] == [one.body for one in lines]
+    assert [bytes(record.inline(record.row(at))) for at in range(len(lines))] == [
+        one.body for one in lines
+    ]
     check_rows(record)
 
 
-@given(LINES, st.lists(st.tuples(st.integers(0, 3000), st.integers(1, 255)), min_size=1, max_size=5))
-def test_a_commit_with_some_bytes_changed(lines: list[Line], changes: list[tuple[int, int]]) -> None:
+@given(
+    LINES, st.lists(st.tuples(st.integers(0, 3000), st.integers(1, 255)), min_size=1, max_size=5)
+)
+def test_a_commit_with_some_bytes_changed(
+    lines: list[Line], changes: list[tuple[int, int]]
+) -> None:
     commit = Forger(bytes(32)).commit(*lines)
     payload = ordered(commit, SequencerPart(1, 1, 0, bytes(32)))
     for at, mask in changes:
@@ -136,7 +151,13 @@ def test_bombs() -> None:
     """Nesting and sizes that would exhaust the stack or the memory, if anybody believed them."""
     deep = b"\x91" * 100_000
     wide = b"\xdd\xff\xff\xff\xff"
-    for raw in (deep, wide, b"\x81\xa1x" * 50_000, b"\xdf\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff"):
+    for raw in (
+        deep,
+        wide,
+        b"\x81\xa1x" * 50_000,
+        b"\xdf\xff\xff\xff\xff",
+        b"\xc6\xff\xff\xff\xff",
+    ):
         for cls in BODIES:
             with pytest.raises(ProtocolError):
                 decode(cls, raw)

@@ -310,8 +310,9 @@ def change(options: Options) -> Figures:
 
     `blind` writes over what is there without loading it, as sqlite's INSERT OR REPLACE does.
     """
-    order = shuffled(options["count"])
-    batches = [order[at : at + options["batch"]] for at in range(0, len(order), options["batch"])]
+    changed = [row(number, 1) for number in shuffled(options["count"])]
+    step = options["batch"]
+    batches = [changed[at : at + step] for at in range(0, len(changed), step)]
     if options["store"] == "ate":
         return run(_change_ate(options, batches))
     from tools.race.peers import open_peer
@@ -319,40 +320,39 @@ def change(options: Options) -> Figures:
     folder = Path(options["folder"])
     store = open_peer(options["store"], folder)
     watch, done = Stopwatch(), 0
-    for done, numbers in enumerate(batches, 1):  # noqa: B007
-        store.put([row(number, 1) for number in numbers])
+    for done, some in enumerate(batches, 1):  # noqa: B007
+        store.put(some)
         if watch.elapsed_s > options["seconds"]:
             break
     took = watch.stop()
     store.close()
     store = open_peer(options["store"], folder)
-    for numbers in _some(batches[:done]):
-        expect([tuple(store.get(number)) for number in numbers], [row(one, 1) for one in numbers])
+    for some in _spread(batches[:done]):
+        expect([tuple(store.get(number)) for number, _, _ in some], some)
     store.close()
     return {"per_s": done * options["batch"] / took}
 
 
-async def _change_ate(options: Options, batches: list[list[int]]) -> Figures:
+async def _change_ate(options: Options, batches: list[list[Row]]) -> Figures:
     from tools.race import product
 
     way: Callable[..., Any] = product.overwrite if options.get("blind") else product.update
     folder = Path(options["folder"])
     async with product.open_chain(folder) as chain:
         watch, done = Stopwatch(), 0
-        for done, numbers in enumerate(batches, 1):  # noqa: B007
-            await way(chain, [row(number, 1) for number in numbers])
+        for done, some in enumerate(batches, 1):  # noqa: B007
+            await way(chain, some)
             if watch.elapsed_s > options["seconds"]:
                 break
         took = watch.stop()
     async with product.open_chain(folder) as chain:
-        for numbers in _some(batches[:done]):
+        for some in _spread(batches[:done]):
             dio = chain.dio()
-            found = [await product.get(dio, number) for number in numbers]
-            expect(found, [row(number, 1) for number in numbers])
+            expect([await product.get(dio, number) for number, _, _ in some], some)
     return {"per_s": done * options["batch"] / took}
 
 
-def _some(batches: list[list[int]]) -> list[list[int]]:
+def _spread(batches: list[list[Row]]) -> list[list[Row]]:
     """Return as many batches as are worth comparing, spread over all."""
     step = max(1, sum(map(len, batches)) // _COMPARED_MAX)
     return batches[::step]

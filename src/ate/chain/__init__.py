@@ -1,1 +1,4 @@
-"""One chain: the view of the present, the sequencer, the bounded feed, opening and verifying; no asyncio."""
+"""One chain: the view of the present, the sequencer, the bounded feed, opening and verifying.
+
+No asyncio.
+"""

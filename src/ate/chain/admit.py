@@ -1,4 +1,6 @@
-"""Station 6: is this commit what it claims to be, and may it be here? One function for new and old commits.
+"""Station 6: judges a commit.
+
+Is this commit what it claims to be, and may it be here? One function for new and old commits.
 
 It recomputes hashes and asks the pipeline; it never writes.
 """
@@ -7,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ate.chain.index import SYSTEM
 from ate.chain.checkpoint import check_checkpoints
+from ate.chain.index import SYSTEM
 from ate.chain.view import View, check_form, check_rows, ids_of
 from ate.crypto.hash import digest_many
 from ate.errors import CorruptLog, ProtocolError

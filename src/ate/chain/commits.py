@@ -59,6 +59,8 @@ class CommitTable:
     def adopt(self, first: U64, place: U64, root: npt.NDArray[np.uint8]) -> None:
         """Take over the columns of a snapshot; they may be read-only maps of a file."""
         self._base_first, self._base_place, self._base_root = first, place, root
-        self._firsts, self._places, self._roots = map(memoryview, (first, place, root))
+        self._firsts: memoryview = first.data
+        self._places: memoryview = place.data
+        self._roots: memoryview = root.data
         self._first, self._place = array("Q"), array("Q")
         self._root = bytearray()

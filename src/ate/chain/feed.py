@@ -1,4 +1,7 @@
-"""`Feed`: tells watchers that the head has moved; they read the log themselves, so nothing piles up here."""
+"""`Feed`: tells watchers that the head has moved.
+
+They read the log themselves, so nothing piles up here.
+"""
 
 from __future__ import annotations
 

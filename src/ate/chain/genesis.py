@@ -57,9 +57,7 @@ async def write_genesis(
         policy=dict(policy),
     )
     header = Header(access=access or Access())
-    row = Draft(
-        int(Kind.GENESIS), bytes(ROOT), bytes(ROOT), 0, 0, 0, 0, 0, encode(genesis), header
-    )
+    row = Draft(int(Kind.GENESIS), bytes(ROOT), bytes(ROOT), 0, 0, 0, 0, 0, encode(genesis), header)
     preparer = ledger.preparer(session)
     preparer.expect_roots(roots)
     commit, rows = await preparer.prepare(

@@ -1,7 +1,7 @@
 """`Index`: object id → newest row, parent → children: sorted runs and a small tail; no log access.
 
-What came last is in the tail, a dictionary of slots. A full tail becomes a run, and runs of like size are
-merged, so that each object is moved a few times however many there are.
+What came last is in the tail, a dictionary of slots. A full tail becomes a run, and runs of like
+size are merged, so that each object is moved a few times however many there are.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Index:
         for run in self._runs:
             at = run.positions(high, low)
             found = np.where(at >= 0, run.seq[np.maximum(at, 0)], found)
-        return found.tolist()  # type: ignore[no-any-return]
+        return found.tolist()
 
     def children(self, parent: bytes, collection: int) -> list[int]:
         """Return flagged seqs of what may be children of `parent`, in order of creation.
@@ -231,7 +231,11 @@ class Index:
     def adopt(self, columns: Sequence[U64], order: npt.NDArray[np.uint32], live: int) -> None:
         """Take over the columns of a snapshot; they may be read-only maps of a file."""
         self._clear_tail()
-        self._runs = [Run(*columns, order)] if len(order) else []
+        self._runs = (
+            [Run(columns[0], columns[1], columns[2], columns[3], columns[4], order)]
+            if len(order)
+            else []
+        )
         self.live = live
 
 

@@ -1,4 +1,6 @@
-"""`Ledger`: one chain's log and view kept in step; the only place that appends. No asyncio, no objects.
+"""`Ledger`: one chain's log and view kept in step.
+
+The only place that appends. No asyncio, no objects.
 
     admit → number → append → flush → apply → publish
 
@@ -17,7 +19,7 @@ from ate.chain.snapshot import read_snapshot, write_snapshot
 from ate.chain.view import View
 from ate.clock import Clock
 from ate.crypto.entropy import Entropy
-from ate.errors import CorruptLog, ProtocolError, ReadOnly, TrustError
+from ate.errors import CorruptLog, LimitExceeded, ProtocolError, ReadOnly, TrustError
 from ate.event.commit import Buffer, Commit, Record, SequencerPart, encode_payload
 from ate.event.draft import Draft
 from ate.event.row import Kind
@@ -94,7 +96,7 @@ class Ledger:
                 current = await admit(
                     self.view, self.pipeline, record, time_us=record.sequencer.time_us
                 )
-            except (ProtocolError, TrustError, limits.LimitExceeded) as error:
+            except (ProtocolError, TrustError, LimitExceeded) as error:
                 raise CorruptLog(
                     f"commit {self.view.frontier.size} is not admissible: {error}"
                 ) from error
@@ -129,7 +131,9 @@ class Ledger:
         ]
         payload: list[Buffer] = encode_payload(commit, sequencer, places)
         record = Record(memoryview(b"".join(payload)))
-        current = await admit(view, self.pipeline, record, time_us=time_us, drafts=drafts, known=known)
+        current = await admit(
+            view, self.pipeline, record, time_us=time_us, drafts=drafts, known=known
+        )
         place = self.store.append([record.payload])
         return Pending(record, place, current)
 
@@ -171,9 +175,7 @@ class Ledger:
 
     def preparer(self, session: Session | None) -> Preparer:
         """Return what turns drafts of `session` into commits."""
-        return Preparer(
-            self.pipeline, self.view, self.domains(session), session, self.entropy
-        )
+        return Preparer(self.pipeline, self.view, self.domains(session), session, self.entropy)
 
     def _grant(self, domain: bytes) -> memoryview | None:
         return self.view.grant(system_id("grant", domain))
@@ -209,5 +211,3 @@ class Pending:
 
     def __init__(self, record: Record, place: int, current: list[int]) -> None:
         self.record, self.place, self.current = record, place, current
-
-

@@ -1,4 +1,7 @@
-"""Opens rows for one session: place → stored body → digest check → plaintext; it decodes no objects."""
+"""Opens rows for one session: place → stored body → digest check → plaintext.
+
+It decodes no objects.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from ate.chain.index import DEAD, SEQ_MASK
 from ate.chain.ledger import Ledger
-from ate.chain.view import DEAD, SEQ_MASK
 from ate.crypto.aead import Sealer
 from ate.crypto.hash import digest, digest_many
 from ate.errors import CannotOpen, CorruptLog, Deleted, NoReadKey, NotFound
@@ -107,7 +110,9 @@ class Reader:
             raise CorruptLog(f"the body of object {record.row(at).id.hex()} was altered")
         epoch = stamp >> EPOCH_SHIFT
         if epoch:
-            sealer = self._sealers.get((first, domain, epoch)) or self._sealer(record, domain, epoch)
+            sealer = self._sealers.get((first, domain, epoch)) or self._sealer(
+                record, domain, epoch
+            )
             plain = await self._how.open_one(sealer, body, record.head(at), at)
         else:
             plain = bytes(body)

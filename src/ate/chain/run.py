@@ -1,7 +1,9 @@
-"""`Run`: object ids in sorted arrays, with what the index knows of each; runs merge, and never change.
+"""`Run`: object ids in sorted arrays, with what the index knows of each.
 
-40 bytes an object: two halves of the id, the seq of the newest row (with flags), the seq of creation and
-the child key; 4 more once children were asked for. No dictionaries, no log access.
+Runs merge, and never change.
+
+40 bytes an object: two halves of the id, the seq of the newest row (with flags), the seq of
+creation and the child key; 4 more once children were asked for. No dictionaries, no log access.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ class Run:
         self.high, self.low, self.seq, self.created, self.child = high, low, seq, created, child
         self._order = order
         # Reading one number out of an array costs three times as much as out of a memoryview.
-        self._highs, self._lows = memoryview(high), memoryview(low)
+        self._highs, self._lows = high.data, low.data
 
     @classmethod
     def of(cls, high: U64, low: U64, seq: U64, created: U64, child: U64) -> Run:
@@ -87,7 +89,9 @@ class Run:
         """Return one run of both; where both hold an id, `newer` is right."""
         at = self._bounds(newer.high, newer.low)
         inside = np.minimum(at, len(self) - 1)
-        same = (at < len(self)) & (self.high[inside] == newer.high) & (self.low[inside] == newer.low)
+        same = (
+            (at < len(self)) & (self.high[inside] == newer.high) & (self.low[inside] == newer.low)
+        )
         fresh = ~same
         columns = []
         for name in COLUMNS:

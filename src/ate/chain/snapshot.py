@@ -1,6 +1,7 @@
 """The index snapshot: the view as arrays in one file, so that opening costs the same at any size.
 
-It is never truth: guarded by a keyed hash that only this session can make, it is ignored and rebuilt
+It is never truth: guarded by a keyed hash that only this session can make, it is ignored and
+rebuilt
 whenever it is missing, stale or wrong. It does bear witness: a log that is shorter than what the
 snapshot has seen was cut, and that is reported.
 
@@ -88,7 +89,7 @@ def write_snapshot(ledger: Ledger) -> None:
     encoded = msgspec.msgpack.encode(header)
     parts: list[bytes | memoryview] = [encoded, bytes(-(_HEAD.size + len(encoded)) % _ALIGN)]
     for column in columns:
-        parts.append(memoryview(np.ascontiguousarray(column)).cast("B"))
+        parts.append(np.ascontiguousarray(column).data.cast("B"))
         parts.append(bytes(-column.nbytes % _ALIGN))
     raw = b"".join(parts)
     ledger.store.write_index([_HEAD.pack(_MAGIC, _VERSION, len(encoded), _guard(ledger, raw)), raw])
@@ -131,7 +132,9 @@ def _check_tail(ledger: Ledger, header: _Header) -> None:
         record = Record(ledger.store.read(header.last_place))
         found = digest(record.payload[:192])
     except AteError:
-        raise CorruptLog("the log is shorter than it was: it has been truncated", hint=hint) from None
+        raise CorruptLog(
+            "the log is shorter than it was: it has been truncated", hint=hint
+        ) from None
     if found != header.last_root or record.first_seq + record.row_count - 1 != header.head:
         raise CorruptLog("the log does not hold the commits it held before", hint=hint)
 
@@ -165,9 +168,15 @@ def _check_shape(header: _Header, columns: list[Any], commits: int) -> None:
     if sizes != [objects] * 6 + [commits, commits, ROOT_BYTES * commits] or not commits:
         raise ValueError("columns of different lengths")
     high, order, first, place = columns[0], columns[5], columns[6], columns[7]
-    if (high[1:] < high[:-1]).any() or (first[1:] <= first[:-1]).any() or (place[1:] <= place[:-1]).any():
+    if (
+        (high[1:] < high[:-1]).any()
+        or (first[1:] <= first[:-1]).any()
+        or (place[1:] <= place[:-1]).any()
+    ):
         raise ValueError("columns that are not sorted")
-    known = objects == 0 or (int(order.max()) < objects and int((columns[2] & SEQ_MASK).max()) <= header.head)
+    known = objects == 0 or (
+        int(order.max()) < objects and int((columns[2] & SEQ_MASK).max()) <= header.head
+    )
     if not known or first[0] != 1 or first[-1] > header.head or place[-1] != header.last_place:
         raise ValueError("columns that point nowhere")
 
@@ -183,7 +192,10 @@ def _guard(ledger: Ledger, raw: bytes | memoryview) -> bytes:
 
 
 def _is_signed(ledger: Ledger) -> bool:
-    """Read from the log itself whether the chain has roots; an unkeyed guard is worth nothing there."""
+    """Read from the log itself whether the chain has roots.
+
+    An unkeyed guard is worth nothing there.
+    """
     for _, payload in ledger.store.scan(0):
         record = Record(payload)
         row = record.row(0)
@@ -206,6 +218,10 @@ def _import(trust: Trust, public: _Public) -> None:
     """Take over what `_export` returned: all of it or, on an error, nothing."""
     keys = {one.principal.key_id: one.principal for one in public.keys}
     certified = [(FastVerifyKey(raw), issuers) for raw, issuers in public.certified]
-    trust.chain_id, trust.genesis, trust.checkpoint = public.chain_id, public.genesis, public.checkpoint
+    trust.chain_id, trust.genesis, trust.checkpoint = (
+        public.chain_id,
+        public.genesis,
+        public.checkpoint,
+    )
     trust.keys, trust.roles = keys, {role.name: role for role in public.roles}
     trust.certified.update((key.key_id, Certified(key, issuers)) for key, issuers in certified)

@@ -1,4 +1,6 @@
-"""Verifying a whole chain: everything is recomputed from the log, nothing is taken from the snapshot.
+"""Verifying a whole chain.
+
+Everything is recomputed from the log, nothing is taken from the snapshot.
 
 It changes nothing, and it tells what it checked, so that "fine" means something.
 """
@@ -69,8 +71,8 @@ async def verify(
     Args:
         store: the log, open for reading.
         plugins: the validators the chain is used with, beyond the built-ins.
-        witness: a ledger of the same chain that has seen it before; its head and root must be in it.
-        progress: called with the bytes of each commit.
+        witness: a ledger of the same chain that has seen it before; its head and root must be in
+        it. progress: called with the bytes of each commit.
     """
     found = Verification(notes=list(store.torn))
     view = View(store)

@@ -1,6 +1,7 @@
 """`View`: the present of a chain as a pure fold over its commits; it never writes and never judges.
 
-The index says where each object's newest row is; rows and bodies stay in the log until they are read.
+The index says where each object's newest row is; rows and bodies stay in the log until they are
+read.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ class View:
         """Return the commit at a log place, parsed.
 
         Raises:
-            CorruptLog: it is not the one that was admitted, here or before the snapshot was written.
+            CorruptLog: it is not the one that was admitted, here or before the snapshot was
+            written.
         """
         known = self.recent.get(place)
         if known is None:
@@ -185,7 +187,10 @@ class View:
     # --- folding in -------------------------------------------------------------------------
 
     def check_next(self, record: Record) -> None:
-        """Raise CorruptLog when `record` does not follow what is here: dropped, swapped, doubled."""
+        """Raise CorruptLog when `record` does not follow what is here.
+
+        Dropped, swapped, doubled.
+        """
         sequencer = record.sequencer
         if sequencer.index != self.frontier.size or sequencer.first_seq != self.head + 1:
             raise CorruptLog(
@@ -295,7 +300,10 @@ def check_rows(record: Record) -> None:
 
 
 def check_form(record: Record) -> None:
-    """Raise ProtocolError unless every row is of a known kind, in canonical form, and stands alone."""
+    """Raise ProtocolError unless every row is of a known kind, in canonical form.
+
+    And stands alone.
+    """
     table = record.table
     known = np.isin(table["kind"], np.fromiter(KINDS, dtype=np.uint8))
     if not known.all() or table["zero"].any() or table["zero2"].any() or record.author.flags:

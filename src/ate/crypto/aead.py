@@ -80,7 +80,7 @@ async def seal_many(
     """
     _check_batch(plains, aads, first_index)
     # `encrypt` beats `encrypt_into` here: slicing the target costs more than the copy it saves.
-    seal, nonce, size = key._cipher.encrypt, int.to_bytes, NONCE_BYTES  # noqa: SLF001
+    seal, nonce, size = key._cipher.encrypt, int.to_bytes, NONCE_BYTES
     return [
         seal(nonce(index, size, "little"), plain, aad)
         for index, (plain, aad) in enumerate(zip(plains, aads), first_index)
@@ -97,7 +97,7 @@ async def open_many(
         UsageError: unequal numbers of items, or an index out of range.
     """
     _check_batch(sealed, aads, first_index)
-    open_, nonce, size = key._cipher.decrypt, int.to_bytes, NONCE_BYTES  # noqa: SLF001
+    open_, nonce, size = key._cipher.decrypt, int.to_bytes, NONCE_BYTES
     plains: list[bytes] = []
     add = plains.append
     try:

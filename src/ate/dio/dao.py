@@ -1,4 +1,7 @@
-"""`Dao`: one object in the hands of a program: its value, its place, its history marks; it does no I/O."""
+"""`Dao`: one object in the hands of a program: its value, its place, its history marks.
+
+It does no I/O.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,8 @@ class Landed(msgspec.Struct, eq=False, gc=False):
 class Dao(msgspec.Struct, Generic[T], eq=False, weakref=True):
     """A live handle on one object. Changes wait in its Dio until `dio.commit()`.
 
-    It is a Struct because those are made in C: a program that loads a million objects makes a million.
+    It is a Struct because those are made in C: a program that loads a million objects makes a
+    million.
     """
 
     _dio: Any
@@ -162,5 +166,3 @@ class Dao(msgspec.Struct, Generic[T], eq=False, weakref=True):
     def _check_alive(self) -> None:
         if self._deleted:
             raise UsageError(f"object {self.id.hex()} was deleted in this Dio")
-
-

@@ -1,21 +1,22 @@
 """`Dio`: a unit of work. Load and store objects, then commit them together or not at all.
 
-Its own uncommitted changes overlay what it loads; nobody else sees them. When a commit fails the changes
-stay here, so that it can be tried again. It never appends: the chain's writer does.
+Its own uncommitted changes overlay what it loads; nobody else sees them. When a commit fails the
+changes stay here, so that it can be tried again. It never appends: the chain's writer does.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
+from ate.chain.index import DEAD, SEQ_MASK
 from ate.chain.reader import Opened, Reader
-from ate.chain.view import DEAD, SEQ_MASK
 from ate.dio.collections import bind
 from ate.dio.dao import Dao, Landed
 from ate.dio.descent import check_move, fell
 from ate.dio.receipt import Receipt, moment
+from ate.dio.reconcile import reconcile
 from ate.dio.schema import Schema, schema_of
 from ate.dio.writer import Durability
 from ate.errors import Conflict, Deleted, LoadError, NoReadKey, NotFound, UsageError, WrongType
@@ -34,6 +35,7 @@ T = TypeVar("T")
 #: Rows opened together while iterating: large enough to batch, small enough to stop early.
 _BATCH = 256
 _MERGE_TRIES = 16
+_OBJECT: Final = cast("Any", object)
 _DATA = int(Kind.DATA)
 #: Types that stand for whatever is there.
 _ANY = (object, dict)
@@ -51,7 +53,7 @@ class Dio:
         self._ids = chain._ids
         self._changed: dict[bytes, Dao[Any]] = {}
 
-    async def __aenter__(self) -> Dio:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -85,7 +87,7 @@ class Dio:
         Raises:
             UsageError: the value cannot be stored, or this Dio holds another object of that id.
         """
-        schema: Schema[T] = schema_of(cast("type[T]", type(value)))
+        schema: Schema[T] = schema_of(type(value))
         object_id = self._ids.next() if id is None else _checked(id)
         parent_id = ROOT if parent is None else self._parent_id(parent)
         dao: Dao[T] = Dao(self, schema, object_id, value, None)
@@ -142,7 +144,11 @@ class Dio:
         return self._dao(opened, type, schema, id)
 
     async def load_many(
-        self, ids: Iterable[ObjectId], type: type[T] = cast("Any", object), *, missing: str = "raise"
+        self,
+        ids: Iterable[ObjectId],
+        type: type[T] = _OBJECT,
+        *,
+        missing: str = "raise",
     ) -> list[Dao[T]]:
         """Return several objects, in the order asked.
 
@@ -211,10 +217,10 @@ class Dio:
         """Tell whether a change belongs to a list though the chain does not have it there yet."""
         if dao._deleted or not _fits(dao._schema, type):
             return False
-        if dao._version is None:
+        stored = self._reader.view.stored(dao.id)
+        if stored is None or stored.dead:
             return True
-        record, at = self._reader.view.find(dao.seq)
-        row = record.row(at)
+        row = stored.row
         moved = here is not None and (row.parent, row.collection) != here
         return moved or (type not in _ANY and row.schema != dao._schema.schema_id)
 
@@ -247,19 +253,19 @@ class Dio:
         try:
             for tries in range(_MERGE_TRIES):
                 try:
-                    return await self._commit(taken, how, at, on_conflict == "last")
+                    return await self._commit(taken, how, at, overwrite=on_conflict == "last")
                 except Conflict as conflict:
                     dao = taken.get(conflict.object) if conflict.object else None
                     if on_conflict != "merge" or dao is None or tries == _MERGE_TRIES - 1:
                         raise
-                    await self._merge(dao, conflict)
+                    await reconcile(self, dao, conflict)
             raise AssertionError("unreachable")
         except BaseException:
             self._changed = {**taken, **self._changed}
             raise
 
     async def _commit(
-        self, taken: dict[bytes, Dao[Any]], how: Durability, at: int | None, overwrite: bool
+        self, taken: dict[bytes, Dao[Any]], how: Durability, at: int | None, *, overwrite: bool
     ) -> Receipt:
         below: list[Draft] = []
         if any(dao._deleted for dao in taken.values()):
@@ -267,7 +273,7 @@ class Dio:
         daos = [dao for dao in taken.values() if dao._version or not dao._deleted]
         if not daos:
             raise UsageError("all that was stored was deleted again: nothing to commit")
-        drafts = [*(self._draft(dao, overwrite) for dao in daos), *below]
+        drafts = [*(self._draft(dao, overwrite=overwrite) for dao in daos), *below]
         landed = await self.chain._writer.submit(drafts, self.session, how, at)
         record = landed.record
         time_us, signer = record.sequencer.time_us, record.author.key_id
@@ -277,14 +283,17 @@ class Dio:
             seq += 1
         return landed.receipt()
 
-    def _draft(self, dao: Dao[Any], overwrite: bool) -> Draft:
+    def _draft(self, dao: Dao[Any], *, overwrite: bool) -> Draft:
         schema, version = dao._schema, dao._version
         base, schema_id = version.seq if version else 0, schema.schema_id
         if dao._deleted:
             kind, body = int(Kind.TOMBSTONE), b""
             schema_id = self._reader.view.schema_at(base)  # `delete(id)` knows no type
         elif version is not None and version.plain:
-            kind, body = int(Kind.DATA), schema.encode_keeping(dao._value, version.plain, self.codec)
+            kind, body = (
+                int(Kind.DATA),
+                schema.encode_keeping(dao._value, version.plain, self.codec),
+            )
         else:
             kind, body = int(Kind.DATA), schema.encode(dao._value, self.codec)
         dao._header = dao.header
@@ -294,32 +303,20 @@ class Dio:
             schema_id, self.codec if body else 0, body, dao._header, overwrite,
         )  # fmt: skip
 
-    async def _merge(self, dao: Dao[Any], conflict: Conflict) -> None:
-        """Bring a change up to date with theirs, field by field, or raise the conflict."""
-        try:
-            theirs = await Dio(self.chain, self.session).load(dao._schema.type, dao.id)
-        except Deleted:
-            raise conflict from None
-        if dao._deleted or dao._version is None:
-            raise conflict
-        base = dao._schema.decode(dao._version.plain)
-        try:
-            dao._value = dao._schema.merge(base, dao._value, theirs._value)
-        except Conflict as clash:
-            raise Conflict(clash.message, object=dao.id, theirs=theirs.seq) from None
-        self._bind(dao)
-        dao._version = theirs._version
-
     # --- for Dao and collections ------------------------------------------------------------
 
     def _dao(
-        self, opened: Opened, type: type[T], schema: Schema[T] | None = None, id: ObjectId | None = None
+        self,
+        opened: Opened,
+        type: type[T],
+        schema: Schema[T] | None = None,
+        id: ObjectId | None = None,
     ) -> Dao[T]:
         if schema is None:
             schema = Schema.any(opened.plain, type) if type in _ANY else schema_of(type)
         if opened.schema_id != schema.schema_id or not opened.plain:
             raise _not_of(opened, schema)
-        object_id = cast("ObjectId", id) if id.__class__ is ObjectId else ObjectId(opened.row.id)
+        object_id = id if id.__class__ is ObjectId else ObjectId(opened.row.id)
         value = schema.decode(opened.plain, opened.codec)
         dao: Dao[T] = Dao(self, schema, object_id, value, opened)
         if schema.has_fields:
@@ -350,8 +347,9 @@ class Dio:
             return ROOT
         if isinstance(parent, Dao):
             return parent.id
-        if isinstance(parent, bytes) and len(parent) == 16:
-            return parent
+        raw: object = parent
+        if isinstance(raw, bytes) and len(raw) == 16:
+            return raw
         raise UsageError(f"a parent is a Dao or an ObjectId, not {type(parent).__name__}")
 
     def _new_parent(self, dao: Dao[Any], parent: Dao[Any] | ObjectId | None) -> bytes:
@@ -404,7 +402,9 @@ def _not_of(opened: Opened, schema: Schema[Any]) -> LoadError:
         return Deleted(f"object {row.id.hex()} was deleted there")
     if row.kind != Kind.DATA:
         return WrongType(f"object {row.id.hex()} belongs to the chain itself")
-    return WrongType(f"object {row.id.hex()} is a {Schema.name_in(opened.plain)}, not a {schema.name}")
+    return WrongType(
+        f"object {row.id.hex()} is a {Schema.name_in(opened.plain)}, not a {schema.name}"
+    )
 
 
 def _fits(schema: Schema[Any], type: type[Any]) -> bool:

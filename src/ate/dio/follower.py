@@ -122,7 +122,7 @@ class Follower:
                     if bell.ended:
                         break
                     await bell.rest()
-        except Exception as error:  # noqa: BLE001 — whatever a fold raises, it ends here and is told
+        except Exception as error:  # whatever a fold raises ends here and is told
             self.error = error
             self._report(f"a plug-in failed behind row {self.seen} and has stopped", error)
         finally:

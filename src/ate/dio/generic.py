@@ -43,13 +43,13 @@ class Put(msgspec.Struct, frozen=True):
 
     Args:
         value: records as dicts.
-        type: name of the type it is stored as; for an object that is there, its own.
+        type: name of the type a new object is stored as; None is what the value is by itself.
         id: of the object to replace; None makes a new one.
         parent: of a new object; None is the top of the chain.
     """
 
     value: Any
-    type: str = "dict"
+    type: str | None = None
     id: ObjectId | None = None
     parent: ObjectId | None = None
 
@@ -88,7 +88,7 @@ async def put(dio: Dio, request: Put) -> ObjectId:
         dao.value = request.value
     else:
         dao = dio.store(request.value, parent=request.parent)
-        if request.type != dao.type_name:
+        if request.type is not None:
             dao._schema = Schema(object, request.type)
     return dao.id
 

@@ -1,8 +1,11 @@
-"""Changing who may act on a chain: new generations of roles, the chain's own rule; it judges nothing.
+"""Changing who may act on a chain: new generations of roles, the chain's own rule.
 
-Both are commits of system rows, signed by a root and admitted like any other. A role's new generation
-and the new epochs of the read domains it opens are one commit: there is no moment in between at which a
-member who left could still read what is new.
+It judges nothing.
+
+Both are commits of system rows, signed by a root and admitted like any other. A role's new
+generation
+and the new epochs of the read domains it opens are one commit: there is no moment in between at
+which a member who left could still read what is new.
 """
 
 from __future__ import annotations
@@ -40,7 +43,8 @@ class RoleChange:
         name: of the role.
         generation: counts from 1.
         rekeyed: objects whose read domain started a new epoch.
-        left: objects whose read domain names the role, but does not open to the session that made the
+        left: objects whose read domain names the role, but does not open to the session that made
+        the
             change; who may write one of them gives it a new epoch by committing it again.
         receipt: of the commit.
     """
@@ -73,7 +77,8 @@ async def set_role(
     trust = ledger.view.trust
     if not trust.has_roots or acting is None:
         raise UsageError(
-            "only a root session can set a role", hint="open the chain with session= one of its roots"
+            "only a root session can set a role",
+            hint="open the chain with session= one of its roots",
         )
     for attempt in range(_TRIES):
         role = next_generation(name, members, trust.roles.get(name), ledger.entropy)
@@ -94,8 +99,8 @@ async def set_role(
 async def set_access(chain: Chain, access: Access, *, session: Session | None = None) -> Receipt:
     """Replace the chain's own rule, which all objects without a rule above them inherit.
 
-    A new reader is given the key there is, and with it the past; when a reader is dropped, a new epoch
-    starts.
+    A new reader is given the key there is, and with it the past; when a reader is dropped, a new
+    epoch starts.
 
     Raises:
         WriteDenied: the session is no root.
@@ -115,7 +120,10 @@ async def set_access(chain: Chain, access: Access, *, session: Session | None = 
 def _new_epochs(
     chain: Chain, session: Session, role: Role
 ) -> tuple[list[Draft], tuple[ObjectId, ...]]:
-    """Return the grants that give the role's new keys to its read domains, and what stays as it is."""
+    """Return the grants that give the role's new keys to its read domains.
+
+    And what stays as it is.
+    """
     ledger = chain._ledger
     after = ledger.view.trust.copy()
     after.apply(Kind.ROLE, system_id("role", role.name.encode()), encode(role))

@@ -160,9 +160,9 @@ class Work(Dio):
         self._ending = ()
         return receipt
 
-    def _draft(self, dao: Dao[Any], overwrite: bool) -> Draft:  # noqa: FBT001 — as in Dio
+    def _draft(self, dao: Dao[Any], *, overwrite: bool) -> Draft:
         # on_conflict="last" is for the user's objects, never for the lease that fences them.
-        return super()._draft(dao, overwrite and dao not in self._ending)
+        return super()._draft(dao, overwrite=overwrite and dao not in self._ending)
 
 
 class Claim(Generic[T]):

@@ -1,4 +1,7 @@
-"""`land`: a commit that is waited for to its end; it undoes nothing, that is for the caller to do."""
+"""`land`: a commit that is waited for to its end.
+
+It undoes nothing, that is for the caller to do.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,5 @@ async def land(dio: Dio, durability: Durability | None = None) -> Receipt:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        if not task.done():
-            await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # looked at, so that nobody complains of it later
+        await asyncio.gather(task, return_exceptions=True)
         raise

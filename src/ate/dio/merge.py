@@ -44,7 +44,8 @@ def merge(base: Any, ours: Any, theirs: Any, path: str) -> Any:
             return (ours & theirs) | (ours - base) | (theirs - base)
         if values.is_record(type(base)):
             fields: dict[str, Any] = {}
-            for name in field_names(type(base)):
+            kind: Any = type(base)
+            for name in field_names(kind):
                 was, here, there = (getattr(side, name) for side in (base, ours, theirs))
                 fields[name] = merge(was, here, there, f"{path}.{name}")
             return replace(theirs, fields)
@@ -90,7 +91,7 @@ def replace(value: Any, fields: dict[str, Any]) -> Any:
         changed = copy.copy(value)
         changed.update(fields)
         return changed
-    kind = type(value)
+    kind: Any = type(value)
     if not values.is_record(kind):
         raise UsageError(f"a {kind.__name__} has no fields", hint="assign dao.value instead")
     unknown = set(fields) - set(field_names(kind))
@@ -253,9 +254,9 @@ def keep_unknown(coder: _Coder, raw: bytes, body: bytes, start: int, codec: int)
 
 def fields_of(value: Any, path: str = "") -> Iterator[tuple[Any, str, tuple[Any, ...] | None]]:
     """Yield every collection field inside a value, with its path and its item types if known."""
-    kind = type(value)
+    kind: Any = type(value)
     if values.is_record(kind):
-        hints = _hints(typing.cast(Any, kind))
+        hints = _hints(kind)
         for name in field_names(kind):
             part, where = getattr(value, name), f"{path}.{name}" if path else name
             if hasattr(part, "__ate_lower__"):
@@ -306,7 +307,8 @@ def blame(value: Any, path: str, error: Exception) -> str:
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     if values.is_record(type(value)):
-        for name in field_names(type(value)):
+        kind: Any = type(value)
+        for name in field_names(kind):
             yield f".{name}", getattr(value, name, None)
     elif isinstance(value, dict):
         for key, item in value.items():

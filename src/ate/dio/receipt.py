@@ -52,7 +52,9 @@ class Receipt(msgspec.Struct, frozen=True, eq=False):
     _frontier: merkle.Frontier
 
     def __repr__(self) -> str:
-        return f"Receipt(seq {self.seq}, {self.time.isoformat()}, root {self.commit_root.hex()[:8]})"
+        return (
+            f"Receipt(seq {self.seq}, {self.time.isoformat()}, root {self.commit_root.hex()[:8]})"
+        )
 
     @property
     def time(self) -> datetime:

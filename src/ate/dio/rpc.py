@@ -156,7 +156,7 @@ async def _withdraw(chain: Chain, dio: Dio, asked: Dao[Any]) -> None:
     """Nobody waits any more: delete the request, or the reply when it was faster."""
     try:
         asked.delete()
-        await dio.commit(_brief(chain))
+        await land(dio, _brief(chain))
     except AteError:
         dio.cancel()
         with contextlib.suppress(AteError):
@@ -169,7 +169,7 @@ async def _forget(chain: Chain, dio: Dio, answer: Dao[Reply]) -> None:
     """Delete a reply. One that this session may not delete is swept by the next service."""
     with contextlib.suppress(AteError):
         answer.delete()
-        await dio.commit(_brief(chain))
+        await land(dio, _brief(chain))
 
 
 def _brief(chain: Chain) -> Durability | None:
@@ -246,7 +246,7 @@ class Service:
             raise
         except Fenced:
             pass  # withdrawn by the caller, or answered by somebody else
-        except Exception as error:  # noqa: BLE001 — a service outlives whatever one request brings
+        except Exception as error:  # a service outlives each of its requests
             # Not even the failure could be committed. The lease stays, so that the request is not
             # tried again and again at once.
             self._report(f"a reply to {self.request.__name__} was lost", error)
@@ -271,7 +271,7 @@ class Service:
             await job.dio.commit()
         except Fenced:
             raise
-        except Exception as error:  # noqa: BLE001 — it is the caller's now
+        except Exception as error:  # it is the caller's now
             job.dio.cancel()
             self._store(job, Reply(failure=failure_of(error, self.raises)))
             await job.dio.commit()

@@ -1,4 +1,7 @@
-"""Watching: the backlog from the log, then what comes, read from the log as well; nothing is buffered."""
+"""Watching: the backlog from the log, then what comes, read from the log as well.
+
+Nothing is buffered.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,9 @@
-"""`Writer`: gathers what tasks commit at the same time, and drives it through the ledger as one commit.
+"""`Writer`.
 
-Concurrent commits of one session share one seal, one signature and one flush; each is still checked on
+Gathers what tasks commit at the same time, and drives it through the ledger as one commit.
+
+Concurrent commits of one session share one seal, one signature and one flush; each is still
+checked on
 its own, and only what cannot go together is split. It decodes nothing and keeps no objects.
 """
 
@@ -13,8 +16,8 @@ from enum import IntEnum
 from typing import Final
 
 from ate import limits
+from ate.chain.index import DEAD, SEQ_MASK
 from ate.chain.ledger import Ledger
-from ate.chain.view import DEAD, SEQ_MASK
 from ate.dio.receipt import Receipt
 from ate.errors import AteError, Conflict, ReadOnly, UsageError
 from ate.event.commit import Origin, Record
@@ -34,7 +37,8 @@ class Durability(IntEnum):
     FULL = 2
 
 
-#: A flush that usually takes less runs on the event loop: the way to a thread and back costs as much.
+#: A flush that usually takes less runs on the event loop: the way to a thread and back costs as
+#: much.
 _INLINE_FLUSH_S: Final = 0.0005
 _FLUSH_WEIGHT: Final = 0.2
 #: Rows that one merged commit may gather; larger transactions go alone.
@@ -213,7 +217,9 @@ class Writer:
                 # A clock that was set back must not make certificates the chain's time is past.
                 now_us=max(ledger.clock.now_us(), ledger.view.time_us),
             )
-            known = ready[0].current if len(ready) == 1 else [s for one in ready for s in one.current]
+            known = (
+                ready[0].current if len(ready) == 1 else [s for one in ready for s in one.current]
+            )
             pending = await ledger.append(commit, rows, known)
         except AteError as error:
             if len(ready) == 1:

@@ -1,1 +1,4 @@
-"""Frozen values and their canonical bytes: access rules, headers, rows, commits; no I/O, no decisions."""
+"""Frozen values and their canonical bytes: access rules, headers, rows, commits.
+
+No I/O, no decisions.
+"""

@@ -1,8 +1,8 @@
 """Access rules as values: who may read, who may write; it never judges (trust/authority does).
 
 `Access(read=…, write=…)` hangs on any object; what has none inherits from its parent. A rule is
-`Everyone`, `Inherit`, `Nobody` (write), or a list of principals and roles: `Only(alice, "Observer")`
-for reading, `Any(alice, bob)` for writing.
+`Everyone`, `Inherit`, `Nobody` (write), or a list of principals and roles: `Only(alice,
+"Observer")` for reading, `Any(alice, bob)` for writing.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ from typing import Final, TypeAlias
 
 from ate import limits
 from ate.crypto.hash import derive
-from ate.errors import ProtocolError, UsageError
+from ate.errors import LimitExceeded, ProtocolError, UsageError
 
 
-def key_id_of(public: bytes) -> bytes:
-    """Return the 16-byte id of a public signing key."""
-    return derive("ate key id", public)[:16]
+def key_id_of(sign: bytes, seal: bytes) -> bytes:
+    """Return the 16-byte id of a principal: it names both keys, so that neither can be exchanged.
+
+    Anybody may publish anybody's keys. An id of the signing key alone would let the first who does
+    choose to whom secrets meant for this principal are wrapped.
+    """
+    return derive("ate principal id", sign + seal)[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Principal:
 
     @property
     def key_id(self) -> bytes:
-        return key_id_of(self.sign)
+        return key_id_of(self.sign, self.seal)
 
 
 class _Rule(Enum):
@@ -65,7 +69,9 @@ class _Named:
 
     def __init__(self, *who: Who) -> None:
         if not who:
-            raise UsageError(f"{type(self).__name__}() names nobody", hint="use Nobody, or name a key")
+            raise UsageError(
+                f"{type(self).__name__}() names nobody", hint="use Nobody, or name a key"
+            )
         limits.check("keys in a rule", len(who), limits.RULE_KEYS_MAX)
         self.principals = tuple(one for one in who if isinstance(one, Principal))
         self.names = tuple(_name(one) for one in who)
@@ -125,14 +131,18 @@ class Access:
             raise ProtocolError("an access rule is not a pair of rules")
         try:
             return cls(_decode(raw[0], Only), _decode(raw[1], Any))
-        except (UsageError, limits.LimitExceeded) as error:
+        except (UsageError, LimitExceeded) as error:
             raise ProtocolError(f"bad access rule: {error.message}") from None
 
 
 def check_role_name(name: str) -> str:
     """Return `name`; raises UsageError unless it has 1 to 256 characters that can be encoded."""
-    if not 0 < len(name) <= limits.NAME_BYTES_MAX or any("\ud800" <= one <= "\udfff" for one in name):
-        raise UsageError(f"a role's name has 1 to {limits.NAME_BYTES_MAX} characters of Unicode text")
+    if not 0 < len(name) <= limits.NAME_BYTES_MAX or any(
+        "\ud800" <= one <= "\udfff" for one in name
+    ):
+        raise UsageError(
+            f"a role's name has 1 to {limits.NAME_BYTES_MAX} characters of Unicode text"
+        )
     return name
 
 

@@ -1,4 +1,6 @@
-"""The commit: rows that stand or fall together, as values and as the bytes of one log payload; no I/O.
+"""The commit: rows that stand or fall together, as values and as the bytes of one log payload.
+
+No I/O.
 
 Payload layout, little-endian, every part padded with zeros to 8 bytes:
 
@@ -53,7 +55,10 @@ SIGN_CONTEXT: Final = b"ate/commit/1"
 
 
 class Origin(NamedTuple):
-    """Who sent it, so that a retry is recognised: `lsn` counts per session, `prev` is the one before."""
+    """Who sent it, so that a retry is recognised.
+
+    `lsn` counts per session, `prev` is the one before.
+    """
 
     device: int
     session: int
@@ -92,7 +97,7 @@ class SequencerPart(NamedTuple):
 
     first_seq: int
     time_us: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     link: bytes
     zero: int = 0
 
@@ -154,7 +159,9 @@ def encode_payload(
     kept = np.where(outside == 0, lengths, 0).astype(np.uint64)
     ends = np.cumsum(kept, dtype=np.uint64) + np.uint64(at)
     table = np.empty((count, rows_.ROW_BYTES), np.uint8)
-    table[:, : rows_.SIGNED_BYTES] = np.frombuffer(b"".join(commit.heads), np.uint8).reshape(count, -1)
+    table[:, : rows_.SIGNED_BYTES] = np.frombuffer(b"".join(commit.heads), np.uint8).reshape(
+        count, -1
+    )
     local = table[:, rows_.SIGNED_BYTES :].view(np.uint8)
     words = np.empty((count, 2), "<u8")
     words[:, 0] = lengths
@@ -165,7 +172,7 @@ def encode_payload(
     sizes = _SIZES.pack(len(commit.signature), len(commit.rare), size_inline)
     return [
         commit.author_bytes + sequencer.encode() + sizes,
-        memoryview(table).cast("B"),
+        table.data.cast("B"),
         signature + rare,
         b"".join(inline),
     ]
@@ -275,7 +282,7 @@ class Record:
 
     def brief(self, index: int) -> Brief:
         """Return kind, codec, schema, domain, stamp, body hash, length and place of row `index`."""
-        return _BRIEF(self.payload, ROWS_AT + rows_.ROW_BYTES * index)  # type: ignore[return-value]
+        return _BRIEF(self.payload, ROWS_AT + rows_.ROW_BYTES * index)
 
     def parent(self, index: int) -> bytes:
         """Return the parent id of row `index` without unpacking the rest."""
@@ -302,7 +309,10 @@ class Record:
         return bool((inside & (lengths <= len(self.payload) - places)).all())
 
     def inline_at(self, place: int, length: int) -> memoryview:
-        """Return `length` bytes of the inline bodies; raises ProtocolError when they are not there."""
+        """Return `length` bytes of the inline bodies.
+
+        Raises ProtocolError when they are not there.
+        """
         end = place + length
         if place < self._bodies_at or end > len(self.payload):
             raise ProtocolError("a body lies outside its commit")

@@ -1,4 +1,7 @@
-"""`Draft`: a change as the user made it, in plain bytes, before it is sealed; it never leaves the process."""
+"""`Draft`: a change as the user made it, in plain bytes, before it is sealed.
+
+It never leaves the process.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Rare header fields of a row (access, author, reply, …) and their MessagePack; unknown fields are kept."""
+"""Rare header fields of a row (access, author, reply, …) and their MessagePack.
+
+Unknown fields are kept.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,11 @@ class Header:
         if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
             raise ProtocolError("a row header is not a map of named fields")
         rest = dict(raw)
-        access, author, reply = rest.pop("access", None), rest.pop("author", None), rest.pop("reply", None)
+        access, author, reply = (
+            rest.pop("access", None),
+            rest.pop("author", None),
+            rest.pop("reply", None),
+        )
         if author is not None and not isinstance(author, str):
             raise ProtocolError("header field 'author' is not text")
         if reply is not None and not (isinstance(reply, bytes) and len(reply) == 16):
@@ -70,7 +77,10 @@ def encode_headers(headers: dict[int, Header]) -> bytes:
 
 
 def decode_headers(raw: bytes | memoryview, rows: int) -> dict[int, Header]:
-    """Read a rare section; raises ProtocolError for anything that `encode_headers` does not write."""
+    """Read a rare section.
+
+    Raises ProtocolError for anything that `encode_headers` does not write.
+    """
     if not raw:
         return {}
     limits.check("rare header bytes of a commit", len(raw), limits.RARE_BYTES_MAX)

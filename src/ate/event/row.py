@@ -1,4 +1,6 @@
-"""The 128-byte row: one fact about one object, fixed width so that arrays can read it; no bodies here.
+"""The 128-byte row: one fact about one object, fixed width so that arrays can read it.
+
+No bodies here.
 
 Layout, little-endian; the first 112 bytes are signed, the last 16 are local to this log:
 
@@ -8,7 +10,8 @@ Layout, little-endian; the first 112 bytes are signed, the last 16 are local to 
     40  collection u64
     48  base u64          seq of the version this one replaces, 0 = new
     56  read domain (16)
-    72  stamp u64         read-domain epoch (high 16 bits, 0 = plain) · seq of creation (low 48, 0 = here)
+    72  stamp u64         epoch of the read domain (high 16 bits, 0 = plain) ·
+                          seq of creation (low 48 bits, 0 = this row)
     80  body hash (32)    BLAKE3 of the body as stored
     112 length u32 · zero u32 · place u64
 """
@@ -42,7 +45,8 @@ FULL: Final = struct.Struct("<BBBBI16s16sQQ16sQ32sIIQ")
 
 CREATED_MASK: Final = (1 << 48) - 1
 EPOCH_SHIFT: Final = 48
-#: Set in `place` when the body lies in a body file; otherwise `place` counts from the payload's start.
+#: Set in `place` when the body lies in a body file; otherwise `place` counts from the payload's
+#: start.
 PLACE_BODY_FILE: Final = 1 << 63
 
 

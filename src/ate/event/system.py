@@ -1,4 +1,6 @@
-"""Bodies of the rows that everybody can read: genesis, keys, roles, certificates, grants, checkpoints.
+"""Bodies of the rows that everybody can read.
+
+Genesis, keys, roles, certificates, grants, checkpoints.
 
 They are MessagePack maps; decoding one raises ProtocolError and nothing else.
 """
@@ -123,7 +125,12 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
 
     def message(self, chain_id: bytes) -> bytes:
         """Return the bytes that are signed."""
-        return chain_id + self.size.to_bytes(8, "little") + self.root + self.time_us.to_bytes(8, "little")
+        return (
+            chain_id
+            + self.size.to_bytes(8, "little")
+            + self.root
+            + self.time_us.to_bytes(8, "little")
+        )
 
 
 _T = TypeVar("_T")
@@ -139,7 +146,7 @@ def encode(body: msgspec.Struct) -> bytes:
     return _encoder.encode(body)
 
 
-def decode(cls: type[_T], raw: bytes | memoryview) -> _T:
+def decode(cls: type[_T], raw: bytes | bytearray | memoryview) -> _T:
     """Read a system body.
 
     Raises:
@@ -152,5 +159,8 @@ def decode(cls: type[_T], raw: bytes | memoryview) -> _T:
 
 
 def system_id(what: str, name: bytes) -> bytes:
-    """Return the fixed object id of a system row: equal subjects share one id, newest version wins."""
+    """Return the fixed object id of a system row.
+
+    Equal subjects share one id, newest version wins.
+    """
     return derive(f"ate system id {what}", name)[:16]

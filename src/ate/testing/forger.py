@@ -1,7 +1,9 @@
-"""`Forger`: commits made by hand, one field at a time, as an adversary makes them; it judges nothing.
+"""`Forger`: commits made by hand, one field at a time, as an adversary makes them.
 
-The product prepares what its own rules allow. A forger prepares anything, with whatever keys it holds:
-rows of any kind and id, any flags, any origin, any suite.
+It judges nothing.
+
+The product prepares what its own rules allow. A forger prepares anything, with whatever keys it
+holds: rows of any kind and id, any flags, any origin, any suite.
 """
 
 from __future__ import annotations
@@ -22,8 +24,6 @@ from ate.event.row import EPOCH_SHIFT, FLAG_ACCESS, FLAG_HEADER, HEAD, Kind
 from ate.event.system import CertificateBody, PublicKeys, encode, system_id
 from ate.ids import ROOT
 from ate.session import KeyPair, Session
-
-_KEEP = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +73,15 @@ class Forger:
 
     Args:
         chain_id: the chain the commits claim to be for.
-        key: what signs; None leaves commits unsigned.
+        key: what signs: a long-term pair, a bare key, or None for unsigned commits.
         origin: of the next commit; it counts on by itself.
         suite: what commits claim; by default what fits the key.
         seen_seq: the head the author claims to have seen.
     """
 
     chain_id: bytes
-    key: SigningKey | FastKey | None = None
-    origin: Origin = Origin(7, 7, 1, 0)  # noqa: RUF009 — a NamedTuple is frozen
+    key: KeyPair | SigningKey | FastKey | None = None
+    origin: Origin = Origin(7, 7, 1, 0)
     suite: int | None = None
     seen_seq: int = 0
     entropy: SeededEntropy = field(default_factory=lambda: SeededEntropy(b"forger"))
@@ -100,7 +100,8 @@ class Forger:
         heads = [line.head() + body for line, body in zip(lines, digest_many(bodies), strict=True)]
         headers = {at: line.header for at, line in enumerate(lines) if line.header is not None}
         section = encode_headers(headers) if rare is None else rare
-        chosen = key_id or (self.key.public.key_id if self.key else bytes(16))
+        key = self.key.sign if isinstance(self.key, KeyPair) else self.key
+        chosen = key_id or self._key_id()
         author = AuthorPart(
             version, self._suite(), flags, len(lines), self.chain_id, *self.origin, chosen,
             self.seen_seq, self.entropy(32), merkle.rows_root(digest_many(heads)), digest(section),
@@ -111,13 +112,18 @@ class Forger:
         raw = author.encode()
         root = digest(raw)
         if signature is None:
-            signature = self.key.sign(root, SIGN_CONTEXT) if self.key else b""
+            signature = key.sign(root, SIGN_CONTEXT) if key else b""
         return Commit(author, raw, root, heads, bodies, signature, section, headers)
+
+    def _key_id(self) -> bytes:
+        if self.key is None:
+            return bytes(16)
+        return self.key.key_id if isinstance(self.key, KeyPair) else self.key.public.key_id
 
     def _suite(self) -> int:
         if self.suite is not None:
             return self.suite
-        return 0 if self.key is None else 1 if isinstance(self.key, SigningKey) else 2
+        return 0 if self.key is None else 2 if isinstance(self.key, FastKey) else 1
 
 
 def key_line(pair: KeyPair) -> Line:
@@ -127,7 +133,10 @@ def key_line(pair: KeyPair) -> Line:
 
 
 def certificate_lines(session: Session, chain_id: bytes, now_us: int) -> list[Line]:
-    """Return the rows that introduce a session's fast key on a chain: its keys, then certificates."""
+    """Return the rows that introduce a session's fast key on a chain.
+
+    Its keys, then certificates.
+    """
     fast = session.fast(chain_id, now_us)
     lines = [key_line(pair) for pair in session.authorities(chain_id)]
     for one in fast.certificates:

@@ -1,4 +1,7 @@
-"""`SimClock`: a clock that stands still until it is told; it never asks the machine for the time."""
+"""`SimClock`: a clock that stands still until it is told.
+
+It never asks the machine for the time.
+"""
 
 from __future__ import annotations
 

@@ -131,12 +131,13 @@ class Stage:
         await admit(view, ledger.pipeline, record, time_us=now)
 
     async def forger(self, who: KeyPair | Session | None, **fields: Any) -> Forger:
-        """Return a forger for this chain with somebody's keys: composite of a pair, fast of a session."""
+        """Return a forger for this chain with somebody's keys.
+
+        Composite of a pair, fast of a session.
+        """
         view = (await self.ledger()).view
-        key: Any = None
-        if isinstance(who, KeyPair):
-            key = who.sign
-        elif who is not None:
+        key: Any = who
+        if isinstance(who, Session):
             key = who.fast(view.trust.chain_id, self.clock.now_us()).key
         told: dict[str, Any] = {"chain_id": view.trust.chain_id, "key": key, "seen_seq": view.head}
         return Forger(**{**told, **fields})
@@ -172,7 +173,9 @@ class Actor:
         async with self.stage.open(self.who) as chain, chain.dio() as dio:
             return dio.store(Note(text), parent=parent, access=access, id=id).id
 
-    async def store_many(self, texts: Sequence[str], parent: ObjectId | None = None) -> list[ObjectId]:
+    async def store_many(
+        self, texts: Sequence[str], parent: ObjectId | None = None
+    ) -> list[ObjectId]:
         """Store notes in one commit."""
         async with self.stage.open(self.who) as chain, chain.dio() as dio:
             return [dio.store(Note(text), parent=parent).id for text in texts]
@@ -234,7 +237,7 @@ def role_draft(name: str, generation: int, keys: Sequence[Principal]) -> Draft:
 async def submit(chain: Chain, who: Session | None, *drafts: Draft) -> None:
     """Commit rows that no unit of work makes, through the chain's own writer."""
     for draft in drafts:
-        known = chain._ledger.view.stored(draft.id)  # noqa: SLF001 — the road below the objects
+        known = chain._ledger.view.stored(draft.id)
         if known is not None and not draft.base:
             draft.base = known.seq
-    await chain._writer.submit(list(drafts), who, chain.durability, None)  # noqa: SLF001
+    await chain._writer.submit(list(drafts), who, chain.durability, None)

@@ -1,7 +1,7 @@
 """`Tamperer`: edits the files of a closed chain as somebody with the disk and no key can.
 
-It is careful where care costs nothing: frame checks, hash links and numbers are made right again, so
-that what finds it out is the product's cryptography and not a checksum.
+It is careful where care costs nothing: frame checks, hash links and numbers are made right again,
+so that what finds it out is the product's cryptography and not a checksum.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ class Tamperer:
         number = 1
         while (raw := files.get(self.path(segment.file_name(segment.HEAD, number)))) is not None:
             view = memoryview(raw)
-            found += [bytes(one) for _, one in segment.frames(view, segment.HEADER_BYTES, len(view))]
+            found += [
+                bytes(one) for _, one in segment.frames(view, segment.HEADER_BYTES, len(view))
+            ]
             number += 1
         return found
 
@@ -88,7 +90,11 @@ class Tamperer:
         raw = segment.encode_header(segment.HEAD, number, int(GENERATION))
         for payload in payloads:
             size = segment.frame_size(len(payload))
-            if segment_bytes and len(raw) > segment.HEADER_BYTES and len(raw) + size > segment_bytes:
+            if (
+                segment_bytes
+                and len(raw) > segment.HEADER_BYTES
+                and len(raw) + size > segment_bytes
+            ):
                 self.disk.put(self.path(segment.file_name(segment.HEAD, number)), raw)
                 number += 1
                 raw = segment.encode_header(segment.HEAD, number, int(GENERATION))
@@ -100,7 +106,9 @@ class Tamperer:
         """Put a commit behind the others as an honest sequencer would, without asking anybody."""
         payloads = self.payloads()
         last = Record(memoryview(payloads[-1]))
-        self.write([*payloads, ordered(commit, following(payloads, time_us or last.sequencer.time_us))])
+        self.write(
+            [*payloads, ordered(commit, following(payloads, time_us or last.sequencer.time_us))]
+        )
 
 
 def following(payloads: Sequence[bytes], time_us: int) -> SequencerPart:
@@ -145,7 +153,7 @@ def spliced(payload: bytes, at: int, data: bytes) -> bytes:
 
 def copy_of(disk: SimDisk) -> SimDisk:
     """Return the disk as a backup would keep it."""
-    return SimDisk(disk.seed, platter=copy.deepcopy(disk._platter))  # noqa: SLF001 — a disk's image
+    return SimDisk(disk.seed, platter=copy.deepcopy(disk._platter))
 
 
 def with_body(payload: bytes, index: int, body: bytes) -> bytes:

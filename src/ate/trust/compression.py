@@ -1,4 +1,7 @@
-"""Compression: a zstd filter for bodies (RFC 8878); it runs before sealing and never on small bodies."""
+"""Compression: a zstd filter for bodies (RFC 8878).
+
+It runs before sealing and never on small bodies.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,9 @@
-"""Confidentiality: seals and opens bodies, one AEAD key per commit and read domain; it picks no readers.
+"""Confidentiality: seals and opens bodies, one AEAD key per commit and read domain.
 
-The key of a commit is BLAKE3, keyed with the domain's epoch key, over chain id, salt, domain and epoch;
+It picks no readers.
+
+The key of a commit is BLAKE3, keyed with the domain's epoch key, over chain id, salt, domain and
+epoch;
 the nonce is the row's index. The salt is fresh in each commit, so no key ever sees a nonce twice.
 """
 

@@ -1,14 +1,14 @@
 """Trust delegation, the default authority: the tree of access rules decides who may write what.
 
-Each object id that a commit touches is judged once, tombstones and moves included, always from stored
-state. It never looks at bodies.
+Each object id that a commit touches is judged once, tombstones and moves included, always from
+stored state. It never looks at bodies.
 """
 
 from __future__ import annotations
 
-from ate.event.access import Any, Everyone, Inherit, Nobody, Only, WriteRule
+from ate.event.access import Any, Everyone, Inherit, Nobody, Only, ReadRule, WriteRule
 from ate.event.row import FLAG_ACCESS, Kind
-from ate.event.system import Grant, decode, system_id
+from ate.event.system import Grant, decode
 from ate.ids import ROOT
 from ate.trust.plugin import ABSTAIN, ALLOW, Deny, Proposal, Verdict
 from ate.trust.rules import Rules
@@ -89,36 +89,52 @@ class _Judgement:
             self.denied.append(Deny(index, f"object {object_id.hex()} would lose its access rule"))
 
     def _judge_system(self, index: int, kind: int) -> None:
-        proposal = self.proposal
+        trust = self.proposal.trust
         if kind == Kind.GRANT:
-            row = proposal.record.row(index)
-            object_id, owner = row.id, row.parent
-            if object_id != system_id("grant", owner):
-                self.denied.append(Deny(index, "a grant does not stand under its domain's id"))
-                return
-            self._require(index, self.rules.write_rule(owner), f"the rule of domain {owner.hex()}")
-            if set(decode(Grant, proposal.body(index)).wraps) != self._readers(owner):
-                self.denied.append(Deny(index, "a grant gives its key to others than the read rule"))
-        elif kind in (Kind.ROLE, Kind.CHECKPOINT, Kind.GENESIS):
-            if proposal.authorities & proposal.trust.role_keys(ROOT_ROLE):
-                self.allowed += 1
-            elif proposal.trust.has_roots:
-                self.denied.append(Deny(index, "only a root key may change roles and policies"))
-            else:
-                self.allowed += 1
+            self._judge_grant(index)
+        elif not trust.has_roots or self._is_root():
+            self.allowed += 1
+        else:
+            self.denied.append(Deny(index, "only a root key may change roles and policies"))
 
-    def _readers(self, owner: bytes) -> frozenset[bytes]:
-        """Return the keys that the read rule of a domain names once this commit is in."""
+    def _judge_grant(self, index: int) -> None:
+        """Judge new keys of a read domain: for who may write it, and for a root that renews a role."""
+        owner = self.proposal.record.parent(index)
+        rule = self._read_rule(owner)
+        if self._renews_role(rule):
+            self.allowed += 1
+        else:
+            write = self.rules.write_rule(owner)
+            self._require(index, write, f"the rule of domain {owner.hex()}")
+        if set(decode(Grant, self.proposal.body(index)).wraps) != self._readers(rule):
+            self.denied.append(Deny(index, "a grant gives its key to others than the read rule"))
+
+    def _is_root(self) -> bool:
+        return not self.proposal.authorities.isdisjoint(self.proposal.trust.root_keys())
+
+    def _read_rule(self, owner: bytes) -> ReadRule:
+        """Return the read rule of a domain once this commit is in; Everyone where there is none."""
         proposal = self.proposal
         stored = proposal.stored(owner)
         access = stored.access if stored is not None else None
         for index, header in proposal.headers.items():
             if header.access is not None and proposal.row_id(index) == owner:
                 access = header.access
-        if access is not None and isinstance(access.read, Only):
-            return self._roles_after().resolve(access.read.names)
-        inherits = owner == ROOT and (access is None or access.read is Inherit)
-        return self._roles_after().root_keys() if inherits else frozenset()
+        rule = access.read if access is not None else Inherit
+        return Everyone if rule is Inherit and owner != ROOT else rule
+
+    def _renews_role(self, rule: ReadRule) -> bool:
+        """Tell whether a root gives a role that the rule names new keys, which readers must get."""
+        names = rule.names if isinstance(rule, Only) else (ROOT_ROLE,) if rule is Inherit else ()
+        before, after = self.proposal.trust.roles, self._roles_after().roles
+        renewed = {name for name in after if after[name] is not before.get(name)}
+        return not renewed.isdisjoint(names) and self._is_root()
+
+    def _readers(self, rule: ReadRule) -> frozenset[bytes]:
+        """Return the keys that a read rule names once this commit is in."""
+        if isinstance(rule, Only):
+            return self._roles_after().resolve(rule.names)
+        return self._roles_after().root_keys() if rule is Inherit else frozenset()
 
     def _roles_after(self) -> Trust:
         """Return the roles as this commit leaves them: a new generation brings its grants along."""

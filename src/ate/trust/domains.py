@@ -1,8 +1,11 @@
-"""Read domains: which key seals an object, who holds it, and how readers come and go; no I/O of its own.
+"""Read domains: which key seals an object, who holds it, and how readers come and go.
 
-A domain starts at an object with its own read rule. Its key changes with each epoch; the newest GRANT
-row wraps the epoch's key to every reader and carries the keys of all earlier epochs, sealed under it.
-So one opened grant opens the domain's whole past, and a removed reader sees nothing new.
+No I/O of its own.
+
+A domain starts at an object with its own read rule. Its key changes with each epoch; the newest
+GRANT
+row wraps the epoch's key to every reader and carries the keys of all earlier epochs, sealed under
+it. So one opened grant opens the domain's whole past, and a removed reader sees nothing new.
 """
 
 from __future__ import annotations
@@ -45,7 +48,10 @@ class Domains:
     """
 
     def __init__(
-        self, grant: Callable[[bytes], bytes | memoryview | None], trust: Trust, session: Session | None
+        self,
+        grant: Callable[[bytes], bytes | memoryview | None],
+        trust: Trust,
+        session: Session | None,
     ) -> None:
         self._grant, self._trust, self._session = grant, trust, session
         self._keys: dict[bytes, list[bytes]] = {}
@@ -59,7 +65,10 @@ class Domains:
         return Domains(self._grant, trust, self._session)
 
     def begin(self) -> None:
-        """A commit is about to be prepared. Keys made for one that failed must not seal anything."""
+        """A commit is about to be prepared.
+
+        Keys made for one that failed must not seal anything.
+        """
         for domain in self._made:
             self._keys.pop(domain, None)
         self._made.clear()
@@ -86,7 +95,9 @@ class Domains:
         """Return the key of one epoch; raises NoReadKey when this session does not hold it."""
         newest = self.newest(domain)
         if newest is None or not 0 < epoch <= newest.epoch:
-            raise NoReadKey(f"no key for read domain {domain.hex()[:8]} epoch {epoch}", domain=domain)
+            raise NoReadKey(
+                f"no key for read domain {domain.hex()[:8]} epoch {epoch}", domain=domain
+            )
         return self._keys[domain][epoch - 1]
 
     def _open(self, grant: Grant) -> list[bytes]:
@@ -99,14 +110,17 @@ class Domains:
                 key = sealing_key.unwrap(wrapped, _info(grant.domain, grant.epoch))
                 return [*_open_past(grant, key), key]
             except (CannotOpen, ProtocolError):
-                continue  # whoever wrote the grant cheated this key; it may be named in another role
+                # Whoever wrote the grant cheated this key; it may be named in another role.
+                continue
         raise NoReadKey(
             f"none of the session's keys opens read domain {grant.domain.hex()[:8]}",
             domain=grant.domain,
         )
 
     def grant_for(self, domain: bytes, rule: ReadRule, entropy: Entropy) -> Grant | None:
-        """Return the grant that makes `rule` true for `domain`, or None when nothing needs to change.
+        """Return the grant that makes `rule` true for `domain`.
+
+        Or None when nothing needs to change.
 
         A new domain gets epoch 1. When a reader was removed, or a role's keys changed, a new epoch
         starts; when readers only joined, the same key is wrapped to them too.
@@ -184,5 +198,3 @@ def _info(domain: bytes, epoch: int) -> bytes:
 def encode_grant(grant: Grant) -> bytes:
     """Return the row body of a grant."""
     return encode(grant)
-
-

@@ -1,4 +1,7 @@
-"""Master key: an authority under which the keys of one role write everything, and nobody else anything."""
+"""Master key.
+
+An authority under which the keys of one role write everything, and nobody else anything.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,17 @@ from typing import Any
 from ate.errors import BadSignature, Refused, Replayed, WriteDenied
 from ate.trust.confidentiality import Confidentiality
 from ate.trust.delegation import TrustDelegation
-from ate.trust.plugin import ABSTAIN, Allow, Deny, Enricher, Filter, Projection, Proposal, Validator, Worker
+from ate.trust.plugin import (
+    ABSTAIN,
+    Allow,
+    Deny,
+    Enricher,
+    Filter,
+    Projection,
+    Proposal,
+    Validator,
+    Worker,
+)
 from ate.trust.plugin import names as by_name
 from ate.trust.replay import Origins, Replay
 from ate.trust.signature import Signature
@@ -67,7 +77,9 @@ class Pipeline:
 
 
 def _refuse(name: str, denied: Sequence[Deny]) -> None:
-    verdicts = tuple(f"row {one.row}: {one.reason}" if one.row >= 0 else one.reason for one in denied)
+    verdicts = tuple(
+        f"row {one.row}: {one.reason}" if one.row >= 0 else one.reason for one in denied
+    )
     error = _ERRORS.get(name)
     if error is None:
         raise Refused(f"refused by {name}", verdicts=verdicts)

@@ -1,7 +1,9 @@
-"""The plug points of a chain and the values they see; it holds no built-in (one file each beside it).
+"""The plug points of a chain and the values they see.
 
-A plug-in is any object with a `name` that has the methods of one or more of these Protocols. Given to
-`ate.open(plugins=[…])` it joins the built-ins; one with the name of a built-in replaces it.
+It holds no built-in (one file each beside it).
+
+A plug-in is any object with a `name` that has the methods of one or more of these Protocols. Given
+to `ate.open(plugins=[…])` it joins the built-ins; one with the name of a built-in replaces it.
 """
 
 from __future__ import annotations
@@ -84,7 +86,7 @@ class Proposal:
     time_us: int
     prepared_here: bool = False
     drafts: Sequence[Draft] | None = None
-    root_access: Access = Access()  # noqa: RUF009 — frozen
+    root_access: Access = field(default_factory=Access)
     rules: bool = True
     authorities: frozenset[bytes] = frozenset()
 
@@ -145,11 +147,11 @@ class Retention(Protocol):
 
 @runtime_checkable
 class Worker(Protocol):
-    """Runs once for each new change of the schemas it names, after the change is durable."""
+    """Runs once for each new change of the schemas it names, behind the commit; it may be async."""
 
     schemas: frozenset[int]
 
-    def run(self, change: Change) -> None: ...
+    def run(self, change: Change) -> Any: ...
 
 
 class Vote(NamedTuple):

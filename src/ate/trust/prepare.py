@@ -1,6 +1,7 @@
 """Station 3 of the road: drafts in, one sealed, hashed and signed commit out; plaintext ends here.
 
-It never judges and never touches the log. The cost per row is a handful of C calls: pack, seal, hash.
+It never judges and never touches the log. The cost per row is a handful of C calls: pack, seal,
+hash.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Final, Protocol, TypeAlias
 import msgspec
 
 from ate import limits, merkle
+from ate.crypto.aead import Sealer
 from ate.crypto.entropy import Entropy
 from ate.crypto.hash import digest, digest_many
 from ate.errors import NoReadKey, UsageError
@@ -88,7 +90,9 @@ class Preparer:
             LimitExceeded, NoReadKey, UsageError.
         """
         self.domains.begin()
-        mine = [self._enriched(draft) for draft in drafts] if self.pipeline.enrichers else list(drafts)
+        mine = (
+            [self._enriched(draft) for draft in drafts] if self.pipeline.enrichers else list(drafts)
+        )
         #: No object of the chain or the commit has a rule of its own: the chain's rule serves all.
         uniform = self.present.rules == 1 and all(draft.header is None for draft in mine)
         rules: Rules | None = None
@@ -128,7 +132,10 @@ class Preparer:
         return draft
 
     def _carry_access(self, draft: Draft) -> Draft:
-        """A new version of an object with its own rule repeats the rule, so the newest row has it all."""
+        """A new version of an object with its own rule repeats the rule.
+
+        So the newest row has it all.
+        """
         if not draft.base and not draft.overwrite:
             return draft
         header = draft.header or Header()
@@ -176,7 +183,10 @@ class Preparer:
         return self.session.own
 
     def _introductions(self, signer: _Signer | None) -> list[Draft]:
-        """Return rows that publish the author's keys and certificates, where the chain lacks them."""
+        """Return rows that publish the author's keys and certificates.
+
+        Where the chain lacks them.
+        """
         if signer is None or signer.key_id in self.trust.certified:
             return []
         rows = [
@@ -218,6 +228,8 @@ class Preparer:
         """Return (domain, key) for each row; system rows and deletions are never sealed."""
         plain = (bytes(ROOT), PLAIN)
         if rules is None:
+            if all(row.kind != Kind.DATA for row in rows):
+                return [plain] * len(rows)  # nothing to seal: the key need not be at hand
             shared = self._keyed(bytes(ROOT), self.present.root_access().read)
             return [shared if row.kind == Kind.DATA else plain for row in rows]
         by_domain: dict[bytes, _Keyed] = {}
@@ -243,7 +255,9 @@ class Preparer:
             return domain, PLAIN
         known = self.domains.newest(domain)
         if known is None and self.trust.has_roots:
-            raise NoReadKey(f"read domain {domain.hex()[:8]} has no key to seal with", domain=domain)
+            raise NoReadKey(
+                f"read domain {domain.hex()[:8]} has no key to seal with", domain=domain
+            )
         return domain, known or PLAIN
 
     async def _seal(
@@ -287,7 +301,7 @@ class Preparer:
     ) -> list[bytes]:
         """Seal runs of rows that share a domain, one call for each run."""
         how, out, start = self.pipeline.confidentiality, [], 0
-        sealers = {}
+        sealers: dict[bytes, Sealer] = {}
         while start < len(plains):
             pair = keys[start]
             end = start + 1

@@ -1,4 +1,7 @@
-"""Replay protection: an origin is taken once per session of a device, in order; it allows nothing."""
+"""Replay protection: an origin is taken once per session of a device, in order.
+
+It allows nothing.
+"""
 
 from __future__ import annotations
 

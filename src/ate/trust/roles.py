@@ -1,10 +1,13 @@
-"""Roles: a key pair that its members share, wrapped to each of them; it neither stores nor judges roles.
+"""Roles: a key pair that its members share, wrapped to each of them.
 
-A role's key pair changes with each generation. Whoever holds a member's sealing key opens the newest
-one from the ROLE row; who is no longer a member keeps what it had and gets nothing new.
+It neither stores nor judges roles.
 
-A wrap is 1280 bytes: a fresh 32-byte key, wrapped with HPKE to the member (1168), then the seed of the
-signing key (64) and that of the sealing key (32), sealed with AES-256-GCM under that key, nonce zero,
+A role's key pair changes with each generation. Whoever holds a member's sealing key opens the
+newest one from the ROLE row; who is no longer a member keeps what it had and gets nothing new.
+
+A wrap is 1280 bytes: a fresh 32-byte key, wrapped with HPKE to the member (1168), then the seed of
+the signing key (64) and that of the sealing key (32), sealed with AES-256-GCM under that key, nonce
+zero,
 associated data the same as HPKE's info: the context, the generation (u32) and the role's name.
 """
 
@@ -64,8 +67,8 @@ def next_generation(
 def open_role(role: Role, session: Session) -> KeyPair | None:
     """Return the role's key pair, or None when the session is no member.
 
-    What does not open, or opens to other keys than the role's, counts as no membership: a bad wrap must
-    not keep its victim from using the chain.
+    What does not open, or opens to other keys than the role's, counts as no membership: a bad wrap
+    must not keep its victim from using the chain.
     """
     for key_id, sealing_key in session.opening_keys().items():
         wrapped = role.wraps.get(key_id)

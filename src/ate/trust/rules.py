@@ -1,7 +1,7 @@
 """Which rule holds for an object: walks stored parents, remembers what it found; it judges nobody.
 
-Existing objects are resolved by their own *stored* parent, new ones by the stored state of the parent
-they declare, so that nobody can bring a friendlier parent along.
+Existing objects are resolved by their own *stored* parent, new ones by the stored state of the
+parent they declare, so that nobody can bring a friendlier parent along.
 """
 
 from __future__ import annotations
@@ -42,11 +42,14 @@ class Rules:
         self._read: dict[bytes, tuple[bytes, ReadRule]] = {}
 
     def write_rule(self, object_id: bytes) -> WriteRule:
-        """Return the write rule of a stored object (or of the nearest stored ancestor of a new one)."""
+        """Return the write rule of a stored object, or of a new one's nearest stored ancestor."""
         return self._walk_write(object_id, set())
 
     def read_domain(self, object_id: bytes) -> tuple[bytes, ReadRule]:
-        """Return (the object that starts the read domain, its rule) for an object, pending ones included."""
+        """Return (the object that starts the read domain, its rule) for an object.
+
+        Pending ones included.
+        """
         return self._walk_read(object_id, set())
 
     def _walk_write(self, object_id: bytes, seen: set[bytes]) -> WriteRule:
@@ -72,7 +75,8 @@ class Rules:
         if known is not None:
             return known
         pending = self._commit().get(object_id)
-        # What is in the commit repeats the rule it has in the chain, so the chain need not be asked.
+        # What is in the commit repeats the rule it has in the chain, so the chain need not be
+        # asked.
         stored = None if pending else self._stored(object_id)
         access = pending[1] if pending else stored.access if stored else None
         found: tuple[bytes, ReadRule]

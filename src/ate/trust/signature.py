@@ -1,19 +1,24 @@
-"""The signature validator: a commit must be signed as the chain's suite demands; it grants nothing."""
+"""The signature validator: a commit must be signed as the chain's suite demands.
+
+It grants nothing.
+"""
 
 from __future__ import annotations
 
 from ate.crypto.sign import FastVerifyKey, VerifyKey
 from ate.errors import BadSignature
 from ate.event.commit import SIGN_CONTEXT
-from ate.event.row import Kind
-from ate.event.system import Genesis, PublicKeys, decode
+from ate.event.system import Genesis, decode
 from ate.trust.plugin import ABSTAIN, Deny, Proposal, Verdict
 
 _WHY_NOBODY = "the commit speaks for nobody: unsigned, or its session certificate has expired"
 
 
 class Signature:
-    """Denies what is unsigned, signed by an unknown key, or signed in a weaker suite; else abstains."""
+    """Denies what is unsigned, signed by an unknown key, or in a weaker suite; else abstains.
+
+    Keys and certificates that the commit itself brings along are in the proposal's trust already.
+    """
 
     name = "signature"
 
@@ -25,12 +30,14 @@ class Signature:
         if suite == 0 and author.suite == 0:
             return ABSTAIN
         if author.suite == 0 or (suite == 1 and author.suite != 1) or author.suite > 2:
-            return [Deny(-1, f"the chain is of suite {suite}, the commit is signed in {author.suite}")]
+            return [
+                Deny(-1, f"the chain is of suite {suite}, the commit is signed in {author.suite}")
+            ]
         if not proposal.authorities:
             return [Deny(-1, _WHY_NOBODY)]
         if proposal.prepared_here:
             return ABSTAIN
-        key = trust.verifier(author.key_id) or _introduced(proposal)
+        key = trust.verifier(author.key_id)
         if key is None:
             return [Deny(-1, f"the author's key {author.key_id.hex()[:8]} is not published here")]
         if isinstance(key, FastVerifyKey) is (author.suite == 1):
@@ -50,16 +57,6 @@ def _genesis(proposal: Proposal) -> Verdict:
         if keys.principal.key_id == author.key_id and author.suite == 1:
             return _verify(proposal, VerifyKey(keys.sign))
     return [Deny(0, "the genesis commit is not signed by one of its root keys")]
-
-
-def _introduced(proposal: Proposal) -> VerifyKey | None:
-    """Return the author's key when this very commit publishes it."""
-    for index, kind in enumerate(proposal.record.kinds):
-        if kind == Kind.KEY:
-            keys = decode(PublicKeys, proposal.body(index))
-            if keys.principal.key_id == proposal.author.key_id:
-                return VerifyKey(keys.sign)
-    return None
 
 
 def _verify(proposal: Proposal, key: VerifyKey | FastVerifyKey) -> Verdict:

@@ -1,6 +1,9 @@
-"""Soundness of system rows: their own id, their own bytes, a body that decodes; it judges nobody's rights.
+"""Soundness of system rows: their own id, their own bytes, a body that decodes.
 
-Keys, roles, certificates and grants steer every later decision, so nothing of them is believed before
+It judges nobody's rights.
+
+Keys, roles, certificates and grants steer every later decision, so nothing of them is believed
+before
 it was compared with what the author signed. What passes here can be folded in without an error.
 """
 
@@ -9,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from ate import limits
 from ate.crypto.hash import Buffer, digest
 from ate.crypto.kem import WRAPPED_BYTES
 from ate.errors import CorruptLog, ProtocolError, UnsupportedFormat
@@ -35,8 +39,8 @@ def check_system_rows(record: Record, body: Callable[[int], Buffer], trust: Trus
         trust: the chain's, which is not changed.
 
     Returns:
-        What to judge the commit with: `trust`, and the keys and certificates the commit brings along.
-        They prove themselves, but they are the chain's only once the commit is.
+        What to judge the commit with: `trust`, and the keys and certificates the commit brings
+        along. They prove themselves, but they are the chain's only once the commit is.
 
     Raises:
         CorruptLog: a body is not the one its row names.
@@ -46,6 +50,8 @@ def check_system_rows(record: Record, body: Callable[[int], Buffer], trust: Trus
     kinds = record.kinds
     if max(kinds) < SYSTEM_FIRST:
         return trust
+    certificates = kinds.count(Kind.CERTIFICATE)
+    limits.check("certificates in a commit", certificates, limits.COMMIT_CERTIFICATES_MAX)
     learned, outcome = trust.copy(), trust.copy()
     for at, kind in enumerate(kinds):
         if kind < SYSTEM_FIRST:
@@ -84,6 +90,8 @@ def _own_id(kind: int, row: Row, raw: Buffer, trust: Trust) -> bytes:
 def _check_genesis(genesis: Genesis, trust: Trust) -> None:
     if genesis.mode not in MODES or not 0 <= genesis.suite <= SUITE_MAX:
         raise UnsupportedFormat(f"a chain of mode {genesis.mode!r:.40} and suite {genesis.suite}")
+    if genesis.suite and not genesis.roots:
+        raise ProtocolError("a chain without roots signs nothing")
     if trust.genesis is not None and genesis != trust.genesis:
         raise ProtocolError("a chain is founded once")
 

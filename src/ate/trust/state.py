@@ -1,4 +1,6 @@
-"""`Trust`: what a chain says about keys, roles, certificates and policies; a pure fold over its rows.
+"""`Trust`: what a chain says about keys, roles, certificates and policies.
+
+A pure fold over its rows.
 
 It never reads bodies of user data and never decides (the validators do).
 """
@@ -15,7 +17,15 @@ from ate.crypto.sign import FastVerifyKey, VerifyKey
 from ate.errors import BadSignature, ProtocolError
 from ate.event.access import Principal
 from ate.event.row import Kind
-from ate.event.system import CertificateBody, Checkpoint, Genesis, PublicKeys, Role, decode, system_id
+from ate.event.system import (
+    CertificateBody,
+    Checkpoint,
+    Genesis,
+    PublicKeys,
+    Role,
+    decode,
+    system_id,
+)
 from ate.session import CERTIFICATE_CONTEXT, Certificate
 
 ROOT_ROLE: Final = "root"
@@ -93,8 +103,11 @@ class Trust:
         principal = self.keys.get(key_id)
         return VerifyKey(principal.sign) if principal else None
 
-    def apply(self, kind: int, object_id: bytes, body: bytes | memoryview) -> None:
-        """Fold one system row in; raises ProtocolError or BadSignature when its body is not sound."""
+    def apply(self, kind: int, object_id: bytes, body: bytes | bytearray | memoryview) -> None:
+        """Fold one system row in.
+
+        Raises ProtocolError or BadSignature when its body is not sound.
+        """
         if kind == Kind.KEY:
             self._learn(decode(PublicKeys, body))
         elif kind == Kind.CERTIFICATE:

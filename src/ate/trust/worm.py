@@ -21,6 +21,8 @@ class Worm:
         data = proposal.table["kind"] <= Kind.TOMBSTONE
         touched = np.flatnonzero((current != 0) & data)
         return [
-            Deny(int(i), f"this chain is write-once: {proposal.row_id(int(i)).hex()} stays as it is")
+            Deny(
+                int(i), f"this chain is write-once: {proposal.row_id(int(i)).hex()} stays as it is"
+            )
             for i in touched
         ] or ABSTAIN

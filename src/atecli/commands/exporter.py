@@ -12,13 +12,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
 from atecli.commands.ls import tell_hidden
 from atecli.opening import Target, chain_command, examples, run
-from atecli.text import count, dumps
+from atecli.text import count, dumps, visible
 
 if TYPE_CHECKING:
     from ate.client import Chain
@@ -57,7 +57,8 @@ async def _export(
     async with target.open() as chain:
         total = len(chain) * (2 if chosen == "csv" else 1)
         rows = _Rows(chain, type_name, is_plain=plain)
-        with _destination(file) as out, bar("exporting", total) as advance:
+        is_wanted = file is not None or not sys.stdout.isatty()
+        with _destination(file) as out, bar("exporting", total, is_wanted=is_wanted) as advance:
             await (_write_csv if chosen == "csv" else _write_jsonl)(rows, out, advance)
         hidden = len(chain) - rows.seen
     tell_hidden(hidden, target)
@@ -102,15 +103,15 @@ class _Rows:
         return {**row, **fields}
 
 
-async def _write_jsonl(rows: _Rows, out: IO[str], advance: Callable[[int], None]) -> None:
+async def _write_jsonl(rows: _Rows, out: _Out, advance: Callable[[int], None]) -> None:
     await rows.each(lambda row: _line(out, row), advance)
 
 
-def _line(out: IO[str], row: dict[str, Any]) -> None:
+def _line(out: _Out, row: dict[str, Any]) -> None:
     out.write(dumps(row) + "\n")
 
 
-async def _write_csv(rows: _Rows, out: IO[str], advance: Callable[[int], None]) -> None:
+async def _write_csv(rows: _Rows, out: _Out, advance: Callable[[int], None]) -> None:
     """Walk twice: the first line has to name the columns of all rows."""
     columns: dict[str, None] = {}
     await rows.each(lambda row: columns.update(dict.fromkeys(row)), advance)
@@ -130,11 +131,27 @@ def _cell(value: Any) -> str:
     return text[1:-1] if text.startswith('"') else text
 
 
+class _Out(Protocol):
+    """Where rows go."""
+
+    def write(self, text: str, /) -> object: ...
+
+
+class _Screen:
+    """A terminal: CSV holds text as it is, so what could steer the terminal is taken out here."""
+
+    def __init__(self, out: _Out) -> None:
+        self._out = out
+
+    def write(self, text: str, /) -> object:
+        return self._out.write("\n".join(map(visible, text.split("\n"))))
+
+
 @contextmanager
-def _destination(file: Path | None) -> Iterator[IO[str]]:
+def _destination(file: Path | None) -> Iterator[_Out]:
     """Yield stdout, or a file that takes its name when it is complete and on the disk."""
     if file is None:
-        yield sys.stdout
+        yield _Screen(sys.stdout) if sys.stdout.isatty() else sys.stdout
         return
     partial = file.with_name(file.name + ".part")
     try:

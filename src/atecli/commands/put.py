@@ -32,7 +32,7 @@ def command(target: Target, *, value: str, **options: Any) -> None:
     JSON is the value itself, or - to read it from stdin. The chain is made when there is none.
     """
     work = _put(target, _value(value, target), **options)
-    run_to_write(target, work, create=not options["replace"])
+    run_to_write(target, work, create=not (options["replace"] or options["parent"]))
 
 
 async def _put(
@@ -56,7 +56,7 @@ async def _put(
     if value is None:
         raise UsageError("null is no object", hint="an object may have null in its fields")
     stored = typed(value, type_name) if type_name else value
-    async with target.open_to_write(create=not replace) as chain:
+    async with target.open_to_write(create=not (replace or parent)) as chain:
         dio = chain.dio()
         if chosen is not None and replace:
             dao: Any = await dio.load(object, chosen)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -213,7 +214,9 @@ def test_a_folder_is_a_storage_error(tmp_path: Path) -> None:
         Session.load(tmp_path, "x")
 
 
-@pytest.mark.parametrize("blob", [b"", b"ATEKEYS", b"-----BEGIN KEY-----", b"ATEKEYS1", b"ATEKEYS1garbage"])
+@pytest.mark.parametrize(
+    "blob", [b"", b"ATEKEYS", b"-----BEGIN KEY-----", b"ATEKEYS1", b"ATEKEYS1garbage"]
+)
 def test_other_files_are_no_key_files(tmp_path: Path, blob: bytes) -> None:
     path = tmp_path / "file"
     path.write_bytes(blob)
@@ -230,7 +233,13 @@ def test_other_files_are_no_key_files(tmp_path: Path, blob: bytes) -> None:
         msgspec.msgpack.encode({"identity": "a", "own": [b"short", b"short"]}),
         msgspec.msgpack.encode({"identity": "a", "own": 1}),
         msgspec.msgpack.encode(
-            {"identity": "a", "own": [b"s" * 64, b"k" * 32], "roles": [], "claims": {}, "expires_us": 0}
+            {
+                "identity": "a",
+                "own": [b"s" * 64, b"k" * 32],
+                "roles": [],
+                "claims": {},
+                "expires_us": 0,
+            }
         ),
     ],
 )
@@ -239,3 +248,45 @@ def test_a_key_file_of_another_form_is_told_apart(tmp_path: Path, content: bytes
     path.write_bytes(b"ATEKEYS1" + seal_with_passphrase(content, "x", cost=CHEAP))
     with pytest.raises(CannotOpen, match="unknown form"):
         Session.load(path, "x")
+
+
+# --- a program's first minute -------------------------------------------------------------------
+
+
+def answers(*given: str) -> Callable[[str], str]:
+    """Return an `ask` that gives these answers in turn and remembers no question."""
+    waiting = list(given)
+    return lambda question: waiting.pop(0)
+
+
+def test_the_first_time_keys_are_made_and_then_they_are_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "me.keys"
+    asked: list[str] = []
+
+    def ask(question: str) -> str:
+        asked.append(question)
+        return "alice@example.org" if "name" in question else "open sesame"
+
+    made = Session.open_or_new(path, ask)
+    assert made.identity == "alice@example.org"
+    assert ["passphrase" in question for question in asked] == [False, True, True]
+    again = Session.open_or_new(path, answers("wrong", "open sesame"))
+    assert again.public == made.public
+
+
+def test_two_different_passphrases_are_asked_for_again(tmp_path: Path) -> None:
+    ask = answers("alice", "one", "two", "", "three", "three")
+    Session.open_or_new(tmp_path / "keys", ask)
+    assert Session.load(tmp_path / "keys", "three").identity == "alice"
+
+
+def test_asking_has_an_end(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    with pytest.raises(UsageError, match="somebody"):
+        Session.open_or_new(path, answers("  "))
+    with pytest.raises(UsageError, match="passphrase"):
+        Session.open_or_new(path, answers("alice", "", "a", "b", ""))
+    assert not path.exists()
+    Session.open_or_new(path, answers("alice", "right", "right"))
+    with pytest.raises(CannotOpen):
+        Session.open_or_new(path, answers("a", "b", "c"))

@@ -1,4 +1,4 @@
-"""Projections see everything in order, workers what is new, each once; neither holds a commit up."""
+"""Projections see everything in order, workers what is new, once; neither holds a commit up."""
 
 from __future__ import annotations
 
@@ -68,12 +68,14 @@ async def test_a_projection_sees_the_backlog_and_then_what_comes(tmp_path: Path)
 
 async def test_a_projection_of_a_reader_follows_its_refresh(tmp_path: Path) -> None:
     total = Total()
-    async with ate.open("sum", path=tmp_path) as writer:
-        async with ate.open("sum", path=tmp_path, readonly=True, plugins=[total]) as reader:
-            await add(writer, 4)
-            await reader.refresh()
-            await reader.seen(total)
-            assert list(total.values.values()) == [4]
+    async with (
+        ate.open("sum", path=tmp_path) as writer,
+        ate.open("sum", path=tmp_path, readonly=True, plugins=[total]) as reader,
+    ):
+        await add(writer, 4)
+        await reader.refresh()
+        await reader.seen(total)
+        assert list(total.values.values()) == [4]
 
 
 async def test_a_projection_that_fails_at_the_opening_is_heard(tmp_path: Path) -> None:
@@ -135,7 +137,7 @@ async def test_a_worker_may_be_async_and_outlives_its_errors() -> None:
             raise RuntimeError("once")
 
     callback: Callable[[Change], Awaitable[None]] = work
-    worker = OnChange(frozenset([INT]), callback)  # type: ignore[arg-type]
+    worker = OnChange(frozenset([INT]), callback)
     async with ate.open("work", memory=True, plugins=[worker]) as chain:
         await add(chain, 1, 2)
     assert len(seen) == 2, "closing waits until the worker has seen all"
@@ -149,7 +151,7 @@ async def test_a_worker_never_holds_a_commit_up() -> None:
         await go.wait()
         seen.append(change.seq)
 
-    worker = OnChange(frozenset([INT]), slow)  # type: ignore[arg-type]
+    worker = OnChange(frozenset([INT]), slow)
     async with ate.open("work", memory=True, plugins=[worker]) as chain:
         for value in range(5):
             await add(chain, value)
@@ -169,7 +171,7 @@ async def test_a_worker_may_close_the_chain() -> None:
         await chain.close()
         closed.set()
 
-    worker = OnChange(frozenset([INT]), last)  # type: ignore[arg-type]
+    worker = OnChange(frozenset([INT]), last)
     chain = await ate.open("work", memory=True, plugins=[worker])
     await add(chain, 1)
     await closed.wait()

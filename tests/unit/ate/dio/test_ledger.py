@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 import ate
+from ate.client import Opening
 from ate.dio.ledger import Account, Entry, audit, ledger_rules, statement, transfer
 
 
@@ -22,7 +23,7 @@ async def opened(chain: ate.Chain) -> tuple[ate.ObjectId, ate.ObjectId]:
     return alice, bob
 
 
-def bank() -> ate.client.Opening:  # type: ignore[name-defined]
+def bank() -> Opening:
     return ate.open("bank", memory=True, plugins=ledger_rules(), session=ate.Session.new("teller"))
 
 

@@ -47,9 +47,7 @@ async def test_no_way_around_it() -> None:
     """Deleting by id, or by way of a parent; becoming another type; another session."""
     me, other = ate.Session.new("me"), ate.Session.new("other")
     plugins, access = [ate.Logic(Balance, rule)], ate.Access(write=ate.Everyone)
-    async with ate.open(
-        "logic", memory=True, session=me, access=access, plugins=plugins
-    ) as chain:
+    async with ate.open("logic", memory=True, session=me, access=access, plugins=plugins) as chain:
         dio = chain.dio()
         folder = dio.store("folder")
         balance = dio.store(Balance(5), parent=folder)

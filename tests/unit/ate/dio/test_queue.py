@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import ate
+from ate.dio.bell import Bell
 from ate.dio.job import Job
 from ate.dio.lease import Lease, lease_id_of
 from ate.dio.queue import Queue
@@ -170,8 +171,8 @@ async def test_a_claim_that_is_cancelled_while_its_lease_lands_holds_nothing() -
         queue = Queue(chain, Task)
         await queue.push(Task("a"))
         claiming = asyncio.create_task(queue._claim())
-        while len(chain) < 2:
-            await asyncio.sleep(0)
+        with Bell(chain) as bell:
+            await bell.rest()
         claiming.cancel()
         await asyncio.wait([claiming])
         assert claiming.cancelled()

@@ -12,6 +12,7 @@ import pytest
 
 import ate
 from ate.dio import rpc
+from ate.dio.bell import Bell
 from ate.dio.reply import Reply
 from ate.dio.rpc import Service, hint_of, parameters_of, reply_id_of
 from ate.dio.schema import schema_of
@@ -90,7 +91,9 @@ async def test_the_reply_is_a_row_that_names_its_request() -> None:
             events.append(event)
             if event.seq == chain.head:
                 break
-        asked = next(event for event in events if event.change.row.schema == schema_of(Add).schema_id)
+        asked = next(
+            event for event in events if event.change.row.schema == schema_of(Add).schema_id
+        )
         replied = next(event for event in events if event.id == reply_id_of(asked.id))
         assert replied.change.header is not None
         assert replied.change.header.reply == asked.id
@@ -193,8 +196,8 @@ async def test_the_injected_clock_says_when_it_is_too_late() -> None:
     clock = SimClock()
     async with ate.open("rpc", memory=True, clock=clock) as chain:
         calling = asyncio.create_task(ate.call(chain, Add(1, 2), timeout=5))
-        while not len(chain):
-            await asyncio.sleep(0)
+        with Bell(chain) as bell:
+            await bell.rest()
         clock.advance(5)
         dio = chain.dio()
         dio.store("the bell rings")
@@ -207,8 +210,8 @@ async def test_the_injected_clock_says_when_it_is_too_late() -> None:
 async def test_a_cancelled_caller_withdraws_its_request() -> None:
     async with ate.open("rpc", memory=True) as chain:
         calling = asyncio.create_task(ate.call(chain, Add(1, 2)))
-        while not len(chain):
-            await asyncio.sleep(0)
+        with Bell(chain) as bell:
+            await bell.rest()
         calling.cancel()
         await asyncio.wait([calling])
         assert len(chain) == 0
@@ -247,8 +250,9 @@ async def test_a_reply_that_was_faster_than_the_withdrawal_is_deleted() -> None:
 
         calling = asyncio.create_task(ate.call(chain, Add(1, 2)))
         await replied.wait()
-        while not await _replies(chain):
-            await asyncio.sleep(0)
+        with Bell(chain) as bell:
+            while not await _replies(chain):
+                await bell.rest()
         calling.cancel()
         await asyncio.wait([calling])
         assert len(chain) == 0

@@ -33,7 +33,7 @@ async def truth(chain: ate.Chain) -> dict[str, set[bytes]]:
 
 
 def answers(index: ate.SecondaryIndex[Person]) -> dict[str, set[bytes]]:
-    return {key: set(index.find(key)) for key in index.keys()}
+    return {key: set(index.find(key)) for key, _ in index.range()}
 
 
 async def test_objects_are_found_by_key_and_in_key_order() -> None:

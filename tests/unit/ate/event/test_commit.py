@@ -112,7 +112,6 @@ def test_short_views_of_a_row_agree_with_the_row() -> None:
         assert record.brief(at) == (row.kind, row.codec, row.schema, row.domain, row.stamp,
                                     row.body_hash, row.length, row.place)  # fmt: skip
         assert record.parent(at) == row.parent
-        assert record.domain_key(at) == row.domain + row.epoch.to_bytes(2, "little")
         assert bytes(record.head(at)) + row.body_hash == bytes(record.signed_rows()[at])
 
 

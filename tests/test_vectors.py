@@ -1,0 +1,381 @@
+"""The frozen vectors of events, trust and logs: what they say holds, for ever.
+
+`tools/make_vectors.py` made them; `docs/spec` describes them. Those of `crypto/` are read by the unit
+tests of their modules.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import ate
+from ate import merkle
+from ate.chain.admit import admit, check_bodies
+from ate.chain.ledger import Ledger
+from ate.chain.verify import verify
+from ate.chain.view import View, check_form, check_rows
+from ate.crypto.aead import Sealer
+from ate.crypto.entropy import system_entropy
+from ate.crypto.hash import digest, keyed
+from ate.crypto.kem import SealingKey
+from ate.crypto.sign import SigningKey, VerifyKey
+from ate.dio.collections import collection_number
+from ate.dio.schema import decode_any, name_of, schema_of
+from ate.dio.values import encode as encode_value
+from ate.errors import AteError, NoReadKey
+from ate.event import system
+from ate.event.access import Access
+from ate.event.commit import Record, leaf_of, link_after
+from ate.event.header import decode_headers, encode_headers
+from ate.event.row import unpack
+from ate.ids import ObjectId
+from ate.log.local import LocalLog
+from ate.log.memory import MemoryLog
+from ate.session import KeyPair, Session
+from ate.testing.simclock import SimClock
+from ate.testing.simdisk import SimDisk
+from ate.testing.stage import Note
+
+VECTORS = Path(__file__).parent / "vectors"
+LOGS = ("plain", "suite1", "suite2")
+
+
+@cache
+def load(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((VECTORS / name).read_text())
+    return content
+
+
+def cases(name: str, part: str) -> list[Any]:
+    return [pytest.param(one, id=one["name"]) for one in load(name)[part]]
+
+
+def bytes_of(text: str) -> bytes:
+    return bytes.fromhex(text)
+
+
+def plain(tree: Any) -> Any:
+    """Return a tree with its {"hex": …} as bytes again."""
+    if isinstance(tree, dict):
+        return (
+            bytes_of(tree["hex"])
+            if set(tree) == {"hex"}
+            else {key: plain(one) for key, one in tree.items()}
+        )
+    return [plain(one) for one in tree] if isinstance(tree, list) else tree
+
+
+# --- event -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", cases("event/rows.json", "valid"))
+def test_rows(case: dict[str, Any]) -> None:
+    row = unpack(bytes_of(case["row"]), 0)
+    for name, value in case["fields"].items():
+        found = getattr(row, name)
+        assert (found.hex() if isinstance(found, bytes) else found) == value
+
+
+@pytest.mark.parametrize("case", cases("event/commits.json", "valid"))
+def test_commits(case: dict[str, Any]) -> None:
+    record = Record(memoryview(bytes_of(case["payload"])))
+    for part, found in (("author", record.author), ("sequencer", record.sequencer)):
+        for name, value in case[part].items():
+            one = getattr(found, name)
+            assert (one.hex() if isinstance(one, bytes) else one) == value
+    assert record.root.hex() == case["root"] == digest(bytes_of(case["payload"])[:192]).hex()
+    assert record.leaf.hex() == case["leaf"]
+    assert record.leaf == leaf_of(record.root, record.first_seq, record.sequencer.time_us)
+    assert record.signature.hex() == case["signature"]
+    assert bytes(record.rare).hex() == case["rare"]
+    bodies = [bytes(record.inline(record.row(at))) for at in range(record.row_count)]
+    assert [body.hex() for body in bodies] == case["bodies"]
+    check_form(record)
+    check_rows(record)
+    check_bodies(View(MemoryLog()), record)
+
+
+def outcome(payload: bytes) -> str:
+    """Return the code of the error that reading and checking a commit ends with."""
+    try:
+        record = Record(memoryview(payload))
+        check_form(record)
+        check_rows(record)
+        for at in range(record.row_count):
+            record.inline(record.row(at))
+        check_bodies(View(MemoryLog()), record)
+        assert len(record.headers) <= record.row_count
+    except AteError as error:
+        return error.code
+    return ""
+
+
+@pytest.mark.parametrize("case", cases("event/commits.json", "invalid"))
+def test_commits_that_are_none(case: dict[str, Any]) -> None:
+    assert outcome(bytes_of(case["payload"])) == case["error"]
+
+
+@pytest.mark.parametrize("case", cases("event/access.json", "valid"))
+def test_rules(case: dict[str, Any]) -> None:
+    raw = msgspec.msgpack.decode(bytes_of(case["rule"]))
+    assert raw == plain(case["fields"])
+    assert msgspec.msgpack.encode(Access.decode(raw).encode()).hex() == case["rule"]
+
+
+@pytest.mark.parametrize("case", cases("event/access.json", "invalid"))
+def test_rules_that_are_none(case: dict[str, Any]) -> None:
+    with pytest.raises(AteError) as found:
+        Access.decode(msgspec.msgpack.decode(bytes_of(case["rule"])))
+    assert found.value.code == case["error"]
+
+
+@pytest.mark.parametrize("case", cases("event/headers.json", "valid"))
+def test_header_fields(case: dict[str, Any]) -> None:
+    headers = decode_headers(bytes_of(case["rare"]), 3)
+    assert {str(at): one.encode() for at, one in headers.items()} == plain(case["fields"])
+    assert encode_headers(headers).hex() == case["rare"]
+
+
+@pytest.mark.parametrize("case", cases("event/headers.json", "invalid"))
+def test_header_fields_that_are_none(case: dict[str, Any]) -> None:
+    with pytest.raises(AteError) as found:
+        decode_headers(bytes_of(case["rare"]), 3)
+    assert found.value.code == case["error"]
+
+
+@pytest.mark.parametrize("case", cases("event/system.json", "valid"))
+def test_system_bodies(case: dict[str, Any]) -> None:
+    body = system.decode(getattr(system, case["type"]), bytes_of(case["body"]))
+    assert system.encode(body).hex() == case["body"]
+
+
+@pytest.mark.parametrize("case", cases("event/system.json", "invalid"))
+def test_system_bodies_that_are_none(case: dict[str, Any]) -> None:
+    with pytest.raises(AteError) as found:
+        system.decode(getattr(system, case["type"]), bytes_of(case["body"]))
+    assert found.value.code == case["error"]
+
+
+def test_ids_of_system_rows() -> None:
+    for case in load("event/system.json")["ids"]:
+        assert system.system_id(case["what"], bytes_of(case["of"])).hex() == case["id"]
+
+
+# --- trust -------------------------------------------------------------------------------------------
+
+
+def pair_of(told: dict[str, str]) -> KeyPair:
+    return KeyPair.from_seeds(
+        told["identity"], bytes_of(told["sign_seed"]), bytes_of(told["seal_seed"])
+    )
+
+
+def test_principals() -> None:
+    for case in load("trust/keys.json")["principals"]:
+        pair = pair_of(case)
+        assert pair.principal.sign.hex() == case["sign"]
+        assert pair.principal.seal.hex() == case["seal"]
+        assert pair.key_id.hex() == case["key_id"]
+        assert SigningKey.from_seed(bytes_of(case["sign_seed"])).public.raw == pair.principal.sign
+        assert SealingKey.from_seed(bytes_of(case["seal_seed"])).public.raw == pair.principal.seal
+
+
+@pytest.mark.parametrize("case", cases("trust/keys.json", "certificates"))
+def test_certificates(case: dict[str, Any]) -> None:
+    told = case["certificate"]
+    message = b"".join(bytes_of(told[name]) for name in ("subject", "issuer", "chain_id"))
+    message += told["until_us"].to_bytes(8, "little")
+    assert message.hex() == told["message"]
+    issuer = VerifyKey(bytes_of(load("trust/keys.json")["principals"][0]["sign"]))
+    if case["valid"]:
+        issuer.verify(bytes_of(told["signature"]), message, b"ate/certificate/1")
+        return
+    with pytest.raises(AteError) as found:
+        issuer.verify(bytes_of(told["signature"]), message, b"ate/certificate/1")
+    assert found.value.code == case["error"]
+
+
+def test_sealed_bodies() -> None:
+    for case in load("trust/keys.json")["sealed"]:
+        told = {name: bytes_of(value) for name, value in case.items() if isinstance(value, str)}
+        context = (
+            told["chain_id"] + told["salt"] + told["domain"] + case["epoch"].to_bytes(2, "little")
+        )
+        sealer = Sealer(keyed(told["epoch_key"], context))
+        nonce = case["index"].to_bytes(12, "little")
+        assert sealer.seal(nonce, told["plain"], told["head"]) == told["sealed"]
+        assert sealer.open(nonce, told["sealed"], told["head"]) == told["plain"]
+
+
+def test_grants_open_to_their_readers() -> None:
+    """Done by hand, as the specification says, and not with the product's own way."""
+    people = {one["identity"]: pair_of(one) for one in load("trust/keys.json")["principals"]}
+    for case in load("trust/grants.json")["valid"]:
+        grant = system.decode(system.Grant, bytes_of(case["body"]))
+        info = b"ate/grant/1" + grant.domain + grant.epoch.to_bytes(4, "little")
+        assert {people[who].key_id for who in case["readers"]} == set(grant.wraps)
+        for who in case["readers"]:
+            key = people[who].seal.unwrap(grant.wraps[people[who].key_id], info)
+            past = b""
+            if grant.past:
+                past = Sealer(keyed(key, info)).open(b"past epochs\0", grant.past, info)
+            keys = [*(past[at : at + 32] for at in range(0, len(past), 32)), key]
+            assert [one.hex() for one in keys] == case["keys"]
+
+
+@pytest.mark.parametrize("case", cases("trust/judgements.json", "cases"))
+async def test_judgements(case: dict[str, Any]) -> None:
+    log = LocalLog.open(
+        "/golden", disk=disk_of(load("trust/judgements.json")["log"]), readonly=True
+    )
+    clock = SimClock()
+    ledger = Ledger(log, session=None, clock=clock, entropy=system_entropy)
+    await ledger.replay(use_snapshot=False)
+    record = Record(memoryview(bytes_of(case["payload"])))
+    try:
+        await admit(ledger.view, ledger.pipeline, record, time_us=record.sequencer.time_us)
+        found = ""
+    except AteError as error:
+        found = error.code
+    assert found == case["error"]
+
+
+# --- golden logs -------------------------------------------------------------------------------------
+
+
+def disk_of(name: str) -> SimDisk:
+    """Return a disk with the files of a golden log in `/golden`."""
+    disk, folder = SimDisk(), VECTORS / "logs" / "v1" / name
+    for path in ("/golden", "/golden/000001"):
+        disk.mkdir(path)
+    for file in folder.rglob("*"):
+        if file.is_file() and file.name != "expected.json":
+            disk.put(f"/golden/{file.relative_to(folder).as_posix()}", file.read_bytes())
+    return disk
+
+
+def expected(name: str) -> dict[str, Any]:
+    return load(f"logs/v1/{name}/expected.json")
+
+
+def session_of(name: str, who: str) -> Session | None:
+    told = expected(name)["keys"].get(who)
+    return Session(who, pair_of(told)) if told else None
+
+
+def text_of(told: Any) -> str:
+    return told if isinstance(told, str) else told["repeat"] * told["times"]
+
+
+@pytest.mark.parametrize("name", LOGS)
+async def test_a_golden_log_opens_for_ever(name: str) -> None:
+    told = expected(name)
+    alice = session_of(name, "alice")
+    roots = [alice.public] if alice else None
+    async with ate.open(
+        "golden", path="/", disk=disk_of(name), session=alice, roots=roots
+    ) as chain:
+        assert (chain.id.hex(), chain.head, chain.root.hex()) == (
+            told["chain_id"],
+            told["head"],
+            told["root"],
+        )
+        assert chain.commits == len(told["commits"])
+        dio = chain.dio()
+        found = {str(dao.id): dao.value.text async for dao in dio.all(Note)}
+        assert found == {key: text_of(text) for key, text in told["objects"].items()}
+        dio.store(Note("and it goes on"))
+        await dio.commit()
+        assert chain.commits == len(told["commits"]) + 1
+
+
+@pytest.mark.parametrize("name", LOGS)
+async def test_a_golden_log_verifies(name: str) -> None:
+    found = await verify(LocalLog.open("/golden", disk=disk_of(name), readonly=True))
+    assert found.ok
+    assert found.root.hex() == expected(name)["root"]
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_a_golden_log_by_hand(name: str) -> None:
+    """Roots, leaves and links, computed from the specification alone."""
+    told = expected(name)
+    log = LocalLog.open("/golden", disk=disk_of(name), readonly=True)
+    link, leaves, next_seq = bytes(32), [], 1
+    for index, (_, payload) in enumerate(log.scan()):
+        raw = bytes(payload)
+        root = digest(raw[:192])
+        first_seq, time_us = (int.from_bytes(raw[at : at + 8], "little") for at in (192, 200))
+        leaf = digest(b"\0" + root + raw[192:208])
+        count = int.from_bytes(raw[4:8], "little")
+        assert (root.hex(), leaf.hex(), first_seq, count) == tuple(told["commits"][index].values())
+        assert (first_seq, int.from_bytes(raw[208:216], "little")) == (next_seq, index)
+        assert raw[216:248] == link
+        assert leaf == leaf_of(root, first_seq, time_us)
+        link, next_seq = link_after(link, leaf), next_seq + count
+        leaves.append(leaf)
+    assert link.hex() == told["link"]
+    assert merkle.root(leaves).hex() == told["root"]
+    assert digest(bytes(next(iter(log.scan()))[1][:192])).hex() == told["chain_id"]
+
+
+@pytest.mark.parametrize("name", ["suite1", "suite2"])
+async def test_a_golden_log_shows_each_reader_what_it_may(name: str) -> None:
+    """Bob was removed from one folder, and wrote there before; mallory is nobody."""
+    folder = ObjectId.parse("c0" * 16)
+    for who, texts in (
+        ("bob", {"on the board"}),
+        ("mallory", {"on the board"}),
+        (None, {"on the board"}),
+    ):
+        session = session_of(name, who) if who else None
+        async with ate.open(
+            "golden", path="/", disk=disk_of(name), session=session, readonly=True
+        ) as chain:
+            assert texts <= {dao.value.text async for dao in chain.dio().all(Note)}
+            with pytest.raises(NoReadKey):
+                await chain.dio().load(Note, folder)
+
+
+# --- values ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", cases("values/bodies.json", "valid"))
+def test_values(case: dict[str, Any]) -> None:
+    """Read untyped, they are written again byte for byte: nothing of them is lost."""
+    body = bytes_of(case["body"])
+    assert name_of(body) == case["type"]
+    assert int.from_bytes(digest(case["type"].encode())[:4], "little") == case["schema"]
+    value = decode_any(body, case["codec"])
+    if case["codec"] == 1:
+        assert body.endswith(encode_value(value))
+    if case["type"] == "Note":
+        assert schema_of(Note).decode(body, case["codec"]) == Note("hello")
+
+
+@pytest.mark.parametrize("case", cases("values/bodies.json", "invalid"))
+def test_values_that_are_none(case: dict[str, Any]) -> None:
+    schema = schema_of({"str": str, "list": list, "Note": Note}[case["type"]])
+    with pytest.raises(AteError) as found:
+        schema.decode(bytes_of(case["body"]), case["codec"])
+    assert found.value.code == case["error"]
+
+
+def test_collections_and_their_elements() -> None:
+    told = load("values/bodies.json")
+    for case in told["collections"]:
+        assert collection_number(case["path"]) == case["number"]
+        assert int.from_bytes(digest(case["path"].encode())[:8], "little") == case["number"]
+    for case in told["elements"]:
+        context = bytes_of(case["salt"]) + bytes_of(case["owner"])
+        assert keyed(context, bytes_of(case["key"]))[:16].hex() == case["id"]
+    missing = told["missing_salt"]
+    assert (
+        digest(bytes_of(missing["owner"]) + missing["path"].encode())[:16].hex() == missing["salt"]
+    )

@@ -1,0 +1,42 @@
+"""`ate info` tells facts."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from tests.unit.atecli.conftest import Ate
+
+import ate as library
+
+
+def test_for_people(ate: Ate, alice: str) -> None:
+    ate("put", "notes", "1", "--as", alice)
+    shown = ate("info", "notes").out
+    for line in ("chain       notes\n", "objects     1\n", "mode        distributed\n"):
+        assert line in shown
+    assert "suite       2, each commit signed by a certified session key\n" in shown
+    assert "root key    alice@example.org  " in shown
+    assert "role        root, generation 1\n" in shown
+    assert " an object\n" in shown
+    assert "generation  1\n" in shown
+    assert "file        000001/head.000001  " in shown
+
+
+def test_for_programs(ate: Ate) -> None:
+    ate("put", "notes", "1")
+    known = ate("info", "notes", "--json").document
+    assert (known["objects"], known["commits"], known["head"]) == (1, 2, 2)
+    assert (known["suite"], known["roots"], known["generations"]) == (0, [], [1])
+    assert known["bytes"] == sum(known["files"].values())
+    assert known["bytes_per_object"] == known["bytes"]
+
+
+def test_an_empty_chain_and_its_policy(ate: Ate, home: Path) -> None:
+    async def make() -> None:
+        async with library.open("worm", policy={"worm": True}):
+            pass
+
+    asyncio.run(make())
+    assert ate("info", "worm", "--json").document["bytes_per_object"] is None
+    assert "policy      worm: True\n" in ate("info", "worm").out

@@ -1,0 +1,27 @@
+"""A bar is for a terminal; nobody else pays for it."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from atecli.progress import bar
+
+
+def test_without_a_terminal_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    with bar("importing", 10) as advance:
+        advance(5)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_sees_it_on_stderr(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with bar("importing", 10) as advance:
+        advance(5)
+        advance(5)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "importing" in said.err
