@@ -1,7 +1,7 @@
 """The frozen vectors of events, trust and logs: what they say holds, for ever.
 
-`tools/make_vectors.py` made them; `docs/spec` describes them. Those of `crypto/` are read by the unit
-tests of their modules.
+`tools/make_vectors.py` made them; `docs/spec` describes them. Those of `crypto/` are read by the
+unit tests of their modules.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ate.crypto.hash import digest, keyed
 from ate.crypto.kem import SealingKey
 from ate.crypto.sign import SigningKey, VerifyKey
 from ate.dio.collections import collection_number
-from ate.dio.schema import decode_any, name_of, schema_of
+from ate.dio.schema import Schema, decode_any, name_of, schema_of
 from ate.dio.values import encode as encode_value
 from ate.errors import AteError, NoReadKey
 from ate.event import system
@@ -71,7 +71,7 @@ def plain(tree: Any) -> Any:
     return [plain(one) for one in tree] if isinstance(tree, list) else tree
 
 
-# --- event -------------------------------------------------------------------------------------------
+# --- event ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", cases("event/rows.json", "valid"))
@@ -167,7 +167,7 @@ def test_ids_of_system_rows() -> None:
         assert system.system_id(case["what"], bytes_of(case["of"])).hex() == case["id"]
 
 
-# --- trust -------------------------------------------------------------------------------------------
+# --- trust ---------------------------------------------------------------------------------------
 
 
 def pair_of(told: dict[str, str]) -> KeyPair:
@@ -246,7 +246,7 @@ async def test_judgements(case: dict[str, Any]) -> None:
     assert found == case["error"]
 
 
-# --- golden logs -------------------------------------------------------------------------------------
+# --- golden logs ---------------------------------------------------------------------------------
 
 
 def disk_of(name: str) -> SimDisk:
@@ -343,7 +343,7 @@ async def test_a_golden_log_shows_each_reader_what_it_may(name: str) -> None:
                 await chain.dio().load(Note, folder)
 
 
-# --- values ------------------------------------------------------------------------------------------
+# --- values --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", cases("values/bodies.json", "valid"))
@@ -361,7 +361,7 @@ def test_values(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", cases("values/bodies.json", "invalid"))
 def test_values_that_are_none(case: dict[str, Any]) -> None:
-    schema = schema_of({"str": str, "list": list, "Note": Note}[case["type"]])
+    schema: Schema[Any] = schema_of({"str": str, "list": list, "Note": Note}[case["type"]])
     with pytest.raises(AteError) as found:
         schema.decode(bytes_of(case["body"]), case["codec"])
     assert found.value.code == case["error"]

@@ -86,7 +86,7 @@ class Blocking:
                 self._runner.stop()  # there will be no `__exit__`
             raise
 
-    def __exit__(self, *raised: Any) -> None:
+    def __exit__(self, *raised: object) -> None:
         try:
             self._runner.run(self._target.__aexit__(*raised))
         finally:

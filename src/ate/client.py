@@ -22,7 +22,7 @@ from ate.dio.governance import RoleChange, set_access, set_role
 from ate.dio.receipt import Receipt
 from ate.dio.watch import Watch, watch
 from ate.dio.writer import Durability, Writer
-from ate.errors import NotFound, UsageError
+from ate.errors import CorruptLog, NotFound, UsageError
 from ate.event.access import Access, Principal
 from ate.event.commit import Origin
 from ate.ids import ChainName, IdSource, ObjectId
@@ -34,6 +34,7 @@ from ate.log.store import LogStore
 from ate.session import Session
 
 if TYPE_CHECKING:
+    from ate.dio.mailbox import Mailbox
     from ate.dio.rpc import Service
 
 
@@ -67,6 +68,7 @@ def open(
     policy: Mapping[str, Any] | None = None,
     create: bool = True,
     readonly: bool = False,
+    salvage: bool = False,
     destroy_when_empty: bool = False,
     clock: Clock | None = None,
     disk: Disk | None = None,
@@ -92,6 +94,7 @@ def open(
         policy: for a new chain, e.g. {"worm": True}.
         create: make the chain when there is none.
         readonly: take no lock and write nothing; another process may be writing.
+        salvage: with `readonly`, open a damaged chain too, up to the damage; see `chain.damage`.
         destroy_when_empty: remove the files when the last object was deleted.
         clock, disk, entropy: handed in by tests.
 
@@ -108,7 +111,7 @@ def open(
         store = _store(chosen, path, disk, memory=memory, readonly=readonly, create=create)
         ledger = Ledger(store, plugins=plugins, session=session, clock=ticking, entropy=entropy)
         try:
-            await ledger.replay()
+            await ledger.replay(salvage=salvage and readonly)
             chain = Chain(chosen, ledger, durability, destroy_when_empty=destroy_when_empty)
             if ledger.view.trust.genesis is None:
                 if readonly or (not create and not memory):
@@ -188,6 +191,7 @@ class Chain:
         self._readers: dict[int, Reader] = {}
         self._watches: set[Watch] = set()
         self._services: list[Service] = []
+        self._mailbox: Mailbox | None = None
         self._followers = Followers(self)
         self._closed = False
 
@@ -303,6 +307,11 @@ class Chain:
     @property
     def session(self) -> Session | None:
         return self._ledger.session
+
+    @property
+    def damage(self) -> CorruptLog | None:
+        """What is wrong with a log opened with `salvage`; everything before it can be read."""
+        return self._ledger.damage
 
     @property
     def readonly(self) -> bool:

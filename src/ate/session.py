@@ -156,8 +156,7 @@ class Session:
 
         Args:
             chain_id: the chain that gave the role; it is of no use elsewhere and is not saved,
-            since
-                the chain gives it again. Empty: the role holds on every chain.
+                since the chain gives it again. Empty: the role holds on every chain.
         """
         roles = self._given.setdefault(chain_id, {}) if chain_id else self.roles
         pairs = roles.get(name, ())
@@ -293,7 +292,7 @@ def _replace(target: Path, blob: bytes) -> None:
     temporary = target.with_name(target.name + ".new")
     # What a crash left here may be readable for others: it is not written into.
     temporary.unlink(missing_ok=True)
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(blob)
         file.flush()
         os.fsync(file.fileno())

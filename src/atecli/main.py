@@ -30,7 +30,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
         _drop_stdout(after_flush=True)
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 — the last line before a traceback
+    except Exception as error:  # the last line before a traceback
         from atecli.exits import tell
 
         status = tell(error, as_json=as_json)

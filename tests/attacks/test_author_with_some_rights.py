@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from ate.crypto.kem import PublicSealingKey
+from ate.crypto.sign import FastKey
 from ate.errors import (
     BadSignature,
     CannotOpen,
@@ -142,7 +143,7 @@ async def test_a_move_wants_both_rules(scene: Scene) -> None:
             await stage.judge(await scene.forged(Line(mine, target, body=b"x", base=1)))
 
 
-# --- ids that were used ----------------------------------------------------------------------------
+# --- ids that were used --------------------------------------------------------------------------
 
 
 async def test_a_deleted_id_cannot_be_taken_over(scene: Scene) -> None:
@@ -199,7 +200,7 @@ async def test_a_version_that_only_says_it_has_a_rule(scene: Scene, kind: Kind) 
             await scene.stage.judge(forger.commit(*lines, line))
 
 
-# --- system rows -----------------------------------------------------------------------------------
+# --- system rows ---------------------------------------------------------------------------------
 
 
 async def test_a_published_key_cannot_take_the_place_of_an_object(scene: Scene) -> None:
@@ -320,7 +321,7 @@ async def test_grants_that_would_lock_everybody_out(scene: Scene) -> None:
             await scene.stage.judge(forger.commit(*lines, line))
 
 
-# --- replays and claims ----------------------------------------------------------------------------
+# --- replays and claims --------------------------------------------------------------------------
 
 
 async def test_an_own_commit_is_taken_once(scene: Scene) -> None:
@@ -369,7 +370,7 @@ async def test_a_certificate_that_nobody_issued(scene: Scene) -> None:
     forger = await scene.forger()
     introduction = scene.introduction(forger)
     raw = introduction[-1].body.replace(scene.mallory.public.key_id, scene.alice.public.key_id)
-    assert forger.key is not None
+    assert isinstance(forger.key, FastKey)
     name = bytes(forger.key.public.raw) + scene.alice.public.key_id
     bad = Line(system_id("certificate", name), kind=Kind.CERTIFICATE, body=raw)
     with pytest.raises(BadSignature):
@@ -382,11 +383,11 @@ async def test_keys_alone_are_no_reason_to_write(scene: Scene) -> None:
         await scene.stage.judge(forger.commit(*scene.introduction(forger)))
 
 
-# --- what a refusal leaves behind ------------------------------------------------------------------
+# --- what a refusal leaves behind ----------------------------------------------------------------
 
 
 async def test_a_refused_commit_teaches_the_chain_nothing(scene: Scene) -> None:
-    """Keys that came with a refused commit are not on the chain: the next commit brings them again."""
+    """Keys that came with a refused commit are not on the chain: the next one brings them again."""
     stage = scene.stage
     shown = await stage.as_(scene.alice).store("look", access=Access(read=Everyone))
     async with stage.open(scene.alice) as chain:
@@ -431,7 +432,7 @@ async def test_a_write_once_chain_stays_as_it_is_for_its_root_too() -> None:
 
 
 async def test_nobody_publishes_a_sealing_key_for_somebody_else(scene: Scene) -> None:
-    """Carol is new here. Mallory is quicker and publishes carol's signing key with her own sealing key.
+    """Carol is new here. Mallory is quicker: carol's signing key, with mallory's sealing key.
 
     If that were believed, the next key wrapped to carol by name would be wrapped to mallory.
     """

@@ -1,4 +1,4 @@
-"""Insider: may read everything and write nothing, and has the disk. Wants others to read a forgery."""
+"""Insider: may read all and write nothing, and has the disk. Wants others to read a forgery."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ async def test_a_receipt_proves_what_was_accepted() -> None:
         )
 
 
-# --- roots -----------------------------------------------------------------------------------------
+# --- roots ---------------------------------------------------------------------------------------
 
 
 async def test_a_chain_of_somebody_else_under_the_pinned_name() -> None:

@@ -1,7 +1,7 @@
 """Author of malformed input: whole chains made to break whoever opens them.
 
-Frames are in order, so that every byte reaches the decoders behind them. Whatever is wrong, opening ends
-with one of a few typed errors, and soon. `tests/fuzz` asks the same of each decoder alone.
+Frames are in order, so that every byte reaches the decoders behind them. Whatever is wrong, opening
+ends with one of a few typed errors, and soon. `tests/fuzz` asks the same of each decoder alone.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def test_any_order_of_commits(order: list[int]) -> None:
     open_and_use(stage)
 
 
-# --- snapshots that anybody can make: those of chains without keys ---------------------------------
+# --- snapshots that anybody can make: those of chains without keys -------------------------------
 
 
 def reguarded(raw: bytes) -> bytes:
@@ -134,7 +134,7 @@ def snapshot() -> bytes:
 
 
 def with_snapshot(raw: bytes) -> Stage:
-    stage, payloads = template(signed=False)
+    stage, _ = template(signed=False)
     twin = Stage()
     twin.disk = copy_of(stage.disk)
     twin.disk.put(twin.tamperer().path("index"), raw)

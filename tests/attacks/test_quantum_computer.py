@@ -1,7 +1,7 @@
 """Future quantum computer: recordings of today, Ed25519 and X25519 broken, ML-DSA and ML-KEM not.
 
-A broken Ed25519 is played by handing over the Ed25519 half of a key. Downgrades belong here as well:
-an attacker who breaks the weaker scheme first tries to be judged by it.
+A broken Ed25519 is played by handing over the Ed25519 half of a key. Downgrades belong here as
+well: an attacker who breaks the weaker scheme first tries to be judged by it.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ async def test_signatures_of_one_purpose_serve_no_other() -> None:
 
 
 async def test_recorded_wraps_need_both_halves() -> None:
-    """A wrapped key opens with the X-Wing seed alone; neither half of the secret is a key by itself."""
+    """A wrapped key opens with the X-Wing seed alone; no half of it is a key by itself."""
     alice, other = SealingKey.from_seed(bytes(32)), SealingKey.from_seed(bytes([1]) * 32)
     wrapped = alice.public.wrap(b"K" * 32, b"info")
     assert alice.unwrap(wrapped, b"info") == b"K" * 32

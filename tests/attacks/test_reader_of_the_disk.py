@@ -52,7 +52,7 @@ async def test_equal_values_look_different() -> None:
     await stage.as_(alice).store(SECRET)
     bodies = [
         bytes(record.inline(record.row(at)))
-        for record in map(Record, map(memoryview, stage.tamperer().payloads()))
+        for record in [Record(memoryview(one)) for one in stage.tamperer().payloads()]
         for at in range(record.row_count)
         if record.row(at).kind == Kind.DATA
     ]

@@ -49,7 +49,7 @@ async def test_those_who_stay_keep_the_past() -> None:
 
 
 async def test_the_removed_keeps_the_past_and_nothing_else() -> None:
-    """Bob's own program asks the newest grant; bob can do more: he takes the old one from the log."""
+    """Bob's own program asks the newest grant; bob takes the old one from the log."""
     stage, alice, bob, folder, old = await shared_folder()
     await remove_bob(stage, alice, folder)
     new = await stage.as_(alice).store("after", parent=folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ate.crypto.sign import FastKey
 from ate.errors import BadSignature, CorruptLog, NoReadKey, WriteDenied
 from ate.event.access import Access, Any, Everyone
 from ate.event.row import Kind
@@ -17,7 +18,7 @@ DAY_S = 86_400
 
 
 async def thief_of_a_session_key(stage: Stage, alice: Session) -> Forger:
-    """Return a forger who holds the fast key, certified on the chain, and goes on where alice was."""
+    """Return a forger who holds the fast key that is certified on the chain."""
     return await stage.forger(alice)
 
 
@@ -63,7 +64,7 @@ async def test_a_session_key_cannot_lengthen_its_life() -> None:
     (alice,) = await stage.cast("alice")
     await stage.as_(alice).store("first")
     thief = await thief_of_a_session_key(stage, alice)
-    assert thief.key is not None
+    assert isinstance(thief.key, FastKey)
     subject, issuer = bytes(thief.key.public.raw), alice.public.key_id
     until = stage.clock.now_us() + 10**15
     claim = Certificate(subject, issuer, thief.chain_id, until)
@@ -107,7 +108,7 @@ async def test_a_signing_key_opens_nothing() -> None:
 
 
 async def test_a_sealing_key_signs_nothing_and_opens_its_domains() -> None:
-    """It does open what was wrapped to it, as the threat model says: the files are enough for that."""
+    """It does open what was wrapped to it, as the threat model says; no test can forbid that."""
     stage = Stage()
     (alice,) = await stage.cast("alice")
     await stage.as_(alice).store("secret")

@@ -1,4 +1,4 @@
-"""Writer of the disk: changes the files while nobody has them open; careful, patient, without a key.
+"""Writer of the disk: changes the files while nobody has them open; careful, without a key.
 
 Checks, numbers and links are made right again wherever that needs no key: see `ate.testing.tamper`.
 """
@@ -62,7 +62,7 @@ async def expect_found_out(stage: Stage, who: Session, *, but_for_the_last: bool
     assert not (await stage.verify()).ok
 
 
-# --- whole commits ---------------------------------------------------------------------------------
+# --- whole commits -------------------------------------------------------------------------------
 
 COMMITS: dict[str, Callable[[Payloads], Payloads]] = {
     "drop the first": lambda some: some[1:],
@@ -106,7 +106,7 @@ async def test_a_commit_of_another_chain_does_not_fit(suite: int) -> None:
     await expect_found_out(stage, alice)
 
 
-# --- parts of a commit -----------------------------------------------------------------------------
+# --- parts of a commit ---------------------------------------------------------------------------
 
 
 def test_parts_are_where_this_file_thinks() -> None:
@@ -115,7 +115,7 @@ def test_parts_are_where_this_file_thinks() -> None:
 
 async def test_not_one_bit_of_what_is_signed_can_change() -> None:
     """One bit in every 5th byte of every author part and signed row, links made right again."""
-    stage, alice, _ = await play()
+    stage, _, _ = await play()
     tamperer = stage.tamperer()
     payloads = tamperer.payloads()
     for number, payload in enumerate(payloads[:6]):
@@ -208,7 +208,7 @@ async def test_a_body_in_the_body_file_cannot_change() -> None:
 
 
 async def test_times_cannot_run_backwards() -> None:
-    """Times are the sequencer's word and not signed; see what can still be done in the threat model."""
+    """Times are the sequencer's word and not signed: the threat model says what can be done."""
     stage, alice, _ = await play()
     tamperer = stage.tamperer()
     payloads = tamperer.payloads()
@@ -231,7 +231,7 @@ async def test_another_time_shows_in_the_root_that_a_receipt_holds() -> None:
     assert found.root != receipt.chain_root
 
 
-# --- what steers everything else -------------------------------------------------------------------
+# --- what steers everything else -----------------------------------------------------------------
 
 
 async def test_the_roots_in_the_genesis_cannot_be_added_to() -> None:
@@ -269,7 +269,7 @@ async def test_nobody_is_led_to_seal_under_a_planted_key(keeps_snapshot: bool) -
         await stage.as_(alice).store("what the attacker waits for")
 
 
-# --- the ends of the log -----------------------------------------------------------------------------
+# --- the ends of the log -------------------------------------------------------------------------
 
 
 async def test_a_cut_tail_is_missed_by_who_has_seen_it() -> None:
@@ -279,7 +279,7 @@ async def test_a_cut_tail_is_missed_by_who_has_seen_it() -> None:
     payloads = tamperer.payloads()
     for kept in range(1, len(payloads)):
         tamperer.write(payloads[:kept])
-        with pytest.raises(CorruptLog, match="truncated|before"):
+        with pytest.raises(CorruptLog, match=r"truncated|before"):
             await stage.as_(alice).open()
     tamperer.write(payloads)
     assert await stage.as_(alice).open() == (await stage.ledger()).view.head
@@ -345,7 +345,7 @@ async def test_an_older_copy_of_everything_is_a_true_state_of_the_past() -> None
     assert found.root != receipt.chain_root
 
 
-# --- the snapshot ----------------------------------------------------------------------------------
+# --- the snapshot --------------------------------------------------------------------------------
 
 
 async def test_a_snapshot_of_somebody_else_is_not_believed() -> None:
@@ -370,7 +370,7 @@ async def test_a_snapshot_of_another_chain_of_the_same_owner_is_not_believed() -
 
 
 async def test_not_one_bit_of_the_snapshot_matters() -> None:
-    stage, alice, ids = await play()
+    stage, alice, _ = await play()
     head = await stage.as_(alice).open()
     path = stage.tamperer().path("index")
     good = stage.disk.snapshot()[path]
@@ -394,10 +394,9 @@ async def test_an_old_snapshot_is_only_old() -> None:
 
 @pytest.mark.parametrize("what", ["a public note", "a rule"])
 async def test_commits_behind_the_snapshot_are_not_believed_either(what: str) -> None:
-    """Opening with a snapshot reads old commits no more; what is read later must still be theirs."""
-    stage, alice, ids = await play()
+    """Opening with a snapshot reads old commits no more; what is read later must be theirs."""
+    stage, alice, _ = await play()
     tamperer = stage.tamperer()
-    payloads = tamperer.payloads()
     note = await stage.as_(alice).store("the meeting is at 10", access=Access(read=Everyone))
     await stage.as_(alice).store("last")
     payloads = tamperer.payloads()
@@ -421,11 +420,11 @@ async def test_commits_behind_the_snapshot_are_not_believed_either(what: str) ->
         assert b"so she thinks" not in b"".join(stage.disk.snapshot().values())
 
 
-# --- chains without keys ---------------------------------------------------------------------------
+# --- chains without keys -------------------------------------------------------------------------
 
 
 async def test_without_keys_there_are_only_checksums() -> None:
-    """Said in the threat model: who can write the files of a chain without keys can write its history."""
+    """Said in the threat model: who can write these files can write any history."""
     stage = Stage()
     for number in range(4):
         await stage.as_(None).store(f"note {number}")

@@ -1,4 +1,4 @@
-"""Commits, header fields, rules and system bodies from arbitrary bytes: a value or a typed error."""
+"""Commits, header fields, rules, system bodies from arbitrary bytes: a value or a typed error."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ ID = st.binary(min_size=16, max_size=16)
 
 #: Anything MessagePack can say, and more of what these decoders look for.
 LEAVES = st.one_of(
-    st.none(), st.booleans(), st.integers(-(1 << 63), (1 << 64) - 1), st.floats(), st.binary(max_size=40),
-    st.text(max_size=10), ID, st.sampled_from(["access", "author", "reply", "everyone", "inherit", "nobody"]),
+    st.none(), st.booleans(), st.integers(-(1 << 63), (1 << 64) - 1), st.floats(),
+    st.binary(max_size=40), st.text(max_size=10), ID,
+    st.sampled_from(["access", "author", "reply", "everyone", "inherit", "nobody"]),
 )  # fmt: skip
 TREES = st.recursive(
     LEAVES,
@@ -105,8 +106,8 @@ def test_a_commit_with_some_bytes_changed(
     commit = Forger(bytes(32)).commit(*lines)
     payload = ordered(commit, SequencerPart(1, 1, 0, bytes(32)))
     for at, mask in changes:
-        at %= len(payload)
-        payload = spliced(payload, at, bytes([payload[at] ^ mask]))
+        spot = at % len(payload)
+        payload = spliced(payload, spot, bytes([payload[spot] ^ mask]))
     try:
         record = Record(memoryview(payload))
         read_all(record)

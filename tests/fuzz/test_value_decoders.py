@@ -1,4 +1,4 @@
-"""Plaintext bodies from arbitrary bytes: who may write an object decides what its readers decode."""
+"""Plaintext bodies from arbitrary bytes: who may write decides what its readers decode."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class Everything:
 
 
 LEAVES = st.one_of(
-    st.none(), st.booleans(), st.integers(-(1 << 63), (1 << 64) - 1), st.floats(), st.text(max_size=12),
+    st.none(), st.booleans(), st.integers(-(1 << 63), (1 << 64) - 1), st.floats(),
+    st.text(max_size=12),
     st.binary(max_size=20), st.binary(min_size=16, max_size=16),
     st.builds(msgspec.msgpack.Ext, st.integers(-128, 127), st.binary(max_size=20)),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Two units of work on one chain against a dictionary: what each sees, what lands, what conflicts."""
+"""Two units of work on one chain against a dictionary: what they see, what lands, what clashes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -86,9 +87,8 @@ class DioMachine(RuleBasedStateMachine):
 
     async def _open(self) -> Chain:
         where: dict[str, Any] = {"path": "/c"} if self.on_disk else {"memory": True}
-        return await ate.open(
-            "m", disk=self.disk, clock=self.clock, session=self.session, entropy=self.entropy, **where
-        )
+        parts = {"disk": self.disk, "clock": self.clock, "entropy": self.entropy}
+        return await ate.open("m", session=self.session, **parts, **where)
 
     def teardown(self) -> None:
         if hasattr(self, "chain"):
@@ -165,8 +165,8 @@ class DioMachine(RuleBasedStateMachine):
             start = change.parent if change else thing.parent if thing else None
         return path
 
-    @rule(which=units_, number=numbers, by_id=st.booleans())
-    def delete(self, which: int, number: int, by_id: bool) -> None:
+    @rule(which=units_, number=numbers, by_id=st.booleans(), now=st.booleans())
+    def delete(self, which: int, number: int, by_id: bool, now: bool) -> None:
         unit = self.units[which]
         if (one := self.pick(unit, number)) is not None:
             if by_id:
@@ -174,6 +174,8 @@ class DioMachine(RuleBasedStateMachine):
             else:
                 self.run(unit.dio.load(dict, one)).delete()
             self.touch(unit, one, deleted=True)
+        if now:
+            self.commit(which, "error", cancel=True)
 
     @rule(which=units_, number=numbers)
     def store_again(self, which: int, number: int) -> None:
@@ -192,24 +194,30 @@ class DioMachine(RuleBasedStateMachine):
 
     # --- committing -----------------------------------------------------------------------------
 
-    @rule(which=units_, how=st.sampled_from(("error", "error", "last")), cancel=st.booleans())
+    @rule(which=units_)
+    def commit_both(self, which: int) -> None:
+        """The second one meets what the first one has just changed."""
+        self.commit(which, "error", cancel=False)
+        self.commit(1 - which, "error", cancel=True)
+
+    @rule(which=units_, how=st.sampled_from(("error", "last")), cancel=st.booleans())
     def commit(self, which: int, how: str, cancel: bool) -> None:
         unit = self.units[which]
         doomed = self.fell(unit)
         landing = {o: c for o, c in unit.changes.items() if c.base is not None or not c.deleted}
         conflicts = [o for o, c in landing.items() if self.clashes(o, c, how)]
-        try:
-            receipt = self.run(unit.dio.commit(on_conflict=how))
-        except Conflict as conflict:
-            assert conflict.object in conflicts
-            assert conflict.theirs == self.things[conflict.object].version
+        work = unit.dio.commit(on_conflict=how)
+        if not landing:
+            with pytest.raises(UsageError):
+                self.run(work)
+        elif conflicts:
+            with pytest.raises(Conflict) as caught:
+                self.run(work)
+            assert caught.value.object in conflicts
+            assert caught.value.theirs == self.things[caught.value.object].version
             assert unit.dio.has_changes
-        except UsageError:
-            assert not landing
         else:
-            assert landing
-            assert not conflicts
-            self.land(landing, doomed, receipt.seq)
+            self.land(landing, doomed, self.run(work).seq)
             unit.changes.clear()
         if cancel:
             self.cancel(which)

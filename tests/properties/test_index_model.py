@@ -1,4 +1,4 @@
-"""The index against a dictionary: any mix of commits, deletions, merges and snapshots gives one answer."""
+"""The index against a dictionary: commits, deletions, merges and snapshots in any mix."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def id_of(number: int) -> bytes:
     return HALVES[number % 3] + (number // 3).to_bytes(8, "little")
 
 
-@dataclass
+@dataclass(order=True)
 class Known:
     seq: int
     created: int
@@ -91,12 +91,11 @@ class Pair:
         assert index.all() == alive
         assert index.live == len(alive)
         for parent in PARENTS:
+            mine = sorted((k.created, k) for k in model.values() if k.parent == parent)
+            assert index.below(parent) == [k.seq | k.flag for _, k in mine]
             for collection in (0, 7):
-                filed = [k for k in model.values() if (k.parent, k.collection) == (parent, collection)]
-                filed.sort(key=lambda known: known.created)
-                assert index.children(parent, collection) == [k.seq | k.flag for k in filed]
-            below = sorted((k.created, k.seq | k.flag) for k in model.values() if k.parent == parent)
-            assert index.below(parent) == [seq for _, seq in below]
+                filed = [k.seq | k.flag for _, k in mine if k.collection == collection]
+                assert index.children(parent, collection) == filed
         assert all(seq & SEQ_MASK for seq in wanted if seq)
 
 
@@ -131,7 +130,7 @@ def test_small_commits_and_many_merges(program: list[object]) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 20_000), st.integers(1, 9000), numbers), max_size=6))
 def test_large_commits_over_each_other(program: list[tuple[int, int, int]]) -> None:
-    """Commits of that many rows become runs at once, and the tail fills and is sealed on the way."""
+    """Commits of that many rows become runs at once; the tail fills and is sealed on the way."""
     pair = Pair()
     for start, count, small in program:
         pair.rows(list(range(start, start + count)), 0, (small % 4, 0))

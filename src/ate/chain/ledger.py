@@ -61,10 +61,12 @@ class Ledger:
         self._domains: dict[int, tuple[Session | None, Domains]] = {}
         self._snapshot_head = 0
         self.verified_commits = 0
+        #: Damage found while reading, when it was asked to be read all the same.
+        self.damage: CorruptLog | None = None
 
     # --- opening ----------------------------------------------------------------------------
 
-    async def replay(self, *, use_snapshot: bool = True) -> None:
+    async def replay(self, *, use_snapshot: bool = True, salvage: bool = False) -> None:
         """Read what the store holds.
 
         Raises:
@@ -72,7 +74,12 @@ class Ledger:
         """
         after = read_snapshot(self) if use_snapshot else 0
         self._snapshot_head = self.view.head
-        await self._follow(after)
+        try:
+            await self._follow(after)
+        except CorruptLog as error:
+            if not salvage or self.view.trust.genesis is None:
+                raise
+            self.damage = error  # what is before it verifies, and can be read
         if not self.store.readonly:
             self.store.trim_bodies(self.view.bodies_end)
 

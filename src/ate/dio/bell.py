@@ -26,10 +26,14 @@ class Bell(Watch):
 
     def __enter__(self) -> Self:
         self._chain._ledger.feed.subscribe(self.wake)
+        self._register()
+        return self
+
+    def _register(self) -> None:
+        """Ring when the chain closes, or at once if it is closed."""
         self._chain._watches.add(self)
         if self._chain._closed:
             self.end()
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._chain._ledger.feed.unsubscribe(self.wake)

@@ -3,9 +3,8 @@
 It judges nothing.
 
 Both are commits of system rows, signed by a root and admitted like any other. A role's new
-generation
-and the new epochs of the read domains it opens are one commit: there is no moment in between at
-which a member who left could still read what is new.
+generation and the new epochs of the read domains it opens are one commit: there is no moment in
+between at which a member who left could still read what is new.
 """
 
 from __future__ import annotations

@@ -65,7 +65,8 @@ class Queue(Generic[T]):
         self.parent = ROOT if parent is None else parent.id if isinstance(parent, Dao) else parent
         self._schema_id = schema_of(type).schema_id
         self._reader = chain._reader(self.session)
-        self._jobs: dict[bytes, None] = {}
+        #: Ids of the jobs that there are, oldest first, with the ids of their leases.
+        self._jobs: dict[bytes, ObjectId] = {}
         self._trying: set[bytes] = set()
         self._leases: dict[bytes, tuple[int, Lease]] = {}
         self._bells: set[Bell] = set()
@@ -162,49 +163,75 @@ class Queue(Generic[T]):
             and row.parent == self.parent
             and row.collection == self.collection
         ):
-            self._jobs.setdefault(row.id)
-        elif row.kind <= Kind.TOMBSTONE and self._jobs.pop(row.id, self) is None:
+            if row.id not in self._jobs:
+                self._jobs[row.id] = lease_id_of(row.id)
+        elif row.kind <= Kind.TOMBSTONE and self._jobs.pop(row.id, None) is not None:
             self._leases.pop(row.id, None)
 
     # --- taking one -------------------------------------------------------------------------
 
     async def _claim(self) -> Job[T]:
+        return (await self._claim_some(1))[0]
+
+    async def _claim_some(self, most: int) -> list[Job[T]]:
+        """Wait until there is a job; return those that are free, at most so many."""
         with Bell(self.chain) as bell:
             self._bells.add(bell)
             try:
                 while True:
-                    job, wait_s = await self._look_for()
-                    if job is not None:
-                        return job
+                    jobs, wait_s = await self._look_for(most)
+                    if jobs:
+                        return jobs
                     if bell.ended:
                         raise UsageError("the chain is closed")
                     await bell.rest(wait_s)
             finally:
                 self._bells.discard(bell)
 
-    async def _look_for(self) -> tuple[Job[T] | None, float | None]:
-        """Return a job, or in how many seconds a lease will run out."""
+    async def _look_for(self, most: int = 1) -> tuple[list[Job[T]], float | None]:
+        """Return jobs that were free, or none and in how many seconds a lease will run out."""
         passed: set[bytes] = set()
+        free: list[bytes] = []
         wait_s: float | None = None
         self._catch_up()
-        while True:
+        while not self.chain._closed:
             # Jobs come and go while this waits, so the search starts anew each time; what it has to
             # step over are jobs in other hands, as many as there are holders.
             job_id = next((one for one in self._jobs if one not in passed), None)
-            if job_id is None or self.chain._closed:
-                return None, wait_s
-            passed.add(job_id)
-            lease = await self._lease(job_id)
-            left_s = self._left_s(lease) if lease else 0
-            if left_s > 0:
-                wait_s = left_s if wait_s is None else min(wait_s, left_s)
-            elif job_id not in self._trying and job_id in self._jobs:
-                job = await self._try(job_id)
-                if job is not None:
-                    return job, None
+            if job_id is not None:
+                passed.add(job_id)
+                lease = await self._lease(job_id)
+                left_s = self._left_s(lease) if lease else 0
+                if left_s > 0:
+                    wait_s = left_s if wait_s is None else min(wait_s, left_s)
+                elif job_id not in self._trying:
+                    free.append(job_id)
+            if free and (job_id is None or len(free) == most):
+                jobs = await self._try_all(free)
+                if jobs:
+                    return jobs, None
+                free = []
+            if job_id is None:
+                break
+        return [], wait_s
+
+    async def _try_all(self, ids: list[bytes]) -> list[Job[T]]:
+        """Take what can be taken of these, together in one commit where possible."""
+        if len(ids) == 1:
+            job = await self._try(ids[0])
+            return [job] if job is not None else []
+        tasks = [asyncio.ensure_future(self._try(one)) for one in ids]
+        try:
+            found = await asyncio.gather(*tasks)
+        except BaseException:
+            for one in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(one, Job):
+                    await one.give_back()
+            raise
+        return [job for job in found if job is not None]
 
     async def _lease(self, job_id: bytes) -> Lease | None:
-        lease_id = lease_id_of(job_id)
+        lease_id = self._jobs[job_id]
         flagged = self._reader.view.index.locate(lease_id)
         if not flagged or flagged & DEAD:
             return None

@@ -1,7 +1,7 @@
 """Bringing a change up to date with what somebody else committed meanwhile; it never commits.
 
-Value, place and rule are each compared three ways: what both started from, ours, theirs. So a merge of
-one field undoes neither a move nor a new rule.
+Value, place and rule are each compared three ways: what both started from, ours, theirs. So a
+merge of one field undoes neither a move nor a new rule.
 """
 
 from __future__ import annotations

@@ -16,12 +16,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ate.crypto.hash import derive, keyed
-from ate.dio.bell import Bell
 from ate.dio.collections import collection_number
 from ate.dio.dao import Dao
 from ate.dio.dio import Dio
 from ate.dio.job import Job
 from ate.dio.landing import land
+from ate.dio.mailbox import Letter
 from ate.dio.queue import Queue
 from ate.dio.reply import Reply, check_declared, error_of, failure_of, value_of
 from ate.dio.writer import Durability
@@ -125,16 +125,16 @@ async def _ask(
     deadline_s = clock.monotonic_s() + timeout
     asked = dio.store(request, collection=_REQUESTS)
     asked._header = Header(access, unknown={_UNTIL: clock.now_us() + int(timeout * 1e6)})
-    with Bell(chain) as bell:
+    with Letter(chain, reply_id_of(asked.id), deadline_s) as letter:
         try:
             await land(dio, _brief(chain))
             while (answer := await _answer(dio, asked.id)) is None:
                 left_s = deadline_s - clock.monotonic_s()
-                if bell.ended:
+                if letter.ended:
                     raise Disconnected("the chain was closed before the reply came")
                 if left_s <= 0:
                     raise TimedOut(f"no reply to {type(request).__name__} within {timeout:g} s")
-                await bell.rest(left_s)
+                await letter.rest(left_s)
         except BaseException:
             if asked.seq:
                 await _withdraw(chain, dio, asked)
@@ -231,12 +231,24 @@ class Service:
         try:
             await self._sweep()
             while True:
-                await self._slots.acquire()
-                job = await self.queue._claim()
-                self._spawn(loop.create_task(self._handle(job)))
+                slots = await self._take_slots()
+                jobs = await self.queue._claim_some(slots)
+                for job in jobs:
+                    self._spawn(loop.create_task(self._handle(job)))
+                for _ in range(slots - len(jobs)):
+                    self._slots.release()
         except AteError as error:
             if not self.chain._closed:
                 self._report(f"the service for {self.request.__name__} has stopped", error)
+
+    async def _take_slots(self) -> int:
+        """Wait for a free slot and take all that are free."""
+        await self._slots.acquire()
+        count = 1
+        while not self._slots.locked():
+            await self._slots.acquire()
+            count += 1
+        return count
 
     async def _handle(self, job: Job[Any]) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ate.event.header import Header
 from ate.event.row import Kind, Row
@@ -31,11 +31,12 @@ class CondenseByTombstone:
     def __init__(self) -> None:
         self._dead: set[bytes] = set()
 
-    def vote(self, row: Row, header: Header | None) -> Vote:
+    def vote(self, row: Row, header: Header | None) -> Vote | None:
         if row.id in self._dead:
             return Vote(keep=False, force=True)
-        if row.kind == Kind.TOMBSTONE:
-            self._dead.add(row.id)
+        if row.kind != Kind.TOMBSTONE:
+            return None
+        self._dead.add(row.id)
         return Vote(keep=True)
 
 
@@ -47,13 +48,12 @@ class CondenseByHeader:
     def __init__(self, drop: Callable[[Row, Header | None], bool]) -> None:
         self._drop = drop
 
-    def vote(self, row: Row, header: Header | None) -> Vote:
-        return Vote(keep=False, force=True) if self._drop(row, header) else Vote(keep=True)
+    def vote(self, row: Row, header: Header | None) -> Vote | None:
+        return Vote(keep=False, force=True) if self._drop(row, header) else None
 
 
-def decide(votes: list[Vote]) -> bool:
+def decide(votes: Iterable[Vote | None]) -> bool:
     """Return whether a row stays: forced keep, then forced drop, then keep, else drop."""
-    forced = [vote.keep for vote in votes if vote.force]
-    if forced:
-        return any(forced)
-    return any(vote.keep for vote in votes)
+    cast = [vote for vote in votes if vote is not None]
+    forced = [vote.keep for vote in cast if vote.force]
+    return any(forced) if forced else any(vote.keep for vote in cast)

@@ -3,8 +3,8 @@
 It picks no readers.
 
 The key of a commit is BLAKE3, keyed with the domain's epoch key, over chain id, salt, domain and
-epoch;
-the nonce is the row's index. The salt is fresh in each commit, so no key ever sees a nonce twice.
+epoch; the nonce is the row's index. The salt is fresh in each commit, so no key ever sees a nonce
+twice.
 """
 
 from __future__ import annotations

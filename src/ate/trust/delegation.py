@@ -98,7 +98,7 @@ class _Judgement:
             self.denied.append(Deny(index, "only a root key may change roles and policies"))
 
     def _judge_grant(self, index: int) -> None:
-        """Judge new keys of a read domain: for who may write it, and for a root that renews a role."""
+        """Judge new keys of a read domain: by its write rule, or for a root that renews a role."""
         owner = self.proposal.record.parent(index)
         rule = self._read_rule(owner)
         if self._renews_role(rule):

@@ -3,9 +3,8 @@
 No I/O of its own.
 
 A domain starts at an object with its own read rule. Its key changes with each epoch; the newest
-GRANT
-row wraps the epoch's key to every reader and carries the keys of all earlier epochs, sealed under
-it. So one opened grant opens the domain's whole past, and a removed reader sees nothing new.
+GRANT row wraps the epoch's key to every reader and carries the keys of all earlier epochs, sealed
+under it. So one opened grant opens the domain's whole past, and a removed reader sees nothing new.
 """
 
 from __future__ import annotations

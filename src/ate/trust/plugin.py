@@ -140,9 +140,9 @@ class Projection(Protocol):
 
 @runtime_checkable
 class Retention(Protocol):
-    """Votes on rows in compaction, newest first."""
+    """Votes on rows in compaction, newest first; None abstains."""
 
-    def vote(self, row: Row, header: Header | None) -> Vote: ...
+    def vote(self, row: Row, header: Header | None) -> Vote | None: ...
 
 
 @runtime_checkable

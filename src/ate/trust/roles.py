@@ -6,9 +6,9 @@ A role's key pair changes with each generation. Whoever holds a member's sealing
 newest one from the ROLE row; who is no longer a member keeps what it had and gets nothing new.
 
 A wrap is 1280 bytes: a fresh 32-byte key, wrapped with HPKE to the member (1168), then the seed of
-the signing key (64) and that of the sealing key (32), sealed with AES-256-GCM under that key, nonce
-zero,
-associated data the same as HPKE's info: the context, the generation (u32) and the role's name.
+the signing key (64) and that of the sealing key (32), sealed with AES-256-GCM under that key with
+a zero nonce. HPKE's info and the associated data are the same: the context, the generation (u32)
+and the role's name.
 """
 
 from __future__ import annotations

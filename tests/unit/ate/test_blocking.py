@@ -135,7 +135,7 @@ def test_what_is_interrupted_is_cancelled() -> None:
             task.cancel()
 
     runner._loop.call_soon_threadsafe(lambda: runner._loop.call_soon(interrupt))
-    with pytest.raises(BaseException) as caught:  # noqa: PT011 — the future's own cancellation
+    with pytest.raises(BaseException) as caught:
         runner.run(work)
     assert "Cancelled" in type(caught.value).__name__
     runner.stop()

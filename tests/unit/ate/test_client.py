@@ -9,7 +9,13 @@ import pytest
 import ate
 from ate.client import chain_directory, home
 from ate.errors import (
-    CorruptLog, LimitExceeded, LogLocked, NotFound, ReadOnly, UnsupportedFormat, UntrustedRoot,
+    CorruptLog,
+    LimitExceeded,
+    LogLocked,
+    NotFound,
+    ReadOnly,
+    UnsupportedFormat,
+    UntrustedRoot,
     UsageError,
 )  # fmt: skip
 from ate.ids import ChainName
@@ -41,6 +47,14 @@ class Watched(RealDisk):
         return super().exists(path)
 
 
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 async def filled(path: str | Path, name: str = "u", disk: SimDisk | None = None) -> ate.ObjectId:
     async with ate.open(name, path=path, disk=disk) as chain, chain.dio() as dio:
         dao = dio.store("kept")
@@ -70,7 +84,7 @@ async def test_a_chain_without_a_path_is_kept_in_the_home(
     async with ate.open("example.com/alice/notes") as chain:
         assert str(chain.name) == "example.com/alice/notes"
     assert (tmp_path / "chains/example.com/alice/notes/CURRENT").exists()
-    assert [str(path) for path in tmp_path.iterdir()] == [str(tmp_path / "chains")]
+    assert names(tmp_path) == ["chains"]
 
 
 async def test_memory_makes_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -82,7 +96,7 @@ async def test_memory_makes_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         async with chain.dio() as dio:
             dao = dio.store(bytes(200_000))
         assert (await chain.dio().load(bytes, dao.id)).value == bytes(200_000)
-    assert list(tmp_path.iterdir()) == []
+    assert names(tmp_path) == []
     assert disk.snapshot() == {}
     for wrong in ({"path": "x"}, {"readonly": True}):
         with pytest.raises(UsageError, match="memory chain"):
@@ -104,13 +118,14 @@ async def test_a_thousand_chains_on_disk_and_only_one_is_opened(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "name", ["", "/", "a//b", "../up", "a/../b", ".hidden", "a/.b", "a b", "naïve", "a/", "a\0b", "a\n"]
+    "name",
+    ["", "/", "a//b", "../up", "a/../b", ".hidden", "a/.b", "a b", "naïve", "a/", "a\0b", "a\n"],
 )
 async def test_names_that_are_no_names(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a chain name") as caught:
         await ate.open(name, path=tmp_path)
     assert "letters" in caught.value.hint
-    assert list(tmp_path.iterdir()) == []
+    assert names(tmp_path) == []
 
 
 async def test_a_name_that_is_too_long(tmp_path: Path) -> None:
@@ -179,7 +194,7 @@ async def test_a_chain_that_is_not_there(tmp_path: Path) -> None:
     for options in ({"create": False}, {"readonly": True}):
         with pytest.raises(NotFound, match="no chain 'u'"):
             await ate.open("u", path=tmp_path, **options)  # type: ignore[arg-type]
-    assert list(tmp_path.iterdir()) == []
+    assert names(tmp_path) == []
     async with ate.open("m", memory=True, create=False) as chain:
         assert chain.head == 1
 
@@ -275,10 +290,10 @@ async def test_files_of_others_in_the_directory_are_left_alone(tmp_path: Path) -
 async def test_a_strange_current_is_refused_and_untouched(content: bytes, tmp_path: Path) -> None:
     await filled(tmp_path)
     (tmp_path / "u/CURRENT").write_bytes(content)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    before = contents(tmp_path)
     with pytest.raises(UnsupportedFormat):
         await ate.open("u", path=tmp_path)
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("name", ["CURRENT", "000001/head.000001"])

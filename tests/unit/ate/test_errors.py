@@ -75,7 +75,7 @@ def test_a_missing_key_names_its_domain() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "verdicts", "text"),
+    "message, verdicts, text",
     [
         ("refused by x", ("row 1: no",), "refused by x: row 1: no"),
         ("", ("row 1: no",), "row 1: no"),

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ate.crypto.entropy import SeededEntropy, system_entropy
 from ate.errors import LimitExceeded, UsageError
-from ate.ids import ROOT, ChainName, ObjectId
+from ate.ids import ROOT, ChainName, IdSource, ObjectId
 
 SEGMENTS = st.text(string.ascii_letters + string.digits + "_@+-.", min_size=1, max_size=12).filter(
     lambda one: not one.startswith(".")
@@ -39,7 +40,16 @@ def test_text_is_an_id_or_a_usage_error(text: str) -> None:
 
 def test_random_ids_differ() -> None:
     assert len({ObjectId.random() for _ in range(100)}) == 100
-    assert ROOT == bytes(16)
+    assert bytes(16) == ROOT
+
+
+def test_a_source_gives_fresh_ids_from_its_entropy() -> None:
+    one, two = IdSource(SeededEntropy(1)), IdSource(SeededEntropy(1))
+    drawn = [one.next() for _ in range(600)]
+    assert len(set(drawn)) == 600
+    assert drawn == [two.next() for _ in range(600)]
+    assert all(isinstance(each, ObjectId) for each in drawn)
+    assert IdSource(system_entropy).next() != IdSource(system_entropy).next()
 
 
 @given(st.lists(SEGMENTS, min_size=1, max_size=6))
@@ -50,7 +60,22 @@ def test_a_name_is_segments_joined_by_slashes(segments: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "/", "a//b", "a/", "..", ".hidden", "a/../b", "a b", "a\0", "a\n", "é", "-\\", "\ud800", "*"],
+    [
+        "",
+        "/",
+        "a//b",
+        "a/",
+        "..",
+        ".hidden",
+        "a/../b",
+        "a b",
+        "a\0",
+        "a\n",
+        "é",
+        "-\\",
+        "\ud800",
+        "*",
+    ],
 )
 def test_what_could_leave_the_directory_or_confuse_a_shell_is_no_name(text: str) -> None:
     with pytest.raises(UsageError, match="not a chain name"):

@@ -12,8 +12,8 @@ from ate.errors import Conflict
 
 QUIET = """
 import sys, ate
-heavy = [name for name in ("numpy", "msgspec", "cryptography", "blake3", "asyncio") if name in sys.modules]
-assert not heavy, heavy
+heavy = {"numpy", "msgspec", "cryptography", "blake3", "asyncio"}
+assert not heavy & set(sys.modules)
 assert ate.__version__
 ate.Conflict
 assert "numpy" not in sys.modules

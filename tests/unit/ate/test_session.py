@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -132,7 +131,7 @@ def test_a_session_key_serves_one_chain_until_a_day_before_its_end() -> None:
 
 
 def test_a_certificate_ends_with_its_session_and_is_not_made_anew_for_each_commit() -> None:
-    """Short sessions (15 minutes) are always within a day of their end; their key is still reused."""
+    """Short sessions (15 minutes) are always within a day of their end; they reuse their key."""
     session = member("alice")
     session.expires_us = START_US + 900_000_000
     first = session.fast(CHAIN, START_US)
@@ -200,7 +199,7 @@ def test_claims_that_cannot_be_encoded_are_a_usage_error(tmp_path: Path) -> None
     session.claims["clock"] = object()
     with pytest.raises(UsageError, match="claims"):
         session.save(tmp_path / "alice.key", "x")
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:

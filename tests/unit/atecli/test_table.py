@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 import pytest
 
@@ -55,3 +57,11 @@ def test_the_group_itself_does_nothing(capsys: pytest.CaptureFixture[str]) -> No
     with ate.make_context("ate", ["completion", "fish"]) as context:
         ate.invoke(context)
     assert "complete" in capsys.readouterr().out
+
+
+def test_the_guide_knows_every_word_and_status() -> None:
+    guide = (Path(__file__).parents[3] / "docs/guide/cli.md").read_text()
+    assert [
+        name for name in NAMES if f"`ate {name} " not in guide and f"`ate {name}`" not in guide
+    ] == []
+    assert [row for row in EXITS if f"| {row.status} | {row.meaning}" not in guide] == []

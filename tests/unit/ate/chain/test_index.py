@@ -155,6 +155,8 @@ def test_a_snapshot_gives_the_same_index_back(rows: int) -> None:
 def test_an_empty_snapshot_gives_an_empty_index_back() -> None:
     again = Index()
     columns = Index().columns()
-    again.adopt([np.frombuffer(c.tobytes(), np.uint64) for c in columns[:5]], np.empty(0, np.uint32), 0)
+    again.adopt(
+        [np.frombuffer(c.tobytes(), np.uint64) for c in columns[:5]], np.empty(0, np.uint32), 0
+    )
     assert again.locate_many([PARENT] * 30) == [0] * 30
     assert again.all() == []

@@ -150,9 +150,8 @@ def _row(chain: Chain, seq: int) -> tuple[Record, Row]:
 
 async def test_an_altered_body_is_never_handed_out() -> None:
     disk = SimDisk()
-    async with ate.open("r", path="/c", disk=disk) as chain:
-        async with chain.dio() as dio:
-            dao = dio.store(b"large" * 20_000)
+    async with ate.open("r", path="/c", disk=disk) as chain, chain.dio() as dio:
+        dao = dio.store(b"large" * 20_000)
     path = "/c/r/000001/body.000001"
     content = disk.snapshot()[path]
     disk.put(path, content.replace(b"largelarge", b"largeLarge", 1))

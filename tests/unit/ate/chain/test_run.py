@@ -26,7 +26,11 @@ def rows(run: Run) -> list[tuple[int, ...]]:
 def test_rows_are_sorted_by_id_and_each_is_found() -> None:
     run = run_of((9, 1, 1), (3, 7, 2), (5, 5, 3), (1 << 63, 0, 4))
     assert run.high.tolist() == [3, 5, 9, 1 << 63]
-    assert [int(run.seq[run.position(id_of(*one))]) for one in ((9, 1), (3, 7), (5, 5))] == [1, 2, 3]
+    assert [int(run.seq[run.position(id_of(*one))]) for one in ((9, 1), (3, 7), (5, 5))] == [
+        1,
+        2,
+        3,
+    ]
     assert run.position(id_of(1 << 63, 0)) == 3
     assert run.position(id_of(1 << 63, 1)) == -1
     assert run.position(id_of(4, 4)) == -1

@@ -173,7 +173,11 @@ async def test_a_body_that_points_nowhere_is_corruption() -> None:
         record, at = view.find(2)
         row = record.row(at)
         assert view.body(record, row)
-        for wrong in (row._replace(place=0), row._replace(length=1000), row._replace(place=1 << 63)):
+        for wrong in (
+            row._replace(place=0),
+            row._replace(length=1000),
+            row._replace(place=1 << 63),
+        ):
             with pytest.raises(CorruptLog):
                 view.body(record, wrong)
 

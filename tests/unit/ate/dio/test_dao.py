@@ -28,7 +28,8 @@ async def test_before_the_commit_it_has_an_id_and_no_history() -> None:
     async with ate.open("d", memory=True) as chain:
         dao = chain.dio().store(Task("x"))
         assert len(dao.id) == 16
-        assert (dao.seq, dao.updated, dao.created, dao.author, dao.header) == (0, None, None, None, None)
+        assert dao.seq == 0
+        assert (dao.updated, dao.created, dao.author, dao.header) == (None, None, None, None)
         assert (dao.parent, dao.access, dao.type_name) == (ROOT, Access(), "Task")
         assert repr(dao) == f"Dao(Task {dao.id.hex()[:8]}, seq 0)"
 

@@ -494,7 +494,8 @@ async def test_a_clock_that_jumps_stops_nobody(jump: int) -> None:
             dio.store(2)
     clock.advance(-jump)
     for value in (3, 4):
-        async with ate.open("d", path="/c", disk=disk, clock=clock, session=member("alice")) as chain:
+        same = member("alice")
+        async with ate.open("d", path="/c", disk=disk, clock=clock, session=same) as chain:
             async with chain.dio() as dio:
                 dao = dio.store(value)
             assert dao.updated is not None
@@ -559,7 +560,8 @@ async def test_large_bodies_are_written_once_and_orphans_are_collected() -> None
         async def validate(self, proposal: Anything) -> Anything:
             from ate.trust.plugin import ABSTAIN, Deny
 
-            return [Deny(0, "no")] if any(len(d.body) > 250_000 for d in proposal.drafts) else ABSTAIN
+            large = any(len(draft.body) > 250_000 for draft in proposal.drafts)
+            return [Deny(0, "no")] if large else ABSTAIN
 
     disk = SimDisk()
     data = [os.urandom(200_000) for _ in range(20)]

@@ -41,7 +41,7 @@ async def test_members_of_a_role_read_and_write_what_names_it(stage: Stage) -> N
 
 
 async def test_whoever_left_is_shut_out_and_whoever_came_sees_the_past(stage: Stage) -> None:
-    """Removing a member starts new epochs in the same commit; the past stays with those who stay."""
+    """Removing a member starts new epochs in the same commit; those who stay keep the past."""
     alice, bob, carol = await stage.cast("alice", "bob", "carol")
     async with stage.open(alice) as chain:
         await chain.set_role("Staff", [alice.public, bob.public])
@@ -144,7 +144,7 @@ async def test_a_role_may_be_emptied(stage: Stage) -> None:
 
 
 async def test_domains_the_root_cannot_open_are_named() -> None:
-    """A root that is no reader cannot hand the key on; a reader does by writing the object again."""
+    """A root that is no reader cannot hand the key on; a reader does by writing it again."""
     stage = Stage(access=Access(Everyone))
     alice, bob, carol = await stage.cast("alice", "bob", "carol")
     async with stage.open(alice) as chain:

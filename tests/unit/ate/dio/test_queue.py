@@ -268,8 +268,58 @@ async def test_a_job_that_is_gone_when_its_lease_lands_is_not_worked_on(
             await hold(self)
 
         monkeypatch.setattr(Job, "_hold", end_it_first)
-        assert await queue._look_for() == (None, None)
+        assert await queue._look_for() == ([], None)
         assert len(chain) == 0, "no lease stays behind"
+
+
+async def test_several_jobs_are_taken_in_one_commit() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue, dio = Queue(chain, Task), chain.dio()
+        for name in "abcde":
+            dio.store(Task(name))
+        await dio.commit()
+        held, commits = await queue._claim(), chain.commits
+        jobs = await queue._claim_some(3)
+        assert [job.value.name for job in jobs] == ["b", "c", "d"]
+        assert chain.commits == commits + 1
+        rest = await queue._claim_some(64)
+        assert [job.value.name for job in rest] == ["e"]
+        assert held.id not in {job.id for job in (*jobs, *rest)}
+
+
+async def test_jobs_that_were_taken_for_nobody_are_given_back() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue, dio = Queue(chain, Task), chain.dio()
+        for name in "abc":
+            dio.store(Task(name))
+        await dio.commit()
+        claiming = asyncio.create_task(queue._claim_some(3))
+        with Bell(chain) as bell:
+            await bell.rest()
+        claiming.cancel()
+        await asyncio.wait([claiming])
+        jobs = await queue._claim_some(3)
+        assert [(job.value.name, job.fence) for job in jobs] == [("a", 2), ("b", 2), ("c", 2)]
+
+
+async def test_one_refusal_gives_the_others_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue, dio = Queue(chain, Task), chain.dio()
+        for name in "ab":
+            dio.store(Task(name))
+        await dio.commit()
+        hold = Job._hold
+
+        async def refuse_b(self: Job[Task]) -> None:
+            if self.value.name == "b" and self.fence == 1:
+                raise ate.WriteDenied("not b")
+            await hold(self)
+
+        monkeypatch.setattr(Job, "_hold", refuse_b)
+        with pytest.raises(ate.WriteDenied):
+            await queue._claim_some(2)
+        async with queue.claim() as job:
+            assert (job.value.name, job.fence) == ("a", 2)
 
 
 async def test_a_job_that_is_gone_before_its_lease_is_passed_over() -> None:
@@ -293,7 +343,7 @@ async def test_jobs_that_cannot_be_read_are_left_to_others() -> None:
         bobs = Queue(chain, Task, session=bob)
         async with bobs.claim() as job:
             assert job.value == Task("open")
-        assert (await bobs._look_for()) == (None, None)
+        assert (await bobs._look_for()) == ([], None)
         async with Queue(chain, Task).claim() as job:
             assert job.value == Task("secret")
 

@@ -100,7 +100,8 @@ async def test_one_flush_each_when_there_is_nobody_to_share_with() -> None:
         assert flushes(disk) == 0
         assert len(chain) == 10, "visible all the same"
         await asyncio.gather(
-            committed(chain, 1, durability=Durability.NONE), committed(chain, 2, durability=ate.LOCAL)
+            committed(chain, 1, durability=Durability.NONE),
+            committed(chain, 2, durability=ate.LOCAL),
         )
         assert flushes(disk) == 1
 
@@ -261,7 +262,6 @@ async def test_closing_finishes_what_was_submitted(clock: type[SimClock]) -> Non
         await committed(chain, 9)
     async with ate.open("w", path="/c", disk=disk) as again:
         assert len(again) == 6
-
 
 
 async def test_a_dio_of_a_closed_chain_keeps_its_changes() -> None:

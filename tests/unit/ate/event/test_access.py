@@ -43,8 +43,12 @@ def test_a_rule_survives_the_wire(read: AnyValue, write: AnyValue) -> None:
 
 @given(
     st.recursive(
-        st.one_of(st.none(), st.booleans(), st.integers(), st.binary(max_size=20), st.text(max_size=9)),
-        lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(), inner, max_size=2)),
+        st.one_of(
+            st.none(), st.booleans(), st.integers(), st.binary(max_size=20), st.text(max_size=9)
+        ),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=4), st.dictionaries(st.text(), inner, max_size=2)
+        ),
         max_leaves=8,
     )
 )
@@ -62,7 +66,8 @@ def test_anything_else_is_a_protocol_error(raw: object) -> None:
     [
         None, [], ["everyone"], ["everyone", "everyone", "everyone"], ["nobody", "inherit"],
         ["everyone", "somebody"], [[], "inherit"], ["inherit", [b"short"]], [[""], "inherit"],
-        [["x" * 257], "inherit"], ["inherit", [b"k" * 16] * 1025], [{}, "inherit"], ["inherit", [[]]],
+        [["x" * 257], "inherit"], ["inherit", [b"k" * 16] * 1025], [{}, "inherit"],
+        ["inherit", [[]]],
     ],
 )  # fmt: skip
 def test_bad_rules_are_refused(raw: object) -> None:
@@ -119,6 +124,9 @@ def test_rules_are_readable() -> None:
 
 def test_a_principal_is_named_by_its_signing_key() -> None:
     assert ALICE.key_id == key_id_of(ALICE.sign, ALICE.seal)
-    assert len({key_id_of(one.sign, other.seal) for one in (ALICE, BOB) for other in (ALICE, BOB)}) == 4
+    assert (
+        len({key_id_of(one.sign, other.seal) for one in (ALICE, BOB) for other in (ALICE, BOB)})
+        == 4
+    )
     assert len(ALICE.key_id) == 16
     assert repr(Principal("alice", b"s", b"k")) == "Principal(identity='alice')"

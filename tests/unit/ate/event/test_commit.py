@@ -40,8 +40,8 @@ def forged(bodies: list[bytes], *, ruled: bool = False) -> Commit:
     draw = SeededEntropy(b"rows")
     header = Header(Access(read=Everyone)) if ruled else None
     lines = [
-        Line(draw(16), draw(16), body=body, base=at, created=at, collection=at, schema=at, domain=draw(16),
-             epoch=at % 9, header=header)
+        Line(draw(16), draw(16), body=body, base=at, created=at, collection=at, schema=at,
+             domain=draw(16), epoch=at % 9, header=header)
         for at, body in enumerate(bodies)
     ]  # fmt: skip
     return Forger(CHAIN, KEY, Origin(1, 2, 4, 3), seen_seq=4).commit(*lines)
@@ -90,7 +90,8 @@ def test_many_rows_are_encoded_like_few(count: int, seed: int) -> None:
         PLACE_BODY_FILE | 64 * at if draw(1)[0] < 60 else None for at in range(count)
     ]
     commit = forged(bodies)
-    for places in ([None] * count, outside):
+    inside: list[int | None] = [None] * count
+    for places in (inside, outside):
         raw = payload_of(commit, places)
         record = Record(raw)
         inline = b""
@@ -142,7 +143,9 @@ def test_hostile_bytes_are_refused_in_kind(raw: bytes) -> None:
 
 
 @given(BODIES, st.booleans(), st.data())
-def test_altered_bytes_are_refused_in_kind(bodies: list[bytes], ruled: bool, data: st.DataObject) -> None:
+def test_altered_bytes_are_refused_in_kind(
+    bodies: list[bytes], ruled: bool, data: st.DataObject
+) -> None:
     raw = bytearray(payload_of(forged(bodies, ruled=ruled)))
     for _ in range(data.draw(st.integers(1, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
@@ -172,7 +175,12 @@ def test_sizes_are_checked_before_anything_is_read() -> None:
         Record(with_field(raw, 4, "<I", limits.COMMIT_ROWS_MAX + 1))
     with pytest.raises(LimitExceeded, match="signature bytes"):
         Record(with_field(raw, sizes, "<I", limits.SIGNATURE_BYTES_MAX + 1))
-    for at, form, value in ((4, "<I", 0), (4, "<I", 2), (sizes + 4, "<I", 1 << 31), (sizes + 8, "<Q", 1 << 63)):
+    for at, form, value in (
+        (4, "<I", 0),
+        (4, "<I", 2),
+        (sizes + 4, "<I", 1 << 31),
+        (sizes + 8, "<Q", 1 << 63),
+    ):
         with pytest.raises(ProtocolError, match="do not add up"):
             Record(with_field(raw, at, form, value))
     with pytest.raises(ProtocolError, match="shorter than its header"):

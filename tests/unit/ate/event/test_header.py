@@ -25,7 +25,11 @@ LATER = st.dictionaries(
     max_size=3,
 )
 HEADERS = st.builds(
-    Header, st.none() | ACCESS, st.none() | TEXT, st.none() | st.binary(min_size=16, max_size=16), LATER
+    Header,
+    st.none() | ACCESS,
+    st.none() | TEXT,
+    st.none() | st.binary(min_size=16, max_size=16),
+    LATER,
 )
 
 
@@ -50,7 +54,9 @@ def test_hostile_bytes_are_a_protocol_error(raw: bytes) -> None:
 
 
 @given(st.dictionaries(st.integers(0, 9), HEADERS, min_size=1, max_size=3), st.data())
-def test_altered_bytes_are_a_protocol_error(headers: dict[int, Header], data: st.DataObject) -> None:
+def test_altered_bytes_are_a_protocol_error(
+    headers: dict[int, Header], data: st.DataObject
+) -> None:
     raw = bytearray(encode_headers(headers))
     at = data.draw(st.integers(0, len(raw) - 1))
     raw[at] = data.draw(st.integers(0, 255))
@@ -77,7 +83,7 @@ def test_a_wrong_form_is_a_protocol_error(found: AnyValue) -> None:
     [b"\xc1", b"\x81\x80\x01", b"\x91" * 100_000, b"\xdf\xff\xff\xff\xff", b"\xdd\xff\xff\xff\xff"],
 )
 def test_what_is_no_messagepack_is_a_protocol_error(raw: bytes) -> None:
-    """Nesting, lengths without content and maps as keys do not reach the program as other errors."""
+    """Nesting, lengths without content and maps as keys are no other error than that."""
     with pytest.raises(ProtocolError):
         decode_headers(raw, 4)
 

@@ -11,8 +11,12 @@ U8, U32, U48, U64 = (st.integers(0, (1 << bits) - 1) for bits in (8, 32, 48, 64)
 ID = st.binary(min_size=16, max_size=16)
 
 
-@given(st.tuples(U8, U8, U8, U8, U32, ID, ID, U64, U64, ID, U64), st.binary(min_size=32, max_size=32),
-       st.tuples(U32, U32, U64), st.integers(0, 64))  # fmt: skip
+@given(
+    st.tuples(U8, U8, U8, U8, U32, ID, ID, U64, U64, ID, U64),
+    st.binary(min_size=32, max_size=32),
+    st.tuples(U32, U32, U64),
+    st.integers(0, 64),
+)
 def test_a_row_is_its_head_its_hash_and_its_local_part(
     head: tuple[int, ...], body_hash: bytes, local: tuple[int, int, int], offset: int
 ) -> None:
@@ -23,7 +27,9 @@ def test_a_row_is_its_head_its_hash_and_its_local_part(
 
 @given(U48, st.integers(0, 65_535))
 def test_the_stamp_is_creation_and_epoch(created: int, epoch: int) -> None:
-    raw = HEAD.pack(1, 0, 0, 0, 0, bytes(16), bytes(16), 0, 0, bytes(16), created | epoch << EPOCH_SHIFT)
+    raw = HEAD.pack(
+        1, 0, 0, 0, 0, bytes(16), bytes(16), 0, 0, bytes(16), created | epoch << EPOCH_SHIFT
+    )
     found = unpack(raw + bytes(48), 0)
     assert (found.created, found.epoch) == (created, epoch)
     assert created <= CREATED_MASK
@@ -33,7 +39,17 @@ def test_the_stamp_is_creation_and_epoch(created: int, epoch: int) -> None:
 def test_arrays_and_tuples_read_the_same_bytes(raw: bytes) -> None:
     (entry,) = np.frombuffer(raw, ROW)
     found = unpack(raw, 0)
-    for name in ("kind", "flags", "codec", "schema", "collection", "base", "stamp", "length", "place"):
+    for name in (
+        "kind",
+        "flags",
+        "codec",
+        "schema",
+        "collection",
+        "base",
+        "stamp",
+        "length",
+        "place",
+    ):
         assert int(entry[name]) == getattr(found, name)
     for name in ("id", "parent", "domain"):
         halves = (int(entry[f"{name}_{half}"]).to_bytes(8, "little") for half in ("hi", "lo"))

@@ -61,7 +61,7 @@ def test_hostile_bytes_are_protocol_errors(raw: bytes, cls: type[Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cls", "fields"),
+    "cls, fields",
     [
         (CertificateBody, [b"s", b"i", b"c", -1, b""]),
         (CertificateBody, [b"s", b"i", b"c", 1 << 63, b""]),
@@ -72,7 +72,9 @@ def test_hostile_bytes_are_protocol_errors(raw: bytes, cls: type[Any]) -> None:
         (Role, {"name": "Staff", "generation": 0, "keys": []}),
     ],
 )
-def test_numbers_that_fit_no_signed_message_are_protocol_errors(cls: type[Any], fields: Any) -> None:
+def test_numbers_that_fit_no_signed_message_are_protocol_errors(
+    cls: type[Any], fields: Any
+) -> None:
     """They would be an OverflowError later, in the middle of judging somebody's commit."""
     with pytest.raises(ProtocolError):
         decode(cls, msgspec.msgpack.encode(fields))

@@ -21,24 +21,24 @@ async def test_bodies_open_with_the_key_row_and_index_they_were_sealed_with() ->
 
 
 @pytest.mark.parametrize(
-    ("chain", "salt", "domain", "epoch", "key", "aad", "index"),
+    "where, aad, index",
     [
-        (b"x" * 32, SALT, DOMAIN, 1, KEY, b"row", 3),
-        (CHAIN, b"x" * 32, DOMAIN, 1, KEY, b"row", 3),
-        (CHAIN, SALT, b"x" * 16, 1, KEY, b"row", 3),
-        (CHAIN, SALT, DOMAIN, 2, KEY, b"row", 3),
-        (CHAIN, SALT, DOMAIN, 1, b"x" * 32, b"row", 3),
-        (CHAIN, SALT, DOMAIN, 1, KEY, b"another row", 3),
-        (CHAIN, SALT, DOMAIN, 1, KEY, b"row", 4),
+        ((b"x" * 32, SALT, DOMAIN, 1, KEY), b"row", 3),
+        ((CHAIN, b"x" * 32, DOMAIN, 1, KEY), b"row", 3),
+        ((CHAIN, SALT, b"x" * 16, 1, KEY), b"row", 3),
+        ((CHAIN, SALT, DOMAIN, 2, KEY), b"row", 3),
+        ((CHAIN, SALT, DOMAIN, 1, b"x" * 32), b"row", 3),
+        ((CHAIN, SALT, DOMAIN, 1, KEY), b"another row", 3),
+        ((CHAIN, SALT, DOMAIN, 1, KEY), b"row", 4),
     ],
     ids=["chain", "salt", "domain", "epoch", "key", "row", "index"],
 )
 async def test_nothing_opens_elsewhere(
-    chain: bytes, salt: bytes, domain: bytes, epoch: int, key: bytes, aad: bytes, index: int
+    where: tuple[bytes, bytes, bytes, int, bytes], aad: bytes, index: int
 ) -> None:
-    """A body taken to another chain, commit, domain, epoch, row or place in the commit is refused."""
+    """Neither in another chain, commit, domain, epoch or row, nor at another index."""
     (sealed,) = await HOW.seal(HOW.sealer(CHAIN, SALT, DOMAIN, 1, KEY), [b"secret"], [b"row"], 3)
-    other = HOW.sealer(chain, salt, domain, epoch, key)
+    other = HOW.sealer(*where)
     with pytest.raises(CannotOpen):
         await HOW.open_one(other, sealed, aad, index)
     with pytest.raises(CannotOpen):

@@ -94,7 +94,7 @@ def test_when_a_reader_leaves_a_new_epoch_starts_and_the_past_is_kept(grants: Gr
 
 
 def test_a_later_reader_opens_the_whole_past_from_one_grant(grants: Grants) -> None:
-    keys = []
+    keys: list[bytes] = []
     for readers in ((ALICE, BOB), (ALICE,), (ALICE, BOB), (ALICE,), (ALICE, CAROL)):
         grants.give(ALICE, *(one.public for one in readers))
         newest = grants.of(ALICE).newest(DOMAIN)
@@ -191,8 +191,12 @@ def test_a_role_s_next_generation_can_be_granted_before_it_is_there(grants: Gran
     grants.trust.apply(5, _role_id(), _body(first))
     grants.give(ALICE, ALICE.public, "Staff")
     after = grants.trust.copy()
-    after.apply(5, _role_id(), _body(next_generation("Staff", [CAROL.public], first, system_entropy)))
-    grant = grants.of(ALICE).under(after).grant_for(DOMAIN, Only(ALICE.public, "Staff"), system_entropy)
+    after.apply(
+        5, _role_id(), _body(next_generation("Staff", [CAROL.public], first, system_entropy))
+    )
+    grant = (
+        grants.of(ALICE).under(after).grant_for(DOMAIN, Only(ALICE.public, "Staff"), system_entropy)
+    )
     assert grant is not None
     assert grant.epoch == 2
     assert set(grant.wraps) == {ALICE.public.key_id, *after.role_keys("Staff")}
@@ -227,7 +231,9 @@ def test_a_session_tries_its_other_keys(grants: Grants) -> None:
     good = decode(Grant, grants.bodies[DOMAIN])
     wraps = {ALICE.public.key_id: bytes(1168), **good.wraps}
     grants.bodies[DOMAIN] = encode_grant(Grant(DOMAIN, 1, wraps))
-    both = Session("alice", ALICE.own, roles={"bob": (KeyPair(BOB.own.sign, BOB.own.seal, BOB.public),)})
+    both = Session(
+        "alice", ALICE.own, roles={"bob": (KeyPair(BOB.own.sign, BOB.own.seal, BOB.public),)}
+    )
     assert grants.of(both).newest(DOMAIN) == grants.of(BOB).newest(DOMAIN)
 
 
@@ -256,7 +262,9 @@ def test_a_grant_of_another_domain_or_epoch_does_not_open(grants: Grants) -> Non
 async def test_readers_come_and_go_on_a_chain() -> None:
     stage = Stage()
     alice, bob, carol = await stage.cast("alice", "bob", "carol")
-    folder = await stage.as_(alice).store("folder", access=Access(read=Only(alice.public, bob.public)))
+    folder = await stage.as_(alice).store(
+        "folder", access=Access(read=Only(alice.public, bob.public))
+    )
     first = await stage.as_(alice).store("first", parent=folder)
     assert await stage.as_(bob).load(first) == "first"
     await stage.as_(alice).rule(folder, Access(read=Only(alice.public, carol.public)))
@@ -284,7 +292,9 @@ async def test_a_refused_change_of_readers_leaves_the_domain_as_it_was() -> None
     moody = Moody()
     stage = Stage(plugins=[moody])
     alice, bob = await stage.cast("alice", "bob")
-    folder = await stage.as_(alice).store("folder", access=Access(read=Only(alice.public, bob.public)))
+    folder = await stage.as_(alice).store(
+        "folder", access=Access(read=Only(alice.public, bob.public))
+    )
     async with stage.open(alice) as chain:
         dio = chain.dio()
         dao = await dio.load(Note, folder)

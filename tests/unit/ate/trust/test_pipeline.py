@@ -50,16 +50,16 @@ def test_plug_ins_are_sorted_by_what_they_can_do() -> None:
     assert pipeline.workers == [worker]
     assert pipeline.projections == [total]
     assert pipeline.enrichers == []
-    assert [one.name for one in pipeline.plugins] == [
-        "signature", "replay", "worm", "authority", "confidentiality", "compression", "worker", "total",
-    ]  # fmt: skip
+    built_in = ["signature", "replay", "worm", "authority", "confidentiality"]
+    mine = ["compression", "worker", "total"]
+    assert [one.name for one in pipeline.plugins] == [*built_in, *mine]
 
 
 @pytest.mark.parametrize("name", ["signature", "replay", "worm", "authority"])
 def test_a_built_in_gives_way_to_its_namesake(name: str) -> None:
     mine = Says(ALLOW, name)
     pipeline = Pipeline([mine], Origins())
-    assert [one for one in pipeline.validators if one.name == name] == [mine]
+    assert [one for one in pipeline.plugins if one.name == name] == [mine]
     assert len(pipeline.validators) == 4
 
 
@@ -83,10 +83,17 @@ async def test_one_voice_in_favour_is_enough_and_a_deny_still_wins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "error"),
-    [("signature", BadSignature), ("authority", WriteDenied), ("replay", Replayed), ("worm", Refused)],
+    "name, error",
+    [
+        ("signature", BadSignature),
+        ("authority", WriteDenied),
+        ("replay", Replayed),
+        ("worm", Refused),
+    ],
 )
-async def test_a_refusal_by_a_built_in_has_an_error_of_its_own(name: str, error: type[Exception]) -> None:
+async def test_a_refusal_by_a_built_in_has_an_error_of_its_own(
+    name: str, error: type[Exception]
+) -> None:
     with pytest.raises(error, match="row 0: one"):
         await store(Says([Deny(0, "one"), Deny(1, "two")], name))
 

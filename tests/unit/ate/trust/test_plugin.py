@@ -27,7 +27,7 @@ KINDS = (Enricher, Filter, Validator, Projection, Retention, Worker)
 
 
 @pytest.mark.parametrize(
-    ("plugin", "kind"),
+    "plugin, kind",
     [
         (AcceptAll(), Validator),
         (Zstd(), Filter),
@@ -62,7 +62,9 @@ class Curious:
 
     async def validate(self, proposal: Proposal) -> Verdict:
         count = len(proposal.table)
-        self.shown.append((proposal.author.row_count, count, list(map(proposal.row_id, range(count)))))
+        self.shown.append(
+            (proposal.author.row_count, count, list(map(proposal.row_id, range(count))))
+        )
         return ABSTAIN
 
 

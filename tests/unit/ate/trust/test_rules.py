@@ -33,7 +33,7 @@ class Tree:
             return None
         zero = bytes(16)
         row = Row(1, 0, 0, 0, 0, object_id, named(found[0]), 0, 0, zero, 0, bytes(32), 0, 0, 0)
-        return Stored(1, False, row, found[1])  # noqa: FBT003 — as the chain says it
+        return Stored(1, False, row, found[1])
 
 
 def test_the_nearest_rule_above_holds() -> None:
@@ -59,12 +59,14 @@ def test_a_chain_without_a_rule_inherits_from_nobody() -> None:
 
 
 def test_a_new_object_is_judged_by_the_stored_state_of_its_declared_parent() -> None:
-    """Whatever rule it brings along itself, or its new parents bring, counts from the next commit on."""
+    """A rule that it brings along itself, or its new parents bring, counts from the next commit."""
     tree = Tree(_0=(0, Access(write=Nobody)), _1=(0, MINE))
     generous = Access(Everyone, Everyone)
-    pending = {
-        named(8): (named(1), generous), named(9): (named(8), generous), named(7): (ROOT, generous),
-    }  # fmt: skip
+    pending: dict[bytes, tuple[bytes, Access | None]] = {
+        named(8): (named(1), generous),
+        named(9): (named(8), generous),
+        named(7): (ROOT, generous),
+    }
     rules = Rules(tree.stored, pending)
     assert rules.write_rule(named(9)) == MINE.write
     assert rules.write_rule(named(7)) is Nobody

@@ -226,4 +226,6 @@ async def test_one_altered_byte_of_the_author_part_is_found() -> None:
     for at in (8, 40, 56, 72, 96, 128, 160):
         altered = raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]
         with pytest.raises((BadSignature, CorruptLog)):
-            await admit(view, Pipeline((), view.origins), Record(memoryview(altered)), time_us=view.time_us)
+            await admit(
+                view, Pipeline((), view.origins), Record(memoryview(altered)), time_us=view.time_us
+            )

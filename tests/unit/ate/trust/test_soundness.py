@@ -44,7 +44,9 @@ def founded() -> Trust:
     return trust
 
 
-def checked(*lines: Line, trust: Trust | None = None, alter: Callable[[bytes], bytes] = bytes) -> Trust:
+def checked(
+    *lines: Line, trust: Trust | None = None, alter: Callable[[bytes], bytes] = bytes
+) -> Trust:
     commit = Forger(CHAIN, BOB.own.sign).commit(*lines)
     record = Record(memoryview(ordered(commit, SequencerPart(1, 0, 0, bytes(32)))))
 
@@ -104,8 +106,11 @@ def test_a_system_row_cannot_take_the_place_of_an_object(line: Line) -> None:
 @pytest.mark.parametrize("field", ["epoch", "codec", "schema"])
 def test_system_rows_are_plain(field: str) -> None:
     line = key_line(BOB.own)
-    values: dict[str, int] = {"epoch": 0, "codec": 0, "schema": 0, field: 1}
-    other = Line(line.id, kind=line.kind, body=line.body, **values)
+    said = {"epoch": 0, "codec": 0, "schema": 0} | {field: 1}
+    other = Line(
+        line.id, kind=line.kind, body=line.body,
+        epoch=said["epoch"], codec=said["codec"], schema=said["schema"],
+    )  # fmt: skip
     with pytest.raises(ProtocolError, match="sealed or encoded"):
         checked(other)
 
@@ -159,7 +164,7 @@ def test_whole_grants_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("genesis", "error"),
+    "genesis, error",
     [
         (GENESIS, None),
         (Genesis("x", 3, "distributed", b""), UnsupportedFormat),

@@ -107,7 +107,7 @@ def test_rules_resolve_to_key_ids_and_the_keys_of_roles() -> None:
     assert trust.role_keys("Nowhere") == frozenset()
 
 
-@pytest.mark.parametrize(("sign", "seal"), [(1983, 1216), (1984, 1215), (0, 0)])
+@pytest.mark.parametrize("sign, seal", [(1983, 1216), (1984, 1215), (0, 0)])
 def test_published_keys_have_their_length(sign: int, seal: int) -> None:
     with pytest.raises(ProtocolError, match="wrong length"):
         founded(ALICE.own).apply(Kind.KEY, b"", encode(PublicKeys("x", bytes(sign), bytes(seal))))
@@ -134,7 +134,9 @@ def test_a_certified_session_key_speaks_for_its_issuers_until_they_say() -> None
     trust = founded(ALICE.own)
     trust.apply(Kind.KEY, b"", key_of(BOB.own))
     trust.apply(Kind.CERTIFICATE, b"", certificate(subject=FAST.raw, until_us=NOW))
-    trust.apply(Kind.CERTIFICATE, b"", certificate(subject=FAST.raw, issuer=BOB.own, until_us=NOW + 9))
+    trust.apply(
+        Kind.CERTIFICATE, b"", certificate(subject=FAST.raw, issuer=BOB.own, until_us=NOW + 9)
+    )
     assert trust.authorities(FAST.key_id, NOW) == {ALICE.public.key_id, BOB.public.key_id}
     assert trust.authorities(FAST.key_id, NOW + 1) == {BOB.public.key_id}
     assert trust.authorities(FAST.key_id, NOW + 10) == frozenset()
