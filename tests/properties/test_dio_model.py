@@ -87,7 +87,7 @@ class DioMachine(RuleBasedStateMachine):
 
     async def _open(self) -> Chain:
         where: dict[str, Any] = {"path": "/c"} if self.on_disk else {"memory": True}
-        parts = {"disk": self.disk, "clock": self.clock, "entropy": self.entropy}
+        parts: dict[str, Any] = {"disk": self.disk, "clock": self.clock, "entropy": self.entropy}
         return await ate.open("m", session=self.session, **parts, **where)
 
     def teardown(self) -> None:

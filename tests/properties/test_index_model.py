@@ -59,8 +59,9 @@ class Pair:
             return
         pairs = np.frombuffer(b"".join(ids), np.uint64).reshape(-1, 2)
         high, low = np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
-        column = [np.array(one, np.uint64) for one in (seqs, created, [child] * len(ids))]
-        self.index.put_many(high, low, *column, before)
+        newest, born = np.array(seqs, np.uint64), np.array(created, np.uint64)
+        filed = np.full(len(ids), child, np.uint64)
+        self.index.put_many(high, low, newest, born, filed, before)
 
     def flagged(self, object_id: bytes) -> int:
         known = self.model.get(object_id)

@@ -100,7 +100,7 @@ async def test_memory_makes_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert disk.snapshot() == {}
     for wrong in ({"path": "x"}, {"readonly": True}):
         with pytest.raises(UsageError, match="memory chain"):
-            await ate.open("m", memory=True, **wrong)  # type: ignore[arg-type]
+            await ate.open("m", memory=True, **wrong)
 
 
 async def test_a_thousand_chains_on_disk_and_only_one_is_opened(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ async def test_a_chain_that_could_not_be_begun_leaves_no_files(tmp_path: Path) -
     alice = member("alice")
     for wrong in ({"mode": "typo"}, {"suite": 9}, {"roots": [alice.public]}):
         with pytest.raises(UsageError):
-            await ate.open("u", path=tmp_path, **wrong)  # type: ignore[arg-type]
+            await ate.open("u", path=tmp_path, **wrong)
         assert not (tmp_path / "u").exists()
 
 

@@ -14,6 +14,7 @@ from ate.ids import ROOT
 from ate.testing.forger import Forger, Line, ruled
 from ate.testing.stage import member
 from ate.testing.tamper import following, ordered, spliced
+from ate.trust.plugin import Deny, Proposal, Verdict
 
 FIRST_ROW = ROWS_AT
 
@@ -146,9 +147,7 @@ class Moody:
 
     name = "moody"
 
-    async def validate(self, proposal: object) -> object:
-        from ate.trust.plugin import Deny
-
+    async def validate(self, proposal: Proposal) -> Verdict:
         return [Deny(0, "not today")]
 
 

@@ -68,11 +68,10 @@ async def test_an_appended_commit_is_visible_when_it_is_settled() -> None:
     rung: list[int] = []
     ledger.feed.subscribe(lambda: rung.append(ledger.view.head))
     pending = await append(ledger, draft(1), draft(2))
-    assert ledger.view.head == 1
-    assert ledger.is_empty
+    assert (ledger.view.head, ledger.is_empty) == (1, True)
     record = ledger.settle(pending)
     assert (ledger.view.head, ledger.feed.head, rung) == (3, 3, [3])
-    assert not ledger.is_empty
+    assert (ledger.view.head, ledger.is_empty) == (3, False)
     assert record.first_seq == 2
     assert pending.current == [0, 0]
 

@@ -53,8 +53,10 @@ async def test_small_and_large_commits_fold_to_what_the_log_says(size: int) -> N
         daos = [dio.store({"n": number}) for number in range(size)]
         children = [dio.store(number, parent=daos[0]) for number in range(size)]
         await dio.commit()
-        for dao in (*daos, *children):
+        for dao in daos:
             dao.update()
+        for child in children:
+            child.update()
         children[-1].delete()
         await dio.commit()
         view = view_of(chain)

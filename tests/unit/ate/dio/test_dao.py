@@ -141,7 +141,9 @@ async def test_moving_hangs_it_elsewhere_and_leaves_its_collection() -> None:
     async with ate.open("d", path="/c", disk=disk) as chain:
         dio = chain.dio()
         one, two = dio.store(Task("one")), dio.store(Task("two"))
-        note = one.value.notes.push("n")
+        pushed = one.value.notes.push("n")
+        assert isinstance(pushed, ate.Dao)
+        note: ate.Dao[str] = pushed
         await dio.commit()
         assert note.move(two) is note
         assert note.parent == two.id

@@ -346,7 +346,8 @@ async def test_many_at_once() -> None:
         await dio.commit()
         some = [wanted[2].id, wanted[0].id]
         assert [dao.value.name for dao in await dio.load_many(some, Person)] == ["2", "0"]
-        assert [dao.type_name for dao in await dio.load_many(some)] == ["Person", "Person"]
+        untyped: list[ate.Dao[object]] = await dio.load_many(some)
+        assert [dao.type_name for dao in untyped] == ["Person", "Person"]
         everything = [*(dao.id for dao in wanted), secret.id, ObjectId.random()]
         stranger = chain.dio(session=member("bob"))
         found = await stranger.load_many(everything, Person, missing="skip")
@@ -424,7 +425,8 @@ async def test_a_value_that_cannot_be_encoded_stops_the_commit_and_names_the_pla
     async with ate.open("d", memory=True) as chain:
         dio = chain.dio()
         dio.store(1)
-        bad = dio.store({"deep": [1, {"er": object()}]})
+        wrong: dict[str, Anything] = {"deep": [1, {"er": object()}]}
+        bad = dio.store(wrong)
         with pytest.raises(UsageError, match="dict"):
             await dio.commit()
         assert (chain.head, dio.has_changes) == (1, True)
