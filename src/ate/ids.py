@@ -69,6 +69,8 @@ class IdSource:
 ROOT: Final = ObjectId(bytes(16))
 
 _POOL_BYTES: Final = 4096
+#: Names inside a chain's own directory; a chain below another must not look like one of them.
+_TAKEN = re.compile(r"[0-9]{6}|doomed\..*|LOCK|CURRENT(\.new)?|outbox")
 _SEGMENT = re.compile(r"[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*")
 
 
@@ -86,7 +88,7 @@ class ChainName(str):
         limits.check("chain name bytes", len(text.encode(errors="replace")), limits.NAME_BYTES_MAX)
         segments = text.removeprefix("/").split("/")
         for segment in segments:
-            if not _SEGMENT.fullmatch(segment):
+            if not _SEGMENT.fullmatch(segment) or _TAKEN.fullmatch(segment):
                 raise UsageError(
                     f"not a chain name: {text!r}",
                     hint="use letters, digits and . _ - @ +, with / between the parts",

@@ -330,8 +330,9 @@ class DiskMachine(DioMachine):
     on_disk = True
 
 
-_FEW = settings(max_examples=25, stateful_step_count=40)
+#: A step of a machine costs more than an example of a function; `make fuzz` still runs many.
+_SOME = settings().max_examples
 TestInMemory = DioMachine.TestCase
-TestInMemory.settings = settings(_FEW)
+TestInMemory.settings = settings(max_examples=_SOME // 2, stateful_step_count=40)
 TestOnDisk = DiskMachine.TestCase
-TestOnDisk.settings = settings(_FEW, max_examples=12)
+TestOnDisk.settings = settings(max_examples=_SOME // 4, stateful_step_count=40)

@@ -61,7 +61,7 @@ class Pair:
         high, low = np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
         newest, born = np.array(seqs, np.uint64), np.array(created, np.uint64)
         filed = np.full(len(ids), child, np.uint64)
-        self.index.put_many(high, low, newest, born, filed, before)
+        self.index.put_many(high, low, newest, born, filed, before=before)
 
     def flagged(self, object_id: bytes) -> int:
         known = self.model.get(object_id)

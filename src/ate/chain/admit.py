@@ -74,6 +74,8 @@ async def admit(
     prepared_here = drafts is not None
     check_integrity(record, prepared_here=prepared_here)
     ids = [draft.id for draft in drafts] if drafts is not None else ids_of(record.table)
+    if drafts is not None and len(set(ids)) != len(ids):
+        raise ProtocolError("a commit touches one object twice")
     current = view.index.locate_many(ids[: len(ids) - len(known)])
     current += known
     _check_place(view, record)

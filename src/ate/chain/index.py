@@ -171,7 +171,7 @@ class Index:
             self._seal_tail()
 
     def put_many(
-        self, high: U64, low: U64, seq: U64, created: U64, child: U64, before: Sequence[int]
+        self, high: U64, low: U64, seq: U64, created: U64, child: U64, *, before: Sequence[int]
     ) -> None:
         """`put` for a whole commit, whose ids differ from each other.
 
@@ -231,11 +231,7 @@ class Index:
     def adopt(self, columns: Sequence[U64], order: npt.NDArray[np.uint32], live: int) -> None:
         """Take over the columns of a snapshot; they may be read-only maps of a file."""
         self._clear_tail()
-        self._runs = (
-            [Run(columns[0], columns[1], columns[2], columns[3], columns[4], order)]
-            if len(order)
-            else []
-        )
+        self._runs = [Run(*columns[:5], order=order)] if len(order) else []
         self.live = live
 
 

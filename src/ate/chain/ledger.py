@@ -31,9 +31,6 @@ from ate.trust.pipeline import Pipeline
 from ate.trust.prepare import Preparer
 from ate.trust.roles import join_roles
 
-#: Rows since the last snapshot after which closing writes a new one.
-_SNAPSHOT_ROWS = 1
-
 
 class Ledger:
     """A chain in this process.
@@ -60,6 +57,7 @@ class Ledger:
         self.feed = Feed()
         self._domains: dict[int, tuple[Session | None, Domains]] = {}
         self._snapshot_head = 0
+        self._has_appended = False
         self.verified_commits = 0
         #: Damage found while reading, when it was asked to be read all the same.
         self.damage: CorruptLog | None = None
@@ -149,6 +147,7 @@ class Ledger:
 
         Call it after `store.flush()` unless the author asked for no durability.
         """
+        self._has_appended = True
         self.view.apply(pending.record, pending.place, pending.current)
         self._last_place = pending.place
         self._after_apply(pending.record)
@@ -190,8 +189,13 @@ class Ledger:
     # --- closing ----------------------------------------------------------------------------
 
     def snapshot(self) -> None:
-        """Write the index snapshot, if anything changed since the last one."""
-        if self.store.readonly or self.view.head - self._snapshot_head < _SNAPSHOT_ROWS:
+        """Write the index snapshot, if this process wrote to the chain or nobody made one yet.
+
+        There is one snapshot a chain, and it serves the session that made it; others leave it alone.
+        """
+        if self.store.readonly or self.view.head == self._snapshot_head:
+            return
+        if not self._has_appended and self.store.read_index() is not None:
             return
         write_snapshot(self)
         self._snapshot_head = self.view.head

@@ -192,7 +192,7 @@ class Reader:
         if not epoch:
             return [bytes(body) for body in bodies]
         sealer, how = self._sealer(record, brief[3], epoch), self._how
-        if run[-1] - run[0] + 1 == len(run):
+        if run == list(range(run[0], run[-1] + 1)):
             return await how.open(sealer, bodies, [record.head(at) for at in run], run[0])
         return [
             await how.open_one(sealer, body, record.head(at), at)

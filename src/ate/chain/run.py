@@ -36,7 +36,7 @@ class Run:
 
     def __init__(
         self, high: U64, low: U64, seq: U64, created: U64, child: U64,
-        order: npt.NDArray[np.uint32] | None = None,
+        *, order: npt.NDArray[np.uint32] | None = None,
     ) -> None:  # fmt: skip
         self.high, self.low, self.seq, self.created, self.child = high, low, seq, created, child
         self._order = order

@@ -23,7 +23,7 @@ from ate.chain.index import (
     child_key,
 )
 from ate.crypto.hash import digest, digest_many
-from ate.errors import CorruptLog, LimitExceeded, ProtocolError
+from ate.errors import CorruptLog, LimitExceeded, NotFound, ProtocolError
 from ate.event.access import Access
 from ate.event.commit import ROWS_AT, Record, link_after
 from ate.event.header import Header
@@ -124,6 +124,24 @@ class View:
             access = (stored.access if stored else None) or Access()
             self._root_access = (self.rules, access)
         return access
+
+    def time_of(self, seq: int) -> int:
+        """Return the sequencer's time of row `seq`, in microseconds."""
+        return self.find(seq)[0].sequencer.time_us
+
+    def seq_at(self, object_id: bytes, at_seq: int) -> int:
+        """Return the seq of the version of an object that was current at `at_seq`.
+
+        Raises:
+            NotFound: it was not there yet.
+        """
+        seq = self.index.locate(object_id) & SEQ_MASK
+        while seq > at_seq:
+            record, at = self.find(seq)
+            seq = record.row(at).base
+        if not seq:
+            raise NotFound(f"no object {object_id.hex()} as of seq {at_seq}")
+        return seq
 
     def schema_at(self, seq: int) -> int:
         """Return the schema id of row `seq` without unpacking the rest."""
@@ -257,7 +275,7 @@ class View:
         if current is None:
             current = self.index.locate_many(ids_of(table))
         self.index.put_many(
-            table["id_hi"], table["id_lo"], seqs | flags, created, children, current
+            table["id_hi"], table["id_lo"], seqs | flags, created, children, before=current
         )
 
     def _apply_system(self, record: Record, at: int, row: Row) -> None:

@@ -46,6 +46,7 @@ class Landed(msgspec.Struct, eq=False, gc=False):
     time_us: int
     author: bytes
     plain: bytes
+    codec: int
 
 
 class Dao(msgspec.Struct, Generic[T], eq=False, weakref=True):
@@ -144,12 +145,12 @@ class Dao(msgspec.Struct, Generic[T], eq=False, weakref=True):
     @property
     def created(self) -> datetime | None:
         """When the first version was committed."""
-        return self._dio._time_of(self._version.created) if self._version else None
+        return moment(self._dio._reader.view.time_of(self._version.created)) if self._version else None
 
     @property
     def author(self) -> str | None:
         """Who signed the version at hand, as named by their published key; None if unsigned."""
-        return self._dio._author_of(self._version.author) if self._version else None
+        return self._dio._reader.view.trust.name_of(self._version.author) if self._version else None
 
     @property
     def header(self) -> Header | None:

@@ -7,7 +7,6 @@ changes stay here, so that it can be tried again. It never appends: the chain's 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 from ate.chain.index import DEAD, SEQ_MASK
@@ -15,11 +14,11 @@ from ate.chain.reader import Opened, Reader
 from ate.dio.collections import bind
 from ate.dio.dao import Dao, Landed
 from ate.dio.descent import check_move, fell
-from ate.dio.receipt import Receipt, moment
+from ate.dio.receipt import Receipt
 from ate.dio.reconcile import reconcile
 from ate.dio.schema import Schema, schema_of
 from ate.dio.writer import Durability
-from ate.errors import Conflict, Deleted, LoadError, NoReadKey, NotFound, UsageError, WrongType
+from ate.errors import Conflict, Deleted, LoadError, NoReadKey, UsageError, WrongType
 from ate.event.access import Access
 from ate.event.draft import Draft
 from ate.event.header import Header
@@ -138,7 +137,7 @@ class Dio:
             if pending is not None:
                 return _pending(pending, type)
         reader = self._reader
-        seq = reader.seq_of(id) if at_seq is None else await self._seq_at(id, at_seq)
+        seq = reader.seq_of(id) if at_seq is None else reader.view.seq_at(id, at_seq)
         opened = await reader.open(seq)
         schema = None if type in _ANY else schema_of(type)
         return self._dao(opened, type, schema, id)
@@ -279,28 +278,38 @@ class Dio:
         time_us, signer = record.sequencer.time_us, record.author.key_id
         seq = record.first_seq + landed.offset
         for dao, draft in zip(daos, drafts, strict=False):
-            dao._version = Landed(seq, draft.created or seq, time_us, signer, draft.body)
+            dao._version = Landed(seq, draft.created or seq, time_us, signer, draft.body, draft.codec)
             seq += 1
         return landed.receipt()
 
     def _draft(self, dao: Dao[Any], *, overwrite: bool) -> Draft:
+        schema, version, place = dao._schema, dao._version, dao._place
+        if version is None and place is not None and not dao._deleted:
+            return Draft(
+                _DATA, dao.id, place[0], place[1], 0, 0, schema.schema_id, self.codec,
+                schema.encode(dao._value, self.codec), dao._header, overwrite,
+            )  # fmt: skip
+        return self._new_version(dao, overwrite=overwrite)
+
+    def _new_version(self, dao: Dao[Any], *, overwrite: bool) -> Draft:
+        """Return the draft of an object that is there: its next version, or its end."""
         schema, version = dao._schema, dao._version
-        base, schema_id = version.seq if version else 0, schema.schema_id
+        base, schema_id, codec = version.seq, schema.schema_id, 0
         if dao._deleted:
             kind, body = int(Kind.TOMBSTONE), b""
             schema_id = self._reader.view.schema_at(base)  # `delete(id)` knows no type
-        elif version is not None and version.plain:
-            kind, body = (
-                int(Kind.DATA),
-                schema.encode_keeping(dao._value, version.plain, self.codec),
-            )
+        elif version.plain:
+            # Fields that this program does not know survive only in the format they were stored in.
+            kind, codec = _DATA, version.codec
+            body = schema.encode_keeping(dao._value, version.plain, codec)
         else:
-            kind, body = int(Kind.DATA), schema.encode(dao._value, self.codec)
+            kind, codec = _DATA, self.codec
+            body = schema.encode(dao._value, codec)
         dao._header = dao.header
         parent, collection = dao.place
         return Draft(
-            kind, dao.id, parent, collection, base, version.created if version else 0,
-            schema_id, self.codec if body else 0, body, dao._header, overwrite,
+            kind, dao.id, parent, collection, base, version.created, schema_id, codec, body,
+            dao._header, overwrite,
         )  # fmt: skip
 
     # --- for Dao and collections ------------------------------------------------------------
@@ -356,30 +365,6 @@ class Dio:
         parent_id = self._parent_id(parent)
         check_move(self._reader.view, self._changed, dao.id, parent_id)
         return parent_id
-
-    def _time_of(self, seq: int) -> datetime | None:
-        if not seq:
-            return None
-        return moment(self._reader.view.find(seq)[0].sequencer.time_us)
-
-    def _author_of(self, key_id: bytes) -> str | None:
-        trust = self._reader.view.trust
-        certified = trust.certified.get(key_id)
-        for one in certified.issuers if certified else (key_id,):
-            if one in trust.keys:
-                return trust.keys[one].identity
-        return None
-
-    async def _seq_at(self, object_id: bytes, at_seq: int) -> int:
-        """Return the seq of the version of an object that was current at `at_seq`."""
-        flagged = self._reader.view.index.locate(object_id)
-        seq = flagged & SEQ_MASK
-        while seq > at_seq:
-            record, at = self._reader.view.find(seq)
-            seq = record.row(at).base
-        if not flagged or not seq:
-            raise NotFound(f"no object {object_id.hex()} as of seq {at_seq}")
-        return seq
 
 
 def _checked(id: Any) -> ObjectId:

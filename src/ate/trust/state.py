@@ -95,6 +95,14 @@ class Trust:
             return frozenset((key_id,)) if any(key_id) else frozenset()
         return frozenset(issuer for issuer, until in certified.issuers.items() if time_us <= until)
 
+    def name_of(self, key_id: bytes) -> str | None:
+        """Return the identity behind a signing key, as published; None when nobody is."""
+        certified = self.certified.get(key_id)
+        for one in certified.issuers if certified else (key_id,):
+            if one in self.keys:
+                return self.keys[one].identity
+        return None
+
     def verifier(self, key_id: bytes) -> VerifyKey | FastVerifyKey | None:
         """Return the public key behind `key_id`, or None when the chain does not hold it."""
         certified = self.certified.get(key_id)

@@ -29,7 +29,7 @@ def put_many(index: Index, numbers: Iterable[int], flags: int = 0, parent: bytes
     pairs = np.frombuffer(b"".join(ids), np.uint64).reshape(-1, 2)
     child = np.full(len(seqs), child_key(parent, 0), np.uint64)
     before = index.locate_many(ids)
-    index.put_many(pairs[:, 0], pairs[:, 1], seqs | np.uint64(flags), seqs, child, before)
+    index.put_many(pairs[:, 0], pairs[:, 1], seqs | np.uint64(flags), seqs, child, before=before)
 
 
 def test_an_empty_index_knows_nothing() -> None:

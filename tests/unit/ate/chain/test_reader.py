@@ -86,7 +86,10 @@ async def test_many_rows_come_in_the_order_asked(who: str | None) -> None:
             await dio.commit()
             seqs += [dao.seq for dao in daos]
         reader = reader_of(chain)
-        for wanted in (seqs, seqs[::-1], seqs[::3], [seqs[5], seqs[25], seqs[6], seqs[6]], []):
+        jumbled = [seqs[5], seqs[25], seqs[6], seqs[6]]
+        # Ends where a run of that length would end, and is none.
+        crossed = [seqs[1], seqs[4], seqs[3]]
+        for wanted in (seqs, seqs[::-1], seqs[::3], jumbled, crossed, []):
             opened = await reader.open_many(wanted)
             assert [one.seq for one in opened] == wanted
             assert [one.plain for one in opened] == [(await reader.open(s)).plain for s in wanted]

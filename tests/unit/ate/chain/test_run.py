@@ -74,5 +74,5 @@ def test_the_order_of_children_is_computed_once_or_taken_from_a_snapshot() -> No
     order = run.order()
     assert order is run.order()
     assert order.dtype == np.uint32
-    again = Run(run.high, run.low, run.seq, run.created, run.child, order)
+    again = Run(run.high, run.low, run.seq, run.created, run.child, order=order)
     assert again.order() is order
