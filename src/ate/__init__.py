@@ -18,7 +18,7 @@ if typing.TYPE_CHECKING:
     from ate import blocking as blocking
     from ate.client import Chain as Chain
     from ate.client import home as home
-    from ate.client import open as open
+    from ate.client import open as open  # noqa: A004 — the product's verb
     from ate.dio.collections import Child as Child
     from ate.dio.collections import Link as Link
     from ate.dio.collections import Map as Map
@@ -36,6 +36,26 @@ if typing.TYPE_CHECKING:
     from ate.dio.rpc import serve as serve
     from ate.dio.secondary import SecondaryIndex as SecondaryIndex
     from ate.dio.writer import Durability as Durability
+    from ate.errors import AteError as AteError
+    from ate.errors import CommitError as CommitError
+    from ate.errors import Conflict as Conflict
+    from ate.errors import CorruptLog as CorruptLog
+    from ate.errors import Deleted as Deleted
+    from ate.errors import Fenced as Fenced
+    from ate.errors import LimitExceeded as LimitExceeded
+    from ate.errors import LoadError as LoadError
+    from ate.errors import LogLocked as LogLocked
+    from ate.errors import NoReadKey as NoReadKey
+    from ate.errors import NotFound as NotFound
+    from ate.errors import OutOfSpace as OutOfSpace
+    from ate.errors import Refused as Refused
+    from ate.errors import RemoteError as RemoteError
+    from ate.errors import StorageError as StorageError
+    from ate.errors import TimedOut as TimedOut
+    from ate.errors import TrustError as TrustError
+    from ate.errors import UsageError as UsageError
+    from ate.errors import WriteDenied as WriteDenied
+    from ate.errors import WrongType as WrongType
     from ate.event.access import Access as Access
     from ate.event.access import Any as Any
     from ate.event.access import Everyone as Everyone
@@ -46,6 +66,8 @@ if typing.TYPE_CHECKING:
     from ate.ids import ChainName as ChainName
     from ate.ids import ObjectId as ObjectId
     from ate.session import Session as Session
+
+    FULL, LOCAL, NONE = Durability.FULL, Durability.LOCAL, Durability.NONE
 
 __version__ = "0.1.0"
 
@@ -75,7 +97,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 _DURABILITIES = ("FULL", "LOCAL", "NONE")
 
-__all__ = sorted([*_HOME_OF, *_DURABILITIES, "blocking"])
+__all__ = sorted([*_HOME_OF, *_DURABILITIES, "blocking"])  # noqa: PLE0605 — one table of names
 
 
 def __getattr__(name: str) -> typing.Any:

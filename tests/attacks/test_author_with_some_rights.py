@@ -23,6 +23,7 @@ from ate.errors import (
     Refused,
     Replayed,
     TrustError,
+    UsageError,
     WriteDenied,
 )
 from ate.event.access import Access, Any, Everyone, Inherit, Nobody, Only
@@ -457,3 +458,25 @@ async def test_nobody_publishes_a_sealing_key_for_somebody_else(scene: Scene) ->
         with pytest.raises(CannotOpen):
             scene.mallory.own.seal.unwrap(wrapped, info)
     assert await stage.as_(carol).load(scene.folder) == "bob's folder"
+
+
+async def test_a_circle_made_by_moving_hurts_its_maker_alone(scene: Scene) -> None:
+    """Said in the threat model. It must end in an error for who writes there, and in no loop.
+
+    Mallory's own program refuses the move; by hand it can be made.
+    """
+    stage, mallory = scene.stage, scene.mallory
+    upper = await stage.as_(mallory).store("upper", parent=scene.board)
+    lower = await stage.as_(mallory).store("lower", parent=upper)
+    with pytest.raises(UsageError, match="below itself"):
+        await stage.as_(mallory).move(upper, lower)
+    stage.tamperer().append(await scene.forged(Line(upper, lower, body=b"x", base=1)))
+    for act in (
+        stage.as_(mallory).change(lower, "changed"),
+        stage.as_(mallory).store("below", parent=upper),
+    ):
+        with pytest.raises(ProtocolError, match="cycle"):
+            await act
+    assert await stage.as_(scene.alice).load(lower) == "lower"
+    await stage.as_(mallory).store("the board goes on", parent=scene.board)
+    assert (await stage.verify()).ok

@@ -51,7 +51,7 @@ def checkpoint_row(ledger: Ledger, session: Session | None) -> Draft:
 
 
 def check_checkpoints(view: View, record: Record) -> None:
-    """Raise CorruptLog or BadSignature when a commit brings a checkpoint that is not true of `view`."""
+    """Raise CorruptLog or BadSignature when a commit's checkpoint is not true of `view`."""
     at = record.kinds.find(Kind.CHECKPOINT)
     if at < 0:
         return

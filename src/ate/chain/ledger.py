@@ -191,7 +191,7 @@ class Ledger:
     def snapshot(self) -> None:
         """Write the index snapshot, if this process wrote to the chain or nobody made one yet.
 
-        There is one snapshot a chain, and it serves the session that made it; others leave it alone.
+        There is one snapshot a chain, and it serves the session that made it.
         """
         if self.store.readonly or self.view.head == self._snapshot_head:
             return

@@ -100,7 +100,7 @@ class Reader:
         first, place = view.commits.find(seq)
         record = view.recent.get(place) or view.record(place)
         at = seq - first
-        kind, codec, schema_id, domain, stamp, wanted, length, place = record.brief(at)
+        _, codec, schema_id, domain, stamp, wanted, length, place = record.brief(at)
         body = (
             record.inline_at(place, length)
             if place < PLACE_BODY_FILE

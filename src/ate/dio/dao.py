@@ -145,7 +145,9 @@ class Dao(msgspec.Struct, Generic[T], eq=False, weakref=True):
     @property
     def created(self) -> datetime | None:
         """When the first version was committed."""
-        return moment(self._dio._reader.view.time_of(self._version.created)) if self._version else None
+        if self._version is None:
+            return None
+        return moment(self._dio._reader.view.time_of(self._version.created))
 
     @property
     def author(self) -> str | None:

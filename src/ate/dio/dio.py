@@ -276,10 +276,10 @@ class Dio:
         landed = await self.chain._writer.submit(drafts, self.session, how, at)
         record = landed.record
         time_us, signer = record.sequencer.time_us, record.author.key_id
-        seq = record.first_seq + landed.offset
-        for dao, draft in zip(daos, drafts, strict=False):
-            dao._version = Landed(seq, draft.created or seq, time_us, signer, draft.body, draft.codec)
-            seq += 1
+        first = record.first_seq + landed.offset
+        for seq, (dao, draft) in enumerate(zip(daos, drafts, strict=False), first):
+            created = draft.created or seq
+            dao._version = Landed(seq, created, time_us, signer, draft.body, draft.codec)
         return landed.receipt()
 
     def _draft(self, dao: Dao[Any], *, overwrite: bool) -> Draft:
@@ -322,7 +322,7 @@ class Dio:
         id: ObjectId | None = None,
     ) -> Dao[T]:
         if schema is None:
-            schema = Schema.any(opened.plain, type) if type in _ANY else schema_of(type)
+            schema = Schema.any(opened.plain) if type in _ANY else schema_of(type)
         if opened.schema_id != schema.schema_id or not opened.plain:
             raise _not_of(opened, schema)
         object_id = id if id.__class__ is ObjectId else ObjectId(opened.row.id)

@@ -48,7 +48,7 @@ def checker(shape: Any) -> Callable[[Any], bool]:
     """Return a quick test: true for a value that fits its annotations, false if one must look."""
     words: dict[str, Any] = {}
     test = _test(shape, "v", words)
-    return typing.cast("Callable[[Any], bool]", eval(f"lambda v: {test}", words))
+    return typing.cast("Callable[[Any], bool]", eval(f"lambda v: {test}", words))  # noqa: S307
 
 
 def compile_encoder(shape: Any, slow: Any, **words: Any) -> Any:
@@ -66,7 +66,7 @@ def compile_encoder(shape: Any, slow: Any, **words: Any) -> Any:
     test = _test(shape, "v", words)
     if test is None:
         return slow
-    exec(_QUICK.format(test=test), words)
+    exec(_QUICK.format(test=test), words)  # noqa: S102
     return words["encode"]
 
 

@@ -274,7 +274,7 @@ class Schema(Generic[T]):
         return raw
 
     @staticmethod
-    def any(body: Buffer, type: Any = object) -> Schema[Any]:
+    def any(body: Buffer) -> Schema[Any]:
         """Return the schema that reads a body untyped and writes it again under the same name."""
         return _untyped_schema(name_of(body))
 

@@ -90,7 +90,7 @@ class Event:
         if plain is None:
             return None
         if self._value is _UNSET:
-            schema = self._schema or Schema.any(plain, object)
+            schema = self._schema or Schema.any(plain)
             self._value = schema.decode(plain, self.change.codec)
         return self._value
 

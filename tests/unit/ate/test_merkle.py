@@ -78,6 +78,8 @@ def test_vectors_hold_and_agree_with_the_definitions(vector: dict[str, Any]) -> 
     root, rows_root = bytes.fromhex(vector["root"]), bytes.fromhex(vector["rows_root"])
     assert merkle.root(leaves) == root == naive_root(leaves)
     assert merkle.rows_root(leaves) == rows_root == naive_rows(leaves)
+    if len(leaves) == 1:
+        assert merkle.root_of_one_row(leaves[0]) == rows_root
     frontier = Frontier.decode(bytes.fromhex(vector["frontier"]))
     assert frontier == Frontier.of(leaves)
     assert frontier.root() == root
