@@ -1,4 +1,4 @@
-"""Power cuts under a whole chain: every acknowledged commit is there again, whole, and nothing half done."""
+"""Power cuts under a whole chain: every acknowledged commit is there again, whole."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Script:
             await asyncio.gather(*(self.add(chain, 1) for _ in range(4)))
         async with self.open() as chain:  # over a snapshot
             dio = chain.dio()
-            victim, changed = list(self.state)[0], list(self.state)[1]
+            victim, changed, *_ = self.state
             dio.delete(ate.ObjectId(victim))
             dao = (await dio.load(dict, ate.ObjectId(changed))).update()
             await dio.commit()

@@ -124,6 +124,8 @@ class Writer:
         """
         if self._busy or self._queue or self._flush_s >= _INLINE_FLUSH_S:
             return False
+        if not self.ledger.pipeline.never_waits:
+            return False  # the author could be cancelled in the middle of it
         ready = getattr(loop, "_ready", None)
         return ready is not None and not ready
 

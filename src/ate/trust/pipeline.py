@@ -43,6 +43,8 @@ class Pipeline:
         built_in = [Signature(), Replay(origins), Worm(), TrustDelegation(), Confidentiality()]
         everyone = by_name([*built_in, *plugins])
         self.plugins = tuple(everyone.values())
+        #: Nothing here ever waits for anything; a plug-in of the user's might.
+        self.never_waits = not plugins
         self.confidentiality: Confidentiality = everyone["confidentiality"]
         self.enrichers = [one for one in self.plugins if isinstance(one, Enricher)]
         self.filters = [one for one in self.plugins if isinstance(one, Filter)]

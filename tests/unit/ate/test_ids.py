@@ -52,7 +52,7 @@ def test_a_source_gives_fresh_ids_from_its_entropy() -> None:
     assert IdSource(system_entropy).next() != IdSource(system_entropy).next()
 
 
-@given(st.lists(SEGMENTS, min_size=1, max_size=6))
+@given(st.lists(SEGMENTS.filter(lambda one: not one.isdigit()), min_size=1, max_size=6))
 def test_a_name_is_segments_joined_by_slashes(segments: list[str]) -> None:
     name = "/".join(segments)
     assert ChainName(name) == name == ChainName("/" + name)
@@ -67,6 +67,9 @@ def test_a_name_is_segments_joined_by_slashes(segments: list[str]) -> None:
         "a/",
         "..",
         ".hidden",
+        "a/000001",
+        "doomed.000001",
+        "a/LOCK",
         "a/../b",
         "a b",
         "a\0",

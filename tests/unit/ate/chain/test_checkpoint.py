@@ -46,7 +46,7 @@ async def test_a_session_without_a_root_key_cannot_seal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "error"),
+    "change, error",
     [
         ({"size": 1}, CorruptLog),
         ({"root": bytes(32)}, CorruptLog),

@@ -25,7 +25,7 @@ async def test_what_is_before_the_damage_is_readable(tmp_path: Path) -> None:
     head.write_bytes(raw)
     for readonly in (False, True):
         with pytest.raises(CorruptLog):
-            await ate.open("notes", path=tmp_path, session=session, readonly=readonly, salvage=False)
+            await ate.open("notes", path=tmp_path, session=session, readonly=readonly)
     async with ate.open(
         "notes", path=tmp_path, session=session, readonly=True, salvage=True
     ) as chain:

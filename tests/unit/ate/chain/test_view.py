@@ -6,7 +6,7 @@ import ate
 from ate.chain.index import DEAD
 from ate.chain.view import View, check_form, flags_of, ids_of
 from ate.client import Chain
-from ate.errors import CorruptLog, NotFound, ProtocolError
+from ate.errors import CorruptLog, NotFound, ProtocolError, UnsupportedFormat
 from ate.event.access import Access, Everyone
 from ate.event.commit import AUTHOR_BYTES, ROWS_AT, Record
 from ate.event.row import Kind
@@ -14,6 +14,7 @@ from ate.event.system import system_id
 from ate.ids import ROOT, ObjectId
 from ate.log.memory import MemoryLog
 from ate.testing.simclock import SimClock
+from ate.testing.simdisk import SimDisk
 from ate.testing.stage import member
 from ate.testing.tamper import spliced
 
@@ -236,3 +237,57 @@ async def test_ids_and_flags_of_rows() -> None:
         assert flags_of(Kind.KEY) not in (0, DEAD)
         with pytest.raises(NotFound):
             await chain.dio().load(int, ObjectId(bytes(15) + b"\1"))
+
+
+async def test_versions_and_times_of_the_past() -> None:
+    clock = SimClock(tick_us=1)
+    async with ate.open("v", memory=True, clock=clock) as chain:
+        dio = chain.dio()
+        first, dao = dio.store(0), dio.store(1)
+        await dio.commit()
+        dao.value = 2
+        await dio.commit()
+        view = view_of(chain)
+        assert [view.seq_at(dao.id, seq) for seq in (3, 4, 99)] == [3, 4, 4]
+        assert view.time_of(3) < view.time_of(4)
+        for too_early in (0, first.seq):
+            with pytest.raises(NotFound, match="as of seq"):
+                view.seq_at(dao.id, too_early)
+
+
+async def test_all_bodies_of_a_commit_inline_or_not() -> None:
+    async with ate.open("v", memory=True) as chain:
+        for large in (b"small", bytes(70_000)):
+            async with chain.dio() as dio:
+                dio.store(b"one")
+                dao = dio.store(large)
+            view = view_of(chain)
+            record, _ = view.find(dao.seq)
+            found = [bytes(body) for body in view.bodies(record)]
+            assert found == [bytes(view.body(record, record.row(at))) for at in range(2)]
+            assert found[1].endswith(large)
+
+
+async def test_a_commit_that_changed_under_our_feet_is_not_believed() -> None:
+    """What was judged once is read from the files again much later."""
+    disk = SimDisk()
+    async with ate.open("v", path="/c", disk=disk) as chain:
+        for count in (1, 2):
+            async with chain.dio() as dio:
+                for number in range(count):
+                    dio.store(number, access=Access(write=Everyone))
+        view = view_of(chain)
+        path = "/c/v/000001/head.000001"
+        whole = disk.snapshot()[path]
+        for seq in (2, 3):
+            payload = bytes(view.find(seq)[0].payload)
+            start = whole.index(payload)
+            rare = start + payload.index(b"access")
+            for at in (start, start + 4, start + 150, rows_at(0, 30) + start, rare):
+                disk.put(path, spliced(whole, at, bytes([whole[at] ^ 1])))
+                view.recent.clear()
+                with pytest.raises((CorruptLog, UnsupportedFormat)):
+                    view.find(seq)
+            disk.put(path, whole)
+            view.recent.clear()
+            assert bytes(view.find(seq)[0].payload) == payload
