@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
@@ -71,6 +71,14 @@ class Blocking:
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self._target, name, value)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for a coroutine of the API, e.g. `chain.run(dao.value.tasks.count())`."""
+        return self._runner.run(work)
+
+    def each(self, source: AsyncIterable[T]) -> Iterator[T]:
+        """Iterate what is asynchronous, e.g. `for dao in chain.each(dao.value.tasks)`."""
+        return _iterate(aiter(source), self._runner)
 
     def __len__(self) -> int:
         return len(self._target)

@@ -85,6 +85,8 @@ class ChainName(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> Self:
+        if not isinstance(text, str):
+            raise UsageError(f"a chain name is text, not {type(text).__name__}")
         limits.check("chain name bytes", len(text.encode(errors="replace")), limits.NAME_BYTES_MAX)
         segments = text.removeprefix("/").split("/")
         for segment in segments:

@@ -480,3 +480,24 @@ async def test_a_circle_made_by_moving_hurts_its_maker_alone(scene: Scene) -> No
     assert await stage.as_(scene.alice).load(lower) == "lower"
     await stage.as_(mallory).store("the board goes on", parent=scene.board)
     assert (await stage.verify()).ok
+
+
+async def test_a_version_that_replaces_what_is_not_there(scene: Scene) -> None:
+    """`base` leads to the version before: it must not lead to itself, ahead, or to another object."""
+    stage, mallory = scene.stage, scene.mallory
+    mine = await stage.as_(mallory).store("mine", parent=scene.board)
+    stored = (await stage.ledger()).view.stored(mine)
+    assert stored is not None
+    head = (await stage.ledger()).view.head
+    good = await scene.forged(Line(mine, scene.board, body=b"x", base=stored.seq))
+    await stage.judge(good)
+    for base in (0, stored.seq - 1, head + len(good.heads), head + 4, (1 << 48) - 1, (1 << 64) - 1):
+        bad = await scene.forged(Line(mine, scene.board, body=b"x", base=base))
+        with pytest.raises(Conflict):
+            await stage.judge(bad)
+    new = await scene.forged(Line(ObjectId.random(), scene.board, body=b"x", base=stored.seq))
+    with pytest.raises(Conflict):
+        await stage.judge(new)
+    stage.tamperer().append(new)
+    with pytest.raises(CorruptLog):
+        await stage.as_(mallory).load(mine, at_seq=1)

@@ -216,6 +216,11 @@ class DioMachine(RuleBasedStateMachine):
             assert caught.value.object in conflicts
             assert caught.value.theirs == self.things[caught.value.object].version
             assert unit.dio.has_changes
+        elif missing := self.missing_parents(landing, doomed):
+            with pytest.raises(Conflict, match="the parent") as caught:
+                self.run(work)
+            assert caught.value.object in missing
+            assert unit.dio.has_changes
         else:
             self.land(landing, doomed, self.run(work).seq)
             unit.changes.clear()
@@ -237,6 +242,14 @@ class DioMachine(RuleBasedStateMachine):
                     doomed.append(one)
                     pending.append(one)
         return doomed
+
+    def missing_parents(self, landing: dict[bytes, Change], doomed: list[bytes]) -> set[bytes]:
+        """Return the parents that would not be there after the commit."""
+        after = {one for one, thing in self.things.items() if thing.alive} - set(doomed)
+        after -= {one for one, change in landing.items() if change.deleted}
+        after |= {one for one, change in landing.items() if not change.deleted}
+        wanted = {change.parent for change in landing.values() if not change.deleted}
+        return wanted - after - {bytes(ROOT)}
 
     def clashes(self, one: bytes, change: Change, how: str) -> bool:
         thing = self.things.get(one)
@@ -297,7 +310,9 @@ class DioMachine(RuleBasedStateMachine):
             return
         for unit in self.units:
             seen = self.seen(unit)
-            assert unit.dio.has_changes == bool(unit.changes)
+            assert unit.dio.has_changes == any(
+                change.base is not None or not change.deleted for change in unit.changes.values()
+            )
             listed = {bytes(d.id): (d.value, bytes(d.parent)) for d in self.run(_all(unit.dio))}
             assert listed == seen
             for one in (*self.things, *unit.changes):

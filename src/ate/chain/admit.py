@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ate.chain.checkpoint import check_checkpoints
-from ate.chain.index import SYSTEM
+from ate.chain.index import SEQ_MASK, SYSTEM
 from ate.chain.view import View, check_form, check_rows, ids_of
 from ate.crypto.hash import digest_many
-from ate.errors import CorruptLog, ProtocolError
+from ate.errors import Conflict, CorruptLog, ProtocolError
 from ate.event.commit import Record
 from ate.event.draft import Draft
 from ate.event.row import SYSTEM_FIRST
@@ -70,6 +70,7 @@ async def admit(
     Raises:
         CorruptLog, ProtocolError: it is not sound.
         BadSignature, WriteDenied, Replayed, Refused: it is sound and not welcome.
+        Conflict: it replaces a version that is not the newest one.
     """
     prepared_here = drafts is not None
     check_integrity(record, prepared_here=prepared_here)
@@ -100,6 +101,8 @@ async def admit(
         authorities=trust.authorities(record.author.key_id, time_us),
     )
     await pipeline.judge(proposal)
+    if not prepared_here:
+        _check_bases(record, current)
     return current
 
 
@@ -123,3 +126,21 @@ def _check_kinds(record: Record, current: Sequence[int]) -> None:
     for at, flagged in enumerate(current):
         if flagged & SYSTEM and record.row(at).kind < SYSTEM_FIRST:
             raise ProtocolError(f"{record.row(at).id.hex()} is the id of a system row")
+
+
+def _check_bases(record: Record, current: Sequence[int]) -> None:
+    """Raise Conflict unless every object's row replaces the version that is there.
+
+    The way back through an object's history follows `base`: it must lead to the version before, and
+    never ahead, in a circle, or to another object.
+    """
+    bases = record.table["base"]
+    if not bases.any() and not any(current):
+        return
+    for at, (flagged, kind, base) in enumerate(zip(current, record.kinds, bases.tolist())):
+        if kind < SYSTEM_FIRST and base != flagged & SEQ_MASK:
+            raise Conflict(
+                f"object {record.row(at).id.hex()} is at {flagged & SEQ_MASK}, not at {base}",
+                object=record.row(at).id,
+                theirs=flagged & SEQ_MASK,
+            )

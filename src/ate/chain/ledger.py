@@ -9,6 +9,7 @@ Opening runs old commits through the same `admit` and `apply`: recovery is not a
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,15 @@ from ate.chain.snapshot import read_snapshot, write_snapshot
 from ate.chain.view import View
 from ate.clock import Clock
 from ate.crypto.entropy import Entropy
-from ate.errors import CorruptLog, LimitExceeded, ProtocolError, ReadOnly, TrustError
+from ate.errors import (
+    CommitError,
+    CorruptLog,
+    LimitExceeded,
+    ProtocolError,
+    ReadOnly,
+    StorageError,
+    TrustError,
+)
 from ate.event.commit import Buffer, Commit, Record, SequencerPart, encode_payload
 from ate.event.draft import Draft
 from ate.event.row import Kind
@@ -30,6 +39,8 @@ from ate.trust.domains import Domains
 from ate.trust.pipeline import Pipeline
 from ate.trust.prepare import Preparer
 from ate.trust.roles import join_roles
+
+_log = logging.getLogger("ate")
 
 
 class Ledger:
@@ -101,7 +112,7 @@ class Ledger:
                 current = await admit(
                     self.view, self.pipeline, record, time_us=record.sequencer.time_us
                 )
-            except (ProtocolError, TrustError, LimitExceeded) as error:
+            except (ProtocolError, TrustError, LimitExceeded, CommitError) as error:
                 raise CorruptLog(
                     f"commit {self.view.frontier.size} is not admissible: {error}"
                 ) from error
@@ -205,7 +216,10 @@ class Ledger:
         try:
             if not self.store.readonly:
                 self.store.flush()
-                self.snapshot()
+                try:
+                    self.snapshot()
+                except StorageError as error:
+                    _log.warning("the next opening will read the whole log: %s", error)
         finally:
             self.store.close()
 

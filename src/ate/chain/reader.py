@@ -101,11 +101,10 @@ class Reader:
         record = view.recent.get(place) or view.record(place)
         at = seq - first
         _, codec, schema_id, domain, stamp, wanted, length, place = record.brief(at)
-        body = (
-            record.inline_at(place, length)
-            if place < PLACE_BODY_FILE
-            else view.body(record, record.row(at))
-        )
+        if place < PLACE_BODY_FILE and record.reaches(place, length):
+            body = record.payload[place : place + length]
+        else:
+            body = view.body(record, record.row(at))  # elsewhere, or nowhere
         if digest(body) != wanted:
             raise CorruptLog(f"the body of object {record.row(at).id.hex()} was altered")
         epoch = stamp >> EPOCH_SHIFT

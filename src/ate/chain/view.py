@@ -326,6 +326,8 @@ def check_form(record: Record) -> None:
     known = np.isin(table["kind"], np.fromiter(KINDS, dtype=np.uint8))
     if not known.all() or table["zero"].any() or table["zero2"].any() or record.author.flags:
         raise ProtocolError("a row has an unknown kind or non-zero padding")
+    if any(record.padding):
+        raise ProtocolError("the padding of a commit is not zero")
     _check_flags(record)
     high = table["id_hi"]
     if len(np.unique(high)) != len(high) and len(set(ids := ids_of(table))) != len(ids):

@@ -56,9 +56,9 @@ class Dio:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None and self._changed:
+        if kind is None and self.has_changes:
             await self.commit()
-        elif kind is not None:
+        else:
             self.cancel()
 
     # --- changing ---------------------------------------------------------------------------
@@ -117,7 +117,8 @@ class Dio:
 
     @property
     def has_changes(self) -> bool:
-        return bool(self._changed)
+        """Whether a commit would change anything."""
+        return any(dao._version or not dao._deleted for dao in self._changed.values())
 
     # --- reading ----------------------------------------------------------------------------
 

@@ -22,6 +22,8 @@ from ate.dio.receipt import Receipt
 from ate.errors import AteError, Conflict, ReadOnly, UsageError
 from ate.event.commit import Origin, Record
 from ate.event.draft import Draft
+from ate.event.row import Kind
+from ate.ids import ROOT
 from ate.merkle import Frontier
 from ate.session import Session
 
@@ -192,15 +194,18 @@ class Writer:
             return group
         rows = len(first.drafts)
         ids = {draft.id for draft in first.drafts}
+        parents = {draft.parent for draft in first.drafts}
         while queue:
             other = queue[0]
             rows += len(other.drafts)
             if other.session is not first.session or other.at is not None or rows > _GATHER_ROWS:
                 break
-            more = [draft.id for draft in other.drafts]
-            if not ids.isdisjoint(more):
-                break
-            ids.update(more)
+            more = {draft.id for draft in other.drafts}
+            above = {draft.parent for draft in other.drafts}
+            if not (ids.isdisjoint(more) and ids.isdisjoint(above) and parents.isdisjoint(more)):
+                break  # one of them changes what the other stands on
+            ids |= more
+            parents |= above
             group.append(queue.pop(0))
         return group
 
@@ -255,6 +260,7 @@ class Writer:
             )
             if current != [draft.base for draft in drafts]:
                 self._compare(drafts, current)
+            self._check_parents(drafts)
         except AteError as error:
             self._fail([transaction], error)
             return False
@@ -279,6 +285,23 @@ class Writer:
                 continue
             what = "exists already" if not draft.base else "was changed since it was loaded"
             raise Conflict(f"object {draft.id.hex()} {what}", object=draft.id, theirs=seq)
+
+    def _check_parents(self, drafts: Sequence[Draft]) -> None:
+        """Refuse what would hang under nothing: nobody would ever find it again."""
+        parents = {draft.parent for draft in drafts if draft.kind == Kind.DATA}
+        parents.discard(ROOT)
+        if not parents:
+            return
+        gone = {draft.id for draft in drafts if draft.kind == Kind.TOMBSTONE}
+        parents -= {draft.id for draft in drafts} - gone
+        for parent in parents:
+            flagged = self.ledger.view.index.locate(parent)
+            if not flagged or flagged & DEAD or parent in gone:
+                what = "was deleted" if flagged else "is not in this chain"
+                raise Conflict(
+                    f"the parent {parent.hex()} {what}", object=parent, theirs=flagged & SEQ_MASK,
+                    hint="store it under another parent",
+                )  # fmt: skip
 
     async def _flush(self) -> None:
         """Flush here when that is quick on this disk, in a thread otherwise."""

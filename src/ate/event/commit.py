@@ -273,6 +273,20 @@ class Record:
         return self.payload[self._rare_at : self._rare_at + self._sizes[1]]
 
     @property
+    def padding(self) -> bytes:
+        """The bytes between the parts, all of which are zero in a sound commit."""
+        signature, rare, bodies = self._sizes
+        signed = ROWS_AT + rows_.ROW_BYTES * self.row_count + signature
+        payload = self.payload
+        return b"".join(
+            (
+                payload[signed : self._rare_at],
+                payload[self._rare_at + rare : self._bodies_at],
+                payload[self._bodies_at + bodies :],
+            )
+        )
+
+    @property
     def table(self) -> npt.NDArray[np.void]:
         """The rows as an array of `ROW`, without a copy."""
         return np.frombuffer(self.payload, rows_.ROW, self.author.row_count, ROWS_AT)
@@ -313,10 +327,13 @@ class Record:
 
         Raises ProtocolError when they are not there.
         """
-        end = place + length
-        if place < self._bodies_at or end > len(self.payload):
+        if not self.reaches(place, length):
             raise ProtocolError("a body lies outside its commit")
-        return self.payload[place:end]
+        return self.payload[place : place + length]
+
+    def reaches(self, place: int, length: int) -> bool:
+        """Return whether an inline body lies inside the commit."""
+        return place >= self._bodies_at and place + length <= len(self.payload)
 
 
 def _pad(data: bytes) -> bytes:

@@ -139,3 +139,21 @@ def test_what_is_interrupted_is_cancelled() -> None:
         runner.run(work)
     assert "Cancelled" in type(caught.value).__name__
     runner.stop()
+
+
+@dataclass
+class Errands:
+    name: str
+    items: ate.Vec[str] = field(default_factory=ate.Vec)
+
+
+def test_collections_of_a_value_are_waited_for_through_the_chain() -> None:
+    with ate.blocking.open("errands", memory=True) as chain:
+        dio = chain.dio()
+        dao = dio.store(Errands("today"))
+        dao.value.items.push("milk")
+        dao.value.items.push("bread")
+        dio.commit()
+        loaded = chain.dio().load(Errands, dao.id)
+        assert [one.value for one in chain.each(loaded.value.items)] == ["milk", "bread"]
+        assert chain.run(loaded.value.items.count()) == 2

@@ -344,3 +344,39 @@ async def test_overwriting_keeps_the_moment_of_creation() -> None:
         found = await chain.dio().load(str, dao.id)
         assert (found.value, found.created) == ("two", created)
         assert found.updated != created
+
+
+async def test_nothing_is_hung_under_what_is_not_there() -> None:
+    async with ate.open("w", memory=True) as chain:
+        dio = chain.dio()
+        parent = dio.store({"parent": 1})
+        await dio.commit()
+        late = chain.dio()
+        child = late.store({"child": 1}, parent=parent.id)
+        async with chain.dio() as other:
+            other.delete(parent.id)
+        with pytest.raises(ate.Conflict, match="was deleted") as caught:
+            await late.commit()
+        assert caught.value.object == parent.id
+        child.move(None)
+        await late.commit()
+        stranger = chain.dio()
+        stranger.store({"child": 2}, parent=ate.ObjectId.random())
+        with pytest.raises(ate.Conflict, match="is not in this chain"):
+            await stranger.commit()
+        assert len(chain) == 1
+
+
+async def test_a_child_and_the_end_of_its_parent_never_share_a_commit() -> None:
+    async with ate.open("w", memory=True) as chain:
+        async with chain.dio() as dio:
+            parent = dio.store({"parent": 1})
+        deleting, adding = chain.dio(), chain.dio()
+        deleting.delete(parent.id)
+        adding.store({"child": 1}, parent=parent.id)
+        deleted, added = await asyncio.gather(
+            deleting.commit(), adding.commit(), return_exceptions=True
+        )
+        assert not isinstance(deleted, BaseException)
+        assert isinstance(added, ate.Conflict)
+        assert len(chain) == 0
