@@ -74,7 +74,8 @@ class Blocking:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Wait for a coroutine of the API, e.g. `chain.run(dao.value.tasks.count())`."""
-        return self._runner.run(work)
+        result: T = self._runner.run(work)
+        return result
 
     def each(self, source: AsyncIterable[T]) -> Iterator[T]:
         """Iterate what is asynchronous, e.g. `for dao in chain.each(dao.value.tasks)`."""
