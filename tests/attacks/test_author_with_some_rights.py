@@ -483,7 +483,7 @@ async def test_a_circle_made_by_moving_hurts_its_maker_alone(scene: Scene) -> No
 
 
 async def test_a_version_that_replaces_what_is_not_there(scene: Scene) -> None:
-    """`base` leads to the version before: it must not lead to itself, ahead, or to another object."""
+    """`base` leads to the version before: neither to itself, nor ahead, nor to another object."""
     stage, mallory = scene.stage, scene.mallory
     mine = await stage.as_(mallory).store("mine", parent=scene.board)
     stored = (await stage.ledger()).view.stored(mine)
