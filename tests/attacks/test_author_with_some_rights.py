@@ -470,7 +470,10 @@ async def test_a_circle_made_by_moving_hurts_its_maker_alone(scene: Scene) -> No
     lower = await stage.as_(mallory).store("lower", parent=upper)
     with pytest.raises(UsageError, match="below itself"):
         await stage.as_(mallory).move(upper, lower)
-    stage.tamperer().append(await scene.forged(Line(upper, lower, body=b"x", base=1)))
+    stored = (await stage.ledger()).view.stored(upper)
+    assert stored is not None
+    move = Line(upper, lower, body=b"x", base=stored.seq)
+    stage.tamperer().append(await scene.forged(move))
     for act in (
         stage.as_(mallory).change(lower, "changed"),
         stage.as_(mallory).store("below", parent=upper),

@@ -28,9 +28,10 @@ async def test_it_can_do_its_work_without_a_key() -> None:
     assert found.sealed_rows == 2
     forger = await stage.forger(alice)
     lines = certificate_lines(alice, forger.chain_id, stage.clock.now_us())
-    await stage.judge(
-        forger.commit(*lines, Line(note, folder, body=b"sealed, for all it knows", base=1))
-    )
+    stored = (await stage.ledger()).view.stored(note)
+    assert stored is not None
+    line = Line(note, folder, body=b"sealed, for all it knows", base=stored.seq)
+    await stage.judge(forger.commit(*lines, line))
 
 
 async def test_it_sees_every_change_and_reads_none() -> None:
