@@ -11,11 +11,16 @@ All options: `tools/bench.py --help`.
 
 from __future__ import annotations
 
+import compileall
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
+
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    sys.path.insert(0, str(ROOT))
+    # The peers were compiled when they were installed; so is the product, for its users.
+    compileall.compile_dir(ROOT / "src", quiet=2)
     from tools.race.command import main
 
     sys.exit(main(sys.argv[1:]))
