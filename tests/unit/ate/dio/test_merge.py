@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import datetime as dt
-import enum
-import uuid
 from dataclasses import field
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -367,35 +363,6 @@ def test_the_blame_goes_to_the_innermost_part() -> None:
 
 
 # --- quick tests --------------------------------------------------------------------------------
-
-
-class Colour(enum.Enum):
-    RED = 1
-
-
-class Many(msgspec.Struct):
-    a: int
-    b: float
-    c: str
-    d: bool
-    e: bytes
-    f: Decimal
-    g: dt.datetime
-    h: dt.date
-    i: uuid.UUID
-    j: Colour
-    k: Any
-    l: list[Any]  # noqa: E741
-    m: dict[Any, Any]
-    n: int | str | None
-    o: Vec[int]
-
-
-GOOD: dict[str, Any] = {
-    "a": 1, "b": 1.0, "c": "c", "d": True, "e": b"e", "f": Decimal(1),
-    "g": dt.datetime(2020, 1, 1, tzinfo=dt.UTC), "h": dt.date(2020, 1, 1), "i": uuid.UUID(int=1),
-    "j": Colour.RED, "k": None, "l": [], "m": {}, "n": None, "o": Vec(),
-}  # fmt: skip
 
 
 def test_the_schema_of_a_merge_is_checked() -> None:
