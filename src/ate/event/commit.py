@@ -45,7 +45,7 @@ _AUTHOR: Final = struct.Struct("<BBHI32sQQQQ16sQ32s32s32s")
 _SEQUENCER: Final = struct.Struct("<QQQ32sQ")
 _SIZES: Final = struct.Struct("<IIQ")
 #: From this many rows on, the row table is built as an array.
-_VECTOR_ROWS: Final = 64
+_VECTOR_ROWS: Final = 160
 _LEAF: Final = struct.Struct("<32sQQ")
 
 _unpack_row: Final = rows_.FULL.unpack_from
