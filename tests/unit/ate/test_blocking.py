@@ -122,21 +122,17 @@ def test_daos_of_a_proxy_are_given_back_as_they_are() -> None:
         assert dio.load_many([dao.id], int) == [dao]
 
 
-async def _never() -> None:
+async def _cancelled() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
     await asyncio.get_running_loop().create_future()
 
 
 def test_what_is_interrupted_is_cancelled() -> None:
     runner = Runner()
-    work = _never()
-
-    def interrupt() -> None:
-        for task in asyncio.all_tasks(runner._loop):
-            task.cancel()
-
-    runner._loop.call_soon_threadsafe(lambda: runner._loop.call_soon(interrupt))
     with pytest.raises(BaseException) as caught:
-        runner.run(work)
+        runner.run(_cancelled())
     assert "Cancelled" in type(caught.value).__name__
     runner.stop()
 
