@@ -35,14 +35,10 @@ KEY_BYTES_MAX: Final = 1016
 NAME_BYTES_MAX: Final = 256
 #: Rows in a chain: 40 bits keep a seq and a flag in one 64-bit word.
 CHAIN_ROWS_MAX: Final = 1 << 40
-#: How far a commit's time may lie ahead of this machine's clock.
-TIME_SKEW_S_MAX: Final = 600
 #: Levels of parents followed to find a rule; deeper is a cycle or an attack.
 TREE_DEPTH_MAX: Final = 256
 #: Keys that one rule may name.
 RULE_KEYS_MAX: Final = 1024
-#: Changes a watcher may lag behind before it is sent back to the log.
-WATCH_BACKLOG_MAX: Final = 4096
 #: Nesting of containers in a value; deeper input is refused, not recursed into.
 VALUE_DEPTH_MAX: Final = 128
 

@@ -1,8 +1,8 @@
 """Checkpoints: a root key signs the tree over all commits so far, with the composite signature.
 
 In suite 2 commits carry the fast signature of a certified session key; the next checkpoint seals
-them
-with the long-term one. A checkpoint is a row like any other, checked by everybody who admits it.
+them with the long-term one. A checkpoint is a row like any other, checked by everybody who admits
+it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 r"""The index snapshot: the view as arrays in one file, so that opening costs the same at any size.
 
 It is never truth: guarded by a keyed hash that only this session can make, it is ignored and
-rebuilt
-whenever it is missing, stale or wrong. It does bear witness: a log that is shorter than what the
-snapshot has seen was cut, and that is reported.
+rebuilt whenever it is missing, stale or wrong. It does bear witness: a log that is shorter than
+what the snapshot has seen was cut, and that is reported.
 
     0   magic "ATEIDX1\n" · version u32 · header length u32 · keyed BLAKE3 of all that follows (32)
     48  header (MessagePack) · zero padding to 64 bytes · columns, each padded to 64 bytes

@@ -10,18 +10,11 @@ twice.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from ate.crypto.aead import Sealer, open_many, seal_many
 from ate.crypto.hash import keyed
 
 Buffer = bytes | bytearray | memoryview
-
-
-class CommitKeys(Protocol):
-    """Where keys come from: (domain, epoch) → 32 bytes; raises NoReadKey."""
-
-    def key(self, domain: bytes, epoch: int) -> bytes: ...
 
 
 class Confidentiality:

@@ -3,8 +3,8 @@
 It judges nobody's rights.
 
 Keys, roles, certificates and grants steer every later decision, so nothing of them is believed
-before
-it was compared with what the author signed. What passes here can be folded in without an error.
+before it was compared with what the author signed. What passes here can be folded in without an
+error.
 """
 
 from __future__ import annotations
