@@ -9,7 +9,7 @@
     │                        CannotOpen
     ├ StorageError           CorruptLog · LogLocked · OutOfSpace · UnsupportedFormat
     ├ CommitError            Refused · Conflict · ReadOnly · Offline · Fenced
-    ├ LoadError              NotFound · Deleted · WrongType · BodyNotHeld
+    ├ LoadError              NotFound · Deleted · WrongType · BodyNotHeld · Compacted
     └ RemoteError            a handler failed in a way it did not declare
 
 Each class has a stable `code`: codes cross the wire and appear in `--json` output; class names and
@@ -300,6 +300,13 @@ class BodyNotHeld(LoadError):
     """The body is not kept on this machine."""
 
     code = "body_not_held"
+
+
+class Compacted(LoadError):
+    """This version was superseded, and compaction has dropped it."""
+
+    code = "compacted"
+    default_hint = "a backup from before still has it; a retention policy keeps such versions"
 
 
 class RemoteError(AteError):

@@ -77,8 +77,7 @@ class History:
         self, first: int, last: int, *, object_id: bytes | None = None
     ) -> AsyncIterator[Entry]:
         """Yield rows `first` to `last`, those of one object if it is given."""
-        for seq in range(first, last + 1):
-            record, at = self._view.find(seq)
+        for seq, record, at in self._view.rows(first, last):
             row = record.row(at)
             if object_id is None or row.id == object_id:
                 yield Entry(

@@ -156,7 +156,7 @@ VALUES = st.one_of(
 
 
 @given(name=st.sampled_from(["head", "time_us", "link", "frontier", "rules", "live", "bodies_end",
-                             "last_place", "last_root", "origins", "public", "columns"]),
+                             "last_place", "last_leaf", "origins", "public", "columns"]),
        value=VALUES)  # fmt: skip
 def test_a_snapshot_with_a_good_guard_and_a_bad_header(name: str, value: object) -> None:
     raw = snapshot()

@@ -57,7 +57,7 @@ class Opened(msgspec.Struct, eq=False, gc=False):
 
     @property
     def header(self) -> Header | None:
-        return self.record.headers.get(self.at) if self.row.flags & FLAG_HEADER else None
+        return self.record.header(self.at) if self.row.flags & FLAG_HEADER else None
 
     @property
     def time_us(self) -> int:

@@ -17,9 +17,9 @@ import msgspec
 import numpy as np
 
 from ate import merkle
-from ate.chain.commits import ROOT_BYTES
+from ate.chain.commits import LEAF_BYTES
 from ate.chain.index import SEQ_MASK
-from ate.crypto.hash import digest, keyed
+from ate.crypto.hash import keyed
 from ate.crypto.sign import FastVerifyKey
 from ate.errors import AteError, CorruptLog
 from ate.event.commit import Record
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 _HEAD: Final = struct.Struct("<8sII32s")
 _MAGIC: Final = b"ATEIDX1\n"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _ALIGN: Final = 64
-#: Five of the index, its order by child key; first seq, place and root of each commit.
+#: Five of the index, its order by child key; first seq, place and leaf of each commit.
 _KINDS: Final = tuple(np.dtype(kind) for kind in ("<u8",) * 5 + ("<u4", "<u8", "<u8", "u1"))
 
 
@@ -60,7 +60,7 @@ class _Header(msgspec.Struct):
     live: int
     bodies_end: int
     last_place: int
-    last_root: bytes
+    last_leaf: bytes
     origins: list[tuple[int, int, int, int]]
     public: _Public
     columns: list[int]
@@ -69,8 +69,8 @@ class _Header(msgspec.Struct):
 def write_snapshot(ledger: Ledger) -> None:
     """Write the view of `ledger` as it is now, all of which must be flushed."""
     view = ledger.view
-    first, place, roots = view.commits.columns()
-    columns: list[np.ndarray[Any, Any]] = [*view.index.columns(), first, place, roots]
+    first, place, leaves = view.commits.columns()
+    columns: list[np.ndarray[Any, Any]] = [*view.index.columns(), first, place, leaves]
     header = _Header(
         head=view.head,
         time_us=view.time_us,
@@ -80,7 +80,7 @@ def write_snapshot(ledger: Ledger) -> None:
         live=view.index.live,
         bodies_end=view.bodies_end,
         last_place=int(place[-1]) if len(place) else 0,
-        last_root=roots[-ROOT_BYTES:].tobytes(),
+        last_leaf=leaves[-LEAF_BYTES:].tobytes(),
         origins=[(*key, *value) for key, value in view.origins.table.items()],
         public=_export(view.trust),
         columns=[column.nbytes for column in columns],
@@ -129,12 +129,12 @@ def _check_tail(ledger: Ledger, header: _Header) -> None:
     hint = "commits that were here are gone: restore from a backup or a replica"
     try:
         record = Record(ledger.store.read(header.last_place))
-        found = digest(record.payload[:192])
+        found = record.leaf
     except AteError:
         raise CorruptLog(
             "the log is shorter than it was: it has been truncated", hint=hint
         ) from None
-    if found != header.last_root or record.first_seq + record.row_count - 1 != header.head:
+    if found != header.last_leaf or record.last_seq != header.head:
         raise CorruptLog("the log does not hold the commits it held before", hint=hint)
 
 
@@ -164,7 +164,7 @@ def _check_shape(header: _Header, columns: list[Any], commits: int) -> None:
     """
     objects = len(columns[0])
     sizes = [len(column) for column in columns]
-    if sizes != [objects] * 6 + [commits, commits, ROOT_BYTES * commits] or not commits:
+    if sizes != [objects] * 6 + [commits, commits, LEAF_BYTES * commits] or not commits:
         raise ValueError("columns of different lengths")
     high, order, first, place = columns[0], columns[5], columns[6], columns[7]
     if (

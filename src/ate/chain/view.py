@@ -6,7 +6,7 @@ read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -23,10 +23,9 @@ from ate.chain.index import (
     child_key,
 )
 from ate.crypto.hash import digest, digest_many
-from ate.errors import CorruptLog, LimitExceeded, NotFound, ProtocolError
+from ate.errors import Compacted, CorruptLog, LimitExceeded, NotFound, ProtocolError
 from ate.event.access import Access
 from ate.event.commit import ROWS_AT, Record, link_after
-from ate.event.header import Header
 from ate.event.row import (
     CREATED_MASK,
     FLAG_ACCESS,
@@ -34,7 +33,6 @@ from ate.event.row import (
     FLAGS_KNOWN,
     KINDS,
     PLACE_BODY_FILE,
-    ROW_BYTES,
     SIGNED_BYTES,
     SYSTEM_FIRST,
     Kind,
@@ -95,15 +93,32 @@ class View:
             record = Record(self.store.read(place))
         except (ProtocolError, LimitExceeded) as error:
             raise CorruptLog(f"a commit was altered: {error.message}") from None
-        if record.root != self.commits.root_at(place):
+        if record.leaf != self.commits.leaf_at(place):
             raise CorruptLog(f"commit {record.sequencer.index} is not the one that was here before")
         check_rows(record)
         return record
 
     def find(self, seq: int) -> tuple[Record, int]:
-        """Return the commit that holds row `seq`, and the row's index in it."""
-        first, place = self.commits.find(seq)
-        return self.record(place), seq - first
+        """Return the commit that holds row `seq`, and where in it.
+
+        Raises:
+            Compacted: the row was dropped.
+        """
+        _, place = self.commits.find(seq)
+        record = self.record(place)
+        at = record.at(seq)
+        if at < 0:
+            raise Compacted(f"row {seq} was superseded and is not kept any more")
+        return record, at
+
+    def rows(self, first: int, last: int) -> Iterator[tuple[int, Record, int]]:
+        """Yield (seq, commit, place in it) of the rows from `first` to `last` that are kept."""
+        for place in self.commits.between(first, last):
+            record = self.record(place)
+            for at in range(record.row_count):
+                seq = record.seq_at(at)
+                if first <= seq <= last:
+                    yield seq, record, at
 
     def stored(self, object_id: bytes) -> Stored | None:
         """Return what the chain holds about an object, tombstones included; None if nothing."""
@@ -112,7 +127,7 @@ class View:
             return None
         record, at = self.find(flagged & SEQ_MASK)
         row = record.row(at)
-        header = record.headers.get(at) if row.flags & FLAG_ACCESS else None
+        header = record.header(at) if row.flags & FLAG_ACCESS else None
         access = header.access if header else None
         return Stored(flagged & SEQ_MASK, bool(flagged & DEAD), row, access)
 
@@ -146,8 +161,7 @@ class View:
     def schema_at(self, seq: int) -> int:
         """Return the schema id of row `seq` without unpacking the rest."""
         record, at = self.find(seq)
-        start = ROWS_AT + ROW_BYTES * at + 4
-        return int.from_bytes(record.payload[start : start + 4], "little")
+        return record.brief(at)[2]
 
     def below(self, parent: bytes) -> list[tuple[Row, int, int]]:
         """Return (row, seq, created) of all live children of an object, in any collection."""
@@ -181,10 +195,6 @@ class View:
             ends = (places + lengths).tolist()
             return [payload[at:end] for at, end in zip(places.tolist(), ends, strict=True)]
         return [self.body(record, record.row(at)) for at in range(record.row_count)]
-
-    def header(self, record: Record, at: int) -> Header | None:
-        """Return the rare fields of a row, or None."""
-        return record.headers.get(at) if len(record.rare) else None
 
     def grant(self, system_id: bytes) -> memoryview | None:
         """Return the body of the newest grant that stands under this id, or None.
@@ -234,8 +244,8 @@ class View:
             self._apply_table(record, first, count, current)
         author = record.author
         self.origins.apply(author.device, author.session, author.lsn, first)
-        self.commits.append(first, place, record.root)
-        self.head = first + count - 1
+        self.commits.append(first, place, record.leaf)
+        self.head = record.last_seq
         self.time_us = record.sequencer.time_us
         self.link = link_after(self.link, record.leaf)
         self.frontier = self.frontier.append(record.leaf)

@@ -17,6 +17,7 @@ from ate.chain.view import View
 from ate.dio.receipt import Receipt
 from ate.errors import CannotOpen, Conflict, NoReadKey, UsageError
 from ate.event.access import Access, Inherit, Only, Principal, ReadRule
+from ate.event.commit import Record
 from ate.event.draft import Draft
 from ate.event.header import Header
 from ate.event.row import Kind
@@ -144,24 +145,26 @@ def _new_epochs(
 def _read_rules(view: View, role: str) -> Iterator[tuple[bytes, ReadRule]]:
     """Yield the objects that are alive and whose read rule names a role, with the rule."""
     seen: set[bytes] = set()
-    seq = 1
-    while seq <= view.head:
-        record, _ = view.find(seq)
-        seq += record.row_count
-        if not len(record.rare):
+    for _, record, at in _with_headers(view):
+        header, object_id = record.header(at), record.row(at).id
+        if header is None or header.access is None or object_id in seen:
             continue
-        for at, header in record.headers.items():
-            object_id = record.row(at).id
-            if header.access is None or object_id in seen:
-                continue
-            seen.add(object_id)
-            stored = view.stored(object_id)
-            if stored is None or stored.dead or stored.access is None:
-                continue
-            rule = stored.access.read
-            is_chain = object_id == ROOT and role == ROOT_ROLE and rule is Inherit
-            if is_chain or (isinstance(rule, Only) and role in rule.names):
-                yield object_id, rule
+        seen.add(object_id)
+        stored = view.stored(object_id)
+        if stored is None or stored.dead or stored.access is None:
+            continue
+        rule = stored.access.read
+        is_chain = object_id == ROOT and role == ROOT_ROLE and rule is Inherit
+        if is_chain or (isinstance(rule, Only) and role in rule.names):
+            yield object_id, rule
+
+
+def _with_headers(view: View) -> Iterator[tuple[int, Record, int]]:
+    """Yield the rows of the commits that have rare fields at all."""
+    for place in view.commits.between(1, view.head):
+        record = view.record(place)
+        if len(record.rare):
+            yield from view.rows(record.first_seq, record.last_seq)
 
 
 def _new_keys(view: View, session: Session, members: Sequence[Principal]) -> list[Draft]:

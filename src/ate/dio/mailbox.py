@@ -41,13 +41,11 @@ class Mailbox:
     def _look(self) -> None:
         """Ring for the replies among the new rows, and for those whose time is over."""
         view, letters = self._ledger.view, self._letters
-        while self._seen < view.head:
-            record, at = view.find(self._seen + 1)
-            for index in range(at, record.row_count):
-                letter = letters.get(record.row(index).id)
-                if letter is not None:
-                    letter.wake()
-            self._seen += record.row_count - at
+        for _, record, at in view.rows(self._seen + 1, view.head):
+            letter = letters.get(record.row(at).id)
+            if letter is not None:
+                letter.wake()
+        self._seen = view.head
         now_s = self._ledger.clock.monotonic_s()
         if now_s >= self._first_s:
             for letter in letters.values():

@@ -150,11 +150,9 @@ class Queue(Generic[T]):
 
     def _catch_up(self) -> None:
         view = self._reader.view
-        while self._seen < view.head:
-            record, at = view.find(self._seen + 1)
-            for index in range(at, record.row_count):
-                self._sort_in(record.row(index))
-            self._seen += record.row_count - at
+        for _, record, at in view.rows(self._seen + 1, view.head):
+            self._sort_in(record.row(at))
+        self._seen = view.head
 
     def _sort_in(self, row: Row) -> None:
         if (

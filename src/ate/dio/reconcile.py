@@ -36,7 +36,7 @@ async def reconcile(dio: Dio, dao: Dao[Any], conflict: Conflict) -> None:
     try:
         value = dao._schema.merge(base, dao.value, theirs.value)
         place = _chosen((row.parent, row.collection), dao.place, theirs.place, "moved it")
-        header = _chosen(view.header(record, at), dao.header, theirs.header, "changed its rule")
+        header = _chosen(record.header(at), dao.header, theirs.header, "changed its rule")
     except Conflict as clash:
         raise Conflict(clash.message, object=dao.id, theirs=theirs.seq) from None
     dao._value, dao._place, dao._header, dao._version = value, place, header, theirs._version

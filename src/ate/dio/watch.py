@@ -138,8 +138,7 @@ async def changes(
 ) -> list[Change]:
     """Return the data changes of rows `first` to `last` that match."""
     found: list[Change] = []
-    for seq in range(first, last + 1):
-        record, at = reader.view.find(seq)
+    for seq, record, at in reader.view.rows(first, last):
         row = record.row(at)
         if row.kind > Kind.TOMBSTONE:
             continue
@@ -155,7 +154,7 @@ async def changes(
             except NoReadKey:
                 pass
         found.append(
-            Change(seq, record.sequencer.time_us, row, reader.view.header(record, at), plain,
+            Change(seq, record.sequencer.time_us, row, record.header(at), plain,
                    record.author.key_id, codec)
         )  # fmt: skip
     return found

@@ -294,6 +294,24 @@ class Record:
     def row(self, index: int) -> rows_.Row:
         return _make_row(_unpack_row(self.payload, ROWS_AT + rows_.ROW_BYTES * index))
 
+    @property
+    def last_seq(self) -> int:
+        """The seq of the last row the commit was made with."""
+        return self.first_seq + self.author.row_count - 1
+
+    def seq_at(self, at: int) -> int:
+        """Return the seq of the row that is kept at `at`."""
+        return self.first_seq + at
+
+    def at(self, seq: int) -> int:
+        """Return where row `seq` is kept in this record, -1 when it is not any more."""
+        at = seq - self.first_seq
+        return at if 0 <= at < self.row_count else -1
+
+    def header(self, at: int) -> Header | None:
+        """Return the rare fields of the row at `at`, or None."""
+        return self.headers.get(at) if len(self.rare) else None
+
     def brief(self, index: int) -> Brief:
         """Return kind, codec, schema, domain, stamp, body hash, length and place of row `index`."""
         return _BRIEF(self.payload, ROWS_AT + rows_.ROW_BYTES * index)

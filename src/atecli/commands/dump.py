@@ -67,7 +67,7 @@ def _commit(place: int, record: Record) -> dict[str, Any]:
         "salt": author.salt.hex(),
         "signature": record.signature.hex(),
         "rows": [
-            _row(sequencer.first_seq + at, record.row(at), record.headers.get(at))
+            _row(record.seq_at(at), record.row(at), record.header(at))
             for at in range(record.row_count)
         ],
     }

@@ -5,14 +5,14 @@ import pytest
 from ate.chain.commits import CommitTable
 
 
-def root(first: int) -> bytes:
+def leaf(first: int) -> bytes:
     return bytes([first]) * 32
 
 
 def table(*firsts: int) -> CommitTable:
     made = CommitTable()
     for first in firsts:
-        made.append(first, first * 1000, root(first))
+        made.append(first, first * 1000, leaf(first))
     return made
 
 
@@ -35,17 +35,17 @@ def test_every_row_is_found_in_its_commit(adopted: bool) -> None:
 
 def test_commits_behind_a_snapshot_are_found_too() -> None:
     made = reopened(table(1, 4))
-    made.append(6, 6000, root(6))
-    made.append(7, 7000, root(7))
+    made.append(6, 6000, leaf(6))
+    made.append(7, 7000, leaf(7))
     assert [made.find(seq) for seq in (1, 3, 4, 5, 6, 7, 8)] == [
         (1, 1000), (1, 1000), (4, 4000), (4, 4000), (6, 6000), (7, 7000), (7, 7000),
     ]  # fmt: skip
-    first, place, roots = reopened(made).columns()
+    first, place, leaves = reopened(made).columns()
     assert first.tolist() == [1, 4, 6, 7]
     assert place.tolist() == [1000, 4000, 6000, 7000]
-    assert roots.tobytes() == b"".join(map(root, (1, 4, 6, 7)))
-    assert [made.root_at(at)[:1] for at in (1000, 4000, 6000, 7000)] == [b"\1", b"\4", b"\6", b"\7"]
-    assert [made.root_at(at) for at in (0, 999, 1001, 5000, 6001, 9000)] == [b""] * 6
+    assert leaves.tobytes() == b"".join(map(leaf, (1, 4, 6, 7)))
+    assert [made.leaf_at(at)[:1] for at in (1000, 4000, 6000, 7000)] == [b"\1", b"\4", b"\6", b"\7"]
+    assert [made.leaf_at(at) for at in (0, 999, 1001, 5000, 6001, 9000)] == [b""] * 6
 
 
 def test_an_empty_table_has_nothing() -> None:

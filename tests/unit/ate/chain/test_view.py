@@ -103,7 +103,7 @@ async def test_rows_are_found_by_seq_and_named_by_schema() -> None:
         assert (record.row(at).id, at) == (second.id, 1)
         assert view.schema_at(2) != view.schema_at(3)
         assert view.schema_at(2) == record.row(0).schema
-        assert view.header(record, at) is None
+        assert record.header(at) is None
         view.recent.clear()
         assert view.find(2)[0].row(0).id == first.id, "read from the log again"
 

@@ -25,7 +25,7 @@ async def rows_of(stage: Stage) -> list[tuple[Row, Header | None]]:
     for seq in range(ledger.view.head, 0, -1):
         record, at = ledger.view.find(seq)
         if record.row(at).kind <= Kind.TOMBSTONE:
-            found.append((record.row(at), ledger.view.header(record, at)))
+            found.append((record.row(at), record.header(at)))
     return found
 
 
