@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ import numpy.typing as npt
 from ate.chain.run import U64
 
 LEAF_BYTES: Final = 32
+
+#: First seqs, places and leaves of commits, in their order.
+CommitColumns: TypeAlias = "tuple[U64, U64, npt.NDArray[np.uint8]]"
 
 
 class CommitTable:
@@ -74,7 +77,7 @@ class CommitTable:
             return b""
         return bytes(leaves[LEAF_BYTES * at : LEAF_BYTES * (at + 1)])
 
-    def columns(self) -> tuple[U64, U64, npt.NDArray[np.uint8]]:
+    def columns(self) -> CommitColumns:
         """Return first seqs, places and leaves of all commits, for a snapshot."""
         first = np.concatenate([self._base_first, np.frombuffer(self._first, dtype=np.uint64)])
         place = np.concatenate([self._base_place, np.frombuffer(self._place, dtype=np.uint64)])

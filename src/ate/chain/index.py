@@ -218,15 +218,29 @@ class Index:
 
     def columns(self) -> list[npt.NDArray[np.generic]]:
         """Return all there is as one run's columns: five of u64, then the child order as u32."""
+        run = self.run()
+        return [run.high, run.low, run.seq, run.created, run.child, run.order()]
+
+    def run(self) -> Run:
+        """Return all there is as one run, which stays as it is when more is folded in."""
         self._seal_tail()
         while len(self._runs) > 1:
             newer = self._runs.pop()
             self._runs.append(self._runs.pop().merged(newer))
         if not self._runs:
             none = np.empty(0, np.uint64)
-            return [none, none, none, none, none, np.empty(0, np.uint32)]
-        run = self._runs[0]
-        return [run.high, run.low, run.seq, run.created, run.child, run.order()]
+            return Run(none, none, none, none, none)
+        return self._runs[0]
+
+    def remove(self, seqs: U64) -> None:
+        """Forget the objects whose newest row is one of these, flags left out."""
+        run = self.run()
+        stays = ~np.isin(run.seq & np.uint64(SEQ_MASK), seqs)
+        if stays.all():
+            return
+        columns = (run.high, run.low, run.seq, run.created, run.child)
+        self._runs = [Run(*(column[stays] for column in columns))]
+        self.live = int(np.count_nonzero(self._runs[0].seq < np.uint64(SYSTEM)))
 
     def adopt(self, columns: Sequence[U64], order: npt.NDArray[np.uint32], live: int) -> None:
         """Take over the columns of a snapshot; they may be read-only maps of a file."""

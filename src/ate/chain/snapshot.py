@@ -22,9 +22,10 @@ from ate.chain.index import SEQ_MASK
 from ate.crypto.hash import keyed
 from ate.crypto.sign import FastVerifyKey
 from ate.errors import AteError, CorruptLog
-from ate.event.commit import Record
+from ate.event.base import is_commit
 from ate.event.row import Kind
 from ate.event.system import Checkpoint, Genesis, PublicKeys, Role, decode
+from ate.event.thinned import decode_record
 from ate.trust.state import Certified, Trust
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class _Header(msgspec.Struct):
     frontier: bytes
     rules: int
     live: int
+    cut: int
+    lasting: list[int]
     bodies_end: int
     last_place: int
     last_leaf: bytes
@@ -78,6 +81,8 @@ def write_snapshot(ledger: Ledger) -> None:
         frontier=view.frontier.encode(),
         rules=view.rules,
         live=view.index.live,
+        cut=view.cut,
+        lasting=view.lasting,
         bodies_end=view.bodies_end,
         last_place=int(place[-1]) if len(place) else 0,
         last_leaf=leaves[-LEAF_BYTES:].tobytes(),
@@ -128,7 +133,7 @@ def _check_tail(ledger: Ledger, header: _Header) -> None:
         return
     hint = "commits that were here are gone: restore from a backup or a replica"
     try:
-        record = Record(ledger.store.read(header.last_place))
+        record = decode_record(ledger.store.read(header.last_place))
         found = record.leaf
     except AteError:
         raise CorruptLog(
@@ -154,6 +159,7 @@ def _restore(ledger: Ledger, header: _Header, raw: memoryview, at: int) -> None:
     view.origins.table.update({(d, s): (lsn, seq) for d, s, lsn, seq in header.origins})
     view.head, view.time_us, view.link = header.head, header.time_us, header.link
     view.rules, view.bodies_end = header.rules, header.bodies_end
+    view.cut, view.lasting = header.cut, header.lasting
 
 
 def _check_shape(header: _Header, columns: list[Any], commits: int) -> None:
@@ -164,7 +170,9 @@ def _check_shape(header: _Header, columns: list[Any], commits: int) -> None:
     """
     objects = len(columns[0])
     sizes = [len(column) for column in columns]
-    if sizes != [objects] * 6 + [commits, commits, LEAF_BYTES * commits] or not commits:
+    held = sizes[6]
+    is_whole = held == commits or (header.cut and 0 < held < commits)
+    if sizes != [objects] * 6 + [held, held, LEAF_BYTES * held] or not is_whole:
         raise ValueError("columns of different lengths")
     high, order, first, place = columns[0], columns[5], columns[6], columns[7]
     if (
@@ -196,7 +204,9 @@ def _is_signed(ledger: Ledger) -> bool:
     An unkeyed guard is worth nothing there.
     """
     for _, payload in ledger.store.scan(0):
-        record = Record(payload)
+        if not is_commit(payload):
+            continue
+        record = decode_record(payload)
         row = record.row(0)
         return row.kind != Kind.GENESIS or bool(decode(Genesis, record.inline(row)).roots)
     return True

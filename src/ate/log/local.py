@@ -9,15 +9,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Self
 
 from ate import limits
 from ate.errors import ReadOnly, StorageError, UnsupportedFormat
-from ate.log import recovery, segment
+from ate.log import generations, recovery, segment
 from ate.log.bodies import Bodies
 from ate.log.disk import Buffer, Disk, DiskFile, DiskLock, RealDisk
+from ate.log.generations import NoLock
 from ate.log.heads import Heads, damage
+from ate.log.indexfile import IndexFile
 from ate.log.segment import HEADER_BYTES
+from ate.log.store import LogStore
 from ate.log.tail import Tail
 
 
@@ -38,9 +42,11 @@ class LocalLog:
         self.torn: tuple[str, ...] = ()
         self._disk = disk
         self._directory = directory
-        self._generation = generation
+        self.generation = generation
         self._path = recovery.generation_path(directory, generation)
+        self._index = IndexFile(disk, self._path)
         self._lock = lock
+        self._share: DiskLock = NoLock()
         self._segment_bytes = segment_bytes
         self._tail: Tail | None = None
         self._fault = ""
@@ -82,18 +88,21 @@ class LocalLog:
         """
         disk = disk or RealDisk()
         path = os.path.abspath(directory)
-        generation = recovery.locate(disk, path)
-        if not generation and (readonly or not create):
-            raise UnsupportedFormat(f"there is no chain in {os.path.basename(path)}")
         if readonly:
+            generation, share = generations.share(disk, path)
             reader = cls(path, generation, disk=disk, lock=None, segment_bytes=segment_bytes)
+            reader._share = share
             return reader._opened(reader._open_reader)
+        if not create and not recovery.locate(disk, path):
+            raise UnsupportedFormat(f"there is no chain in {os.path.basename(path)}")
         recovery.make_directory(disk, path)
         lock = disk.lock(f"{path}/{recovery.LOCK}")
         try:
             generation = recovery.locate(disk, path) or recovery.create(disk, path)
             log = cls(path, generation, disk=disk, lock=lock, segment_bytes=segment_bytes)
-            return log._opened(log._open_writer)
+            log._opened(log._open_writer)
+            generations.sweep(disk, path, generation)
+            return log
         except BaseException:
             lock.close()
             raise
@@ -147,9 +156,7 @@ class LocalLog:
 
     def _vouched(self) -> int:
         """Return the offset of the frame in the last segment that the index names, or 0."""
-        index = self._load_index()
-        place = None if index is None else segment.decode_index(index)
-        number, offset = segment.split(place or 0)
+        number, offset = segment.split(self._index.place())
         return offset if number == len(self._heads.extents) else 0
 
     # Writing
@@ -315,37 +322,54 @@ class LocalLog:
         if self.readonly and not self._fault:
             self._heads.follow()
 
-    def _load_index(self) -> memoryview | None:
-        path = f"{self._path}/{recovery.INDEX}"
-        if not self._disk.exists(path):
-            return None
-        file = self._disk.open(path, readonly=True)
-        try:
-            return file.map(file.size())
-        finally:
-            file.close()
-
     def read_index(self) -> memoryview | None:
         """See `LogStore.read_index`."""
-        index = self._load_index()
-        if index is None or segment.decode_index(index) is None:
-            return None
-        return index[HEADER_BYTES:]
+        return self._index.read()
 
     def write_index(self, parts: Sequence[Buffer]) -> None:
         """See `LogStore.write_index`."""
         self._writer()
-        preamble = segment.encode_index(self._last_durable)
-        recovery.replace(self._disk, f"{self._path}/{recovery.INDEX}", (preamble, *parts))
+        self._index.write(parts, self._last_durable)
+
+    # Generations
+
+    def successor(self) -> LocalLog:
+        """See `LogStore.successor`."""
+        self._writer()
+        number = generations.begin(self._disk, self._directory, self.generation)
+        bound = self._segment_bytes
+        log = LocalLog(self._directory, number, disk=self._disk, lock=NoLock(), segment_bytes=bound)
+        return log._opened(log._open_writer)
+
+    def take_over(self, predecessor: LogStore) -> None:
+        """See `LogStore.take_over`."""
+        assert isinstance(predecessor, LocalLog)
+        predecessor._writer()
+        self.flush()
+        try:
+            generations.switch(self._disk, self._directory, self.generation)
+        except BaseException as error:
+            predecessor._poison(error)
+            self._poison(error)
+            raise
+        self._lock, predecessor._lock = predecessor._lock, NoLock()
+        with suppress(StorageError):  # what fails from here on is tidied up at the next opening
+            predecessor.close()
+            generations.sweep(self._disk, self._directory, self.generation)
+
+    def is_superseded(self) -> bool:
+        """See `LogStore.is_superseded`."""
+        live = recovery.locate(self._disk, self._directory) if self.readonly else 0
+        return live not in (0, self.generation)
+
+    def reopened(self) -> LocalLog:
+        """See `LogStore.reopened`."""
+        bound = self._segment_bytes
+        return LocalLog.open(self._directory, disk=self._disk, readonly=True, segment_bytes=bound)
 
     def files(self) -> dict[str, int]:
         """See `LogStore.files`."""
-        sizes = {}
-        for name in self._disk.listdir(self._path):
-            file = self._disk.open(f"{self._path}/{name}", readonly=True)
-            sizes[f"{self._generation:06d}/{name}"] = file.size()
-            file.close()
-        return sizes
+        return recovery.files(self._disk, self._directory, self.generation)
 
     # The end
 
@@ -364,7 +388,7 @@ class LocalLog:
         """See `LogStore.destroy`."""
         tail = self._writer()
         try:
-            recovery.doom(self._disk, self._directory, self._generation)
+            recovery.doom(self._disk, self._directory, self.generation)
         finally:
             self._give_back(tail.file)
 
@@ -374,5 +398,6 @@ class LocalLog:
             file.close()
         self._heads.close()
         self._bodies.close()
+        self._share.close()
         if self._lock is not None:
             self._lock.close()
