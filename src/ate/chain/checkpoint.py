@@ -19,10 +19,17 @@ from ate.event.draft import Draft
 from ate.event.row import Kind
 from ate.event.system import CHECKPOINT_CONTEXT, Checkpoint, decode, encode
 from ate.ids import ROOT
-from ate.session import Session
+from ate.session import KeyPair, Session
 
 if TYPE_CHECKING:
     from ate.chain.ledger import Ledger
+
+
+def root_key(ledger: Ledger, session: Session | None) -> KeyPair | None:
+    """Return a key of the session that is a root of the chain now, or None."""
+    trust = ledger.view.trust
+    held = session.authorities(trust.chain_id) if session else ()
+    return next((one for one in held if one.key_id in trust.root_keys()), None)
 
 
 def checkpoint_row(ledger: Ledger, session: Session | None, dropped: U64 | None = None) -> Draft:
@@ -37,9 +44,7 @@ def checkpoint_row(ledger: Ledger, session: Session | None, dropped: U64 | None 
         UsageError: the session holds none of the chain's root keys.
     """
     view = ledger.view
-    roots = view.trust.root_keys()
-    held = session.authorities(view.trust.chain_id) if session else ()
-    pair = next((one for one in held if one.key_id in roots), None)
+    pair = root_key(ledger, session)
     if pair is None:
         raise UsageError("a checkpoint is signed with a root key, and the session holds none")
     frontier = view.frontier

@@ -146,7 +146,10 @@ class Ledger:
         self.store, places = store, columns[1]
         self.view.move(store, columns, dropped)
         self._last_place = int(places[-1])
-        self._snapshot_head = 0
+
+    def snapshot_written(self, head: int) -> None:
+        """Say up to which row the snapshot beside the log goes; 0 when there is none."""
+        self._snapshot_head = head
 
     # --- writing ----------------------------------------------------------------------------
 

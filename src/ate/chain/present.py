@@ -3,13 +3,14 @@
 It covers what compaction must never lose, and leaves out what it may: tombstones, certificates, the
 checkpoint itself.
 
-    D("ate present"; objects u64 · for each, sorted by id: id (16) · seq with flags (u64)
+    D("ate present"; objects u64 · for each: id (16) · seq with flags (u64)
                      · origins u64 · for each, sorted: device, session, lsn, first seq (u64 each))
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +21,15 @@ from ate.chain.view import View
 from ate.crypto.hash import derive
 from ate.event.system import system_id
 
+#: Device and session → newest lsn, first seq of that commit.
+Origin: TypeAlias = Mapping[tuple[int, int], tuple[int, int]]
 CHECKPOINT_ID: Final = system_id("checkpoint", b"")
 
 
 def vouched(view: View, high: U64, low: U64, seq: U64) -> npt.NDArray[np.bool_]:
     """Return which of these entries the hash of the present covers."""
     covered = seq < np.uint64(DEAD)
-    system = np.flatnonzero(seq >= np.uint64(SYSTEM))
+    system = np.flatnonzero(covered & (seq >= np.uint64(SYSTEM)))
     if not len(system):
         return covered
     left_out = {CHECKPOINT_ID}
@@ -54,26 +57,20 @@ def state_of(view: View, dropped: U64 | None = None) -> bytes:
     covered = vouched(view, high, low, seq)
     if dropped is not None and len(dropped):
         covered &= ~np.isin(seq & np.uint64(SEQ_MASK), dropped)
-    return hash_of(view, high[covered], low[covered], seq[covered])
+    return hash_of(view.origins.table, high[covered], low[covered], seq[covered])
 
 
-def hash_of(view: View, high: U64, low: U64, seq: U64) -> bytes:
-    """Return the hash over these entries, sorted by id, and the origins of `view`."""
+def hash_of(origins: Origin, high: U64, low: U64, seq: U64) -> bytes:
+    """Return the hash over these entries, sorted as in the index, and a table of origins."""
     columns = np.empty((len(seq), 3), "<u8")
     columns[:, 0], columns[:, 1], columns[:, 2] = high, low, seq
-    order = np.lexsort((low, high))  # numbers, not bytes: as the columns of the index are sorted
-    origins = np.array(sorted(origin_rows(view)), "<u8").reshape(-1, 4)
+    rows = np.array(sorted((*key, *value) for key, value in origins.items()), "<u8").reshape(-1, 4)
     return derive(
         "ate present",
         b"".join(
             (
-                len(seq).to_bytes(8, "little"), columns[order].tobytes(),
-                len(origins).to_bytes(8, "little"), origins.tobytes(),
+                len(columns).to_bytes(8, "little"), columns.tobytes(),
+                len(rows).to_bytes(8, "little"), rows.tobytes(),
             )
         ),
     )  # fmt: skip
-
-
-def origin_rows(view: View) -> list[tuple[int, int, int, int]]:
-    """Return (device, session, lsn, first seq) of the newest commit of each session, sorted."""
-    return sorted((*key, *value) for key, value in view.origins.table.items())

@@ -31,6 +31,7 @@ from ate.event.commit import Record, link_after
 from ate.event.row import (
     CREATED_MASK,
     FLAG_ACCESS,
+    FLAG_HEADER,
     PLACE_BODY_FILE,
     SYSTEM_FIRST,
     Kind,
@@ -66,6 +67,10 @@ class View:
         self.rules = 0
         #: Commits before this one may be missing or thinned; 0 when all are there.
         self.cut = 0
+        #: Rows that the log holds.
+        self.held = 0
+        #: Rows beyond the present, and bytes, that the last compaction left.
+        self.settled_rows = self.settled_bytes = 0
         #: Seqs of the rows that later commits may need to be proved: keys, roles, certificates.
         self.lasting: list[int] = []
         self.bodies_end = 0
@@ -146,6 +151,22 @@ class View:
             access = (stored.access if stored else None) or Access()
             self._root_access = (self.rules, access)
         return access
+
+    @property
+    def hold(self) -> str | None:
+        """Why nothing may be dropped from the chain; None when something may."""
+        stored = self.stored(ROOT)
+        if stored is None or not stored.row.flags & FLAG_HEADER:
+            return None
+        record, at = self.find(stored.seq)
+        header = record.header(at)
+        reason = header.unknown.get("hold") if header is not None else None
+        return str(reason) if reason else None
+
+    def settle(self, store: LogStore) -> None:
+        """Take what the log holds now for what a compaction leaves."""
+        self.settled_rows = self.held - self.index.objects
+        self.settled_bytes = store.size()
 
     def time_of(self, seq: int) -> int:
         """Return the sequencer's time of row `seq`, in microseconds."""
@@ -287,6 +308,7 @@ class View:
         self.origins.apply(author.device, author.session, author.lsn, first)
         self.commits.append(first, place, record.leaf)
         self.head = record.last_seq
+        self.held += record.row_count
         self.time_us = record.sequencer.time_us
         self.link = link_after(self.link, record.leaf)
         self.frontier = self.frontier.append(record.leaf)

@@ -68,7 +68,7 @@ def switch(disk: Disk, directory: str, generation: int) -> None:
     recovery.replace(disk, f"{directory}/{recovery.CURRENT}", (name,))
 
 
-def sweep(disk: Disk, directory: str, live: int) -> list[str]:
+def sweep(disk: Disk, directory: str, live: int) -> tuple[str, ...]:
     """Remove the other generations, half-made ones too, and return those that are still read."""
     kept = []
     for number in _others(disk, directory, live):
@@ -82,7 +82,7 @@ def sweep(disk: Disk, directory: str, live: int) -> list[str]:
             kept.append(path.rpartition("/")[2])
             continue
         disk.rmtree(path)
-    return kept
+    return tuple(kept)
 
 
 def _others(disk: Disk, directory: str, live: int) -> list[int]:

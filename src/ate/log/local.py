@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from typing import Self
 
 from ate import limits
@@ -353,9 +352,11 @@ class LocalLog:
             self._poison(error)
             raise
         self._lock, predecessor._lock = predecessor._lock, NoLock()
-        with suppress(StorageError):  # what fails from here on is tidied up at the next opening
-            predecessor.close()
-            generations.sweep(self._disk, self._directory, self.generation)
+        predecessor._fault = "another generation has taken over"
+
+    def sweep(self) -> tuple[str, ...]:
+        """See `LogStore.sweep`."""
+        return generations.sweep(self._disk, self._directory, self.generation)
 
     def is_superseded(self) -> bool:
         """See `LogStore.is_superseded`."""
@@ -366,6 +367,11 @@ class LocalLog:
         """See `LogStore.reopened`."""
         bound = self._segment_bytes
         return LocalLog.open(self._directory, disk=self._disk, readonly=True, segment_bytes=bound)
+
+    def size(self) -> int:
+        """See `LogStore.size`."""
+        bound = self._segment_bytes
+        return segment.bytes_before(self.end, bound) + segment.bytes_before(self._bodies.end, bound)
 
     def files(self) -> dict[str, int]:
         """See `LogStore.files`."""

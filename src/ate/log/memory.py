@@ -114,7 +114,10 @@ class MemoryLog:
     def take_over(self, predecessor: LogStore) -> None:
         """See `LogStore.take_over`."""
         self._check_open()
-        predecessor.destroy()
+
+    def sweep(self) -> tuple[str, ...]:
+        """See `LogStore.sweep`."""
+        return ()
 
     def is_superseded(self) -> bool:
         """See `LogStore.is_superseded`; there is no second process."""
@@ -123,6 +126,10 @@ class MemoryLog:
     def reopened(self) -> MemoryLog:
         """See `LogStore.reopened`."""
         return self
+
+    def size(self) -> int:
+        """See `LogStore.size`."""
+        return segment.bytes_before(self.end, 0) + segment.bytes_before(self._body_end, 0)
 
     def files(self) -> dict[str, int]:
         """See `LogStore.files`: none."""

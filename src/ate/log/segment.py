@@ -57,6 +57,12 @@ def split(place: int) -> tuple[int, int]:
     return (place & ~BODY_BIT) >> _OFFSET_BITS, place & _OFFSET_MASK
 
 
+def bytes_before(place: int, segment_bytes: int) -> int:
+    """Return about how many bytes lie in front of a place, all segments before it taken as full."""
+    number, offset = split(place)
+    return max(number - 1, 0) * segment_bytes + offset
+
+
 def file_name(kind: int, number: int) -> str:
     """Return the name of a segment's file."""
     return f"{KIND_NAMES[kind]}.{number:06d}"

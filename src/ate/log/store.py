@@ -136,7 +136,7 @@ class LogStore(Protocol):
         ...
 
     def take_over(self, predecessor: LogStore) -> None:
-        """Take the place of the log whose successor this is; it is closed then.
+        """Take the place of the log whose successor this is; it can be read until it is closed.
 
         All of this one is flushed first. After a crash the old log or the new one is there, whole.
 
@@ -145,12 +145,20 @@ class LogStore(Protocol):
         """
         ...
 
+    def sweep(self) -> tuple[str, ...]:
+        """Remove the other generations; returns the names of those that somebody still reads."""
+        ...
+
     def is_superseded(self) -> bool:
         """Tell a reader whether another generation has taken this one's place."""
         ...
 
     def reopened(self) -> LogStore:
         """Return the generation that lives now, open for reading as this one was."""
+        ...
+
+    def size(self) -> int:
+        """Return about how many bytes frames and bodies take, without asking the medium."""
         ...
 
     def files(self) -> dict[str, int]:
