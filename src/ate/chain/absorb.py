@@ -18,8 +18,8 @@ from ate.chain.present import CHECKPOINT_ID, state_of
 from ate.chain.view import View
 from ate.crypto.hash import digest
 from ate.errors import CorruptLog, ProtocolError
-from ate.event.base import Base
 from ate.event.commit import Record
+from ate.event.prefix import Prefix
 from ate.event.row import Kind
 from ate.event.system import Checkpoint, decode, system_id
 from ate.merkle import HASH_BYTES, split
@@ -35,14 +35,14 @@ class Absorption:
 
     Args:
         view: empty; it is filled.
-        base: the log's first frame.
+        prefix: the log's first frame.
         pipeline: checks signatures.
     """
 
-    def __init__(self, view: View, base: Base, pipeline: Pipeline) -> None:
+    def __init__(self, view: View, prefix: Prefix, pipeline: Pipeline) -> None:
         if view.frontier.size:
-            raise CorruptLog("the base of a compacted log is not its first frame")
-        self.base = base
+            raise CorruptLog("the prefix of a compacted log is not its first frame")
+        self.prefix = prefix
         self._view, self._pipeline = view, pipeline
         self._nodes: deque[bytes] = deque()
 
@@ -92,18 +92,18 @@ class Absorption:
         Raises:
             CorruptLog: the parts do not fit together.
         """
-        view, base = self._view, self.base
+        view, prefix = self._view, self.prefix
         genesis = view.trust.genesis
         if genesis is None:
             raise CorruptLog("a compacted log does not hold the first commit of its chain")
         if genesis.policy.get("worm"):
             raise CorruptLog("a write-once chain was compacted")
-        self._skip_to(base.cut)
-        if self._nodes or base.head < view.head or base.time_us < view.time_us:
-            raise CorruptLog("the base of a compacted log does not fit its commits")
-        view.head, view.time_us, view.link = base.head, base.time_us, base.link
-        view.cut = base.cut
-        view.origins.table = {(d, s): (lsn, seq) for d, s, lsn, seq in base.origins}
+        self._skip_to(prefix.cut)
+        if self._nodes or prefix.head < view.head or prefix.time_us < view.time_us:
+            raise CorruptLog("the prefix of a compacted log does not fit its commits")
+        view.head, view.time_us, view.link = prefix.head, prefix.time_us, prefix.link
+        view.cut = prefix.cut
+        view.origins.table = {(d, s): (lsn, seq) for d, s, lsn, seq in prefix.origins}
         return state_of(view) if genesis.roots else b""
 
 

@@ -26,8 +26,8 @@ from ate.crypto.hash import digest, digest_many
 from ate.errors import Conflict, CorruptLog
 from ate.event import row as rows_
 from ate.event import thinned
-from ate.event.base import Base, encode_nodes
 from ate.event.commit import ROWS_AT, Record
+from ate.event.prefix import Prefix, encode_nodes
 
 #: A step: None is a pause, a call is work for any thread; its result is sent back.
 Step: TypeAlias = "Callable[[], Any] | None"
@@ -106,8 +106,8 @@ class Compaction:
         nodes = yield from self._gaps(cover, kept)
         cut = self.cut
         origins = sorted((*key, *value) for key, value in cut.origins.items())
-        base = Base(cut.index, cut.seq - 1, cut.time_us, cut.link, origins)
-        self._new.append((base.encode(),))
+        prefix = Prefix(cut.index, cut.seq - 1, cut.time_us, cut.link, origins)
+        self._new.append((prefix.encode(),))
         for payload in encode_nodes(nodes):
             self._new.append((payload,))
             yield None

@@ -13,7 +13,7 @@ from ate import merkle
 from ate.chain.commits import LEAF_BYTES
 from ate.chain.view import View
 from ate.errors import Compacted, CorruptLog
-from ate.event.base import NODES_MARK, decode_nodes, is_commit
+from ate.event.prefix import NODES_MARK, decode_nodes, is_commit
 from ate.multiproof import Part, inclusion, levels_of, root_of
 
 #: Subtrees of dense leaves are made of at most 2**8 at a time: a step of a compaction.

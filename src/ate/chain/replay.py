@@ -9,8 +9,8 @@ from ate.chain.absorb import Absorption, check_vouched
 from ate.chain.admit import admit, check_bodies
 from ate.chain.view import View
 from ate.errors import CommitError, CorruptLog, LimitExceeded, ProtocolError, TrustError
-from ate.event.base import NODES_MARK, decode_base, decode_nodes, is_commit
 from ate.event.commit import Record
+from ate.event.prefix import NODES_MARK, decode_nodes, decode_prefix, is_commit
 from ate.event.thinned import decode_record
 from ate.trust.pipeline import Pipeline
 
@@ -47,14 +47,14 @@ class Replay:
         if not is_commit(payload):
             if payload[0] == NODES_MARK:
                 if self._absorption is None:
-                    raise CorruptLog("nodes without the base of a compacted log")
+                    raise CorruptLog("nodes without the prefix of a compacted log")
                 self._absorption.add_nodes(decode_nodes(payload))
             else:
-                self._absorption = Absorption(view, decode_base(payload), self._pipeline)
+                self._absorption = Absorption(view, decode_prefix(payload), self._pipeline)
             return None
         record = decode_record(payload)
         if self._absorption is not None:
-            if record.sequencer.index < self._absorption.base.cut:
+            if record.sequencer.index < self._absorption.prefix.cut:
                 await self._absorption.take(record, place)
                 if self._bodies:
                     check_bodies(view, record)

@@ -23,7 +23,7 @@ from ate.chain.run import U64
 from ate.crypto.hash import keyed
 from ate.crypto.sign import FastVerifyKey
 from ate.errors import AteError, CorruptLog
-from ate.event.base import is_commit
+from ate.event.prefix import is_commit
 from ate.event.row import Kind
 from ate.event.system import Checkpoint, Genesis, PublicKeys, Role, decode
 from ate.event.thinned import decode_record

@@ -18,7 +18,7 @@ from ate.chain.run import U64
 from ate.chain.view import View, flags_of
 from ate.crypto.sign import FastVerifyKey
 from ate.errors import CorruptLog, UsageError
-from ate.event.base import decode_base, is_commit
+from ate.event.prefix import decode_prefix, is_commit
 from ate.event.row import Kind
 from ate.event.system import CertificateBody, Checkpoint, decode
 
@@ -108,7 +108,7 @@ class Cut:
                 self.origins[key] = (wanted.pop(key), record.first_seq)
             if not number % _STEP:
                 yield
-        for device, session, lsn, seq in _base_origins(view) if wanted else ():
+        for device, session, lsn, seq in _prefix_origins(view) if wanted else ():
             if wanted.get((device, session)) == lsn:
                 self.origins[device, session] = (lsn, seq)
 
@@ -131,9 +131,9 @@ class Cut:
             )
 
 
-def _base_origins(view: View) -> list[tuple[int, int, int, int]]:
+def _prefix_origins(view: View) -> list[tuple[int, int, int, int]]:
     _, payload = next(view.store.scan(0))
-    return [] if is_commit(payload) else decode_base(payload).origins
+    return [] if is_commit(payload) else decode_prefix(payload).origins
 
 
 def _nobody_vouches() -> UsageError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import Self
 
 from ate import limits
@@ -53,13 +54,8 @@ class LocalLog:
         # Keeps the file of a flush in another thread open while this thread rolls over.
         self._syncing = threading.Lock()
         self._heads = Heads(disk, self._path, generation=generation, follows=self.readonly)
-        self._bodies = Bodies(
-            disk,
-            self._path,
-            generation=generation,
-            segment_bytes=segment_bytes,
-            readonly=self.readonly,
-        )
+        self._bodies = Bodies(disk, self._path, generation=generation,
+                              segment_bytes=segment_bytes, readonly=self.readonly)  # fmt: skip
 
     @classmethod
     def open(
@@ -115,10 +111,10 @@ class LocalLog:
         return self
 
     def _open_reader(self) -> None:
-        verdict = self._heads.open_end(self._vouched())
+        verdict, heads = self._heads.open_end(self._vouched()), self._heads
         if verdict.rest and verdict.proof < 0:
-            path = self._heads.extents[-1].name
-            self.torn = (recovery.torn_note(path, verdict, self._heads.end, "left alone"),)
+            note = recovery.torn_note(heads.extents[-1].name, verdict, heads.end, "left alone")
+            self.torn = (note,)
 
     def _open_writer(self) -> None:
         extent = self._heads.extents[-1]
@@ -169,8 +165,7 @@ class LocalLog:
         """See `LogStore.append`."""
         payload = b"".join(parts)
         size = segment.frame_size(len(payload))
-        if len(payload) > limits.COMMIT_BYTES_MAX:
-            limits.check("frame bytes", len(payload), limits.COMMIT_BYTES_MAX)
+        limits.check("frame bytes", len(payload), limits.COMMIT_BYTES_MAX)
         tail = self._room_for(size)
         offset = self._put(tail, segment.flatten(payload, self._durable), size)
         self._last = segment.place_of(tail.number, offset)
@@ -186,10 +181,7 @@ class LocalLog:
         tail = self._room_for(sum(sizes))
         parts = [part for payload in payloads for part in segment.flatten(payload, self._durable)]
         place = segment.place_of(tail.number, self._put(tail, parts, sum(sizes)))
-        places = []
-        for size in sizes:
-            places.append(place)
-            place += size
+        places = list(accumulate(sizes[:-1], initial=place))
         self._last = places[-1]
         return places
 
@@ -336,8 +328,8 @@ class LocalLog:
         """See `LogStore.successor`."""
         self._writer()
         number = generations.begin(self._disk, self._directory, self.generation)
-        bound = self._segment_bytes
-        log = LocalLog(self._directory, number, disk=self._disk, lock=NoLock(), segment_bytes=bound)
+        log = LocalLog(self._directory, number, disk=self._disk, lock=NoLock(),
+                       segment_bytes=self._segment_bytes)  # fmt: skip
         return log._opened(log._open_writer)
 
     def take_over(self, predecessor: LogStore) -> None:
@@ -360,18 +352,16 @@ class LocalLog:
 
     def is_superseded(self) -> bool:
         """See `LogStore.is_superseded`."""
-        live = recovery.locate(self._disk, self._directory) if self.readonly else 0
-        return live not in (0, self.generation)
+        return recovery.locate(self._disk, self._directory) not in (0, self.generation)
 
     def reopened(self) -> LocalLog:
         """See `LogStore.reopened`."""
-        bound = self._segment_bytes
-        return LocalLog.open(self._directory, disk=self._disk, readonly=True, segment_bytes=bound)
+        return LocalLog.open(self._directory, disk=self._disk, readonly=True,
+                             segment_bytes=self._segment_bytes)  # fmt: skip
 
     def size(self) -> int:
         """See `LogStore.size`."""
-        bound = self._segment_bytes
-        return segment.bytes_before(self.end, bound) + segment.bytes_before(self._bodies.end, bound)
+        return segment.bytes_before((self.end, self._bodies.end), self._segment_bytes)
 
     def files(self) -> dict[str, int]:
         """See `LogStore.files`."""
@@ -392,11 +382,11 @@ class LocalLog:
 
     def destroy(self) -> None:
         """See `LogStore.destroy`."""
-        tail = self._writer()
+        file = self._writer().file
         try:
             recovery.doom(self._disk, self._directory, self.generation)
         finally:
-            self._give_back(tail.file)
+            self._give_back(file)
 
     def _give_back(self, file: DiskFile | None) -> None:
         self._fault = self._fault or "the log is closed"

@@ -129,7 +129,7 @@ class MemoryLog:
 
     def size(self) -> int:
         """See `LogStore.size`."""
-        return segment.bytes_before(self.end, 0) + segment.bytes_before(self._body_end, 0)
+        return segment.bytes_before((self.end, self._body_end), 0)
 
     def files(self) -> dict[str, int]:
         """See `LogStore.files`: none."""

@@ -57,10 +57,9 @@ def split(place: int) -> tuple[int, int]:
     return (place & ~BODY_BIT) >> _OFFSET_BITS, place & _OFFSET_MASK
 
 
-def bytes_before(place: int, segment_bytes: int) -> int:
-    """Return about how many bytes lie in front of a place, all segments before it taken as full."""
-    number, offset = split(place)
-    return max(number - 1, 0) * segment_bytes + offset
+def bytes_before(places: Sequence[int], segment_bytes: int) -> int:
+    """Return about how many bytes lie before these ends, all earlier segments taken as full."""
+    return sum(max(number - 1, 0) * segment_bytes + at for number, at in map(split, places))
 
 
 def file_name(kind: int, number: int) -> str:

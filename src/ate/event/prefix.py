@@ -2,7 +2,7 @@
 
 They say nothing that has to be believed: nodes and origins are proved by the checkpoint at the cut.
 
-    base    0   u8 0x82 · u8 version (1) · six zeros
+    prefix  0   u8 0x82 · u8 version (1) · six zeros
             8   a MessagePack map
     nodes   0   u8 0x83 · seven zeros
             8   hashes (32 each): roots of the full subtrees that cover each gap, in order
@@ -28,7 +28,7 @@ _Wide = Annotated[int, msgspec.Meta(ge=0)]
 _Hash = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 
 
-class Base(msgspec.Struct, frozen=True):
+class Prefix(msgspec.Struct, frozen=True):
     """What stands in place of the commits that were dropped.
 
     Args:
@@ -51,7 +51,7 @@ class Base(msgspec.Struct, frozen=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Base)
+_decoder = msgspec.msgpack.Decoder(Prefix)
 
 
 def is_commit(payload: bytes | memoryview) -> bool:
@@ -74,8 +74,8 @@ def decode_nodes(payload: memoryview) -> bytes:
     return hashes
 
 
-def decode_base(payload: memoryview) -> Base:
-    """Read a base.
+def decode_prefix(payload: memoryview) -> Prefix:
+    """Read a prefix.
 
     Raises:
         ProtocolError: the bytes are none.
@@ -85,9 +85,9 @@ def decode_base(payload: memoryview) -> Base:
         version = payload[1] if len(payload) > 1 else 0
         raise UnsupportedFormat(f"a compacted log of form {version}, this version reads {VERSION}")
     try:
-        base = _decoder.decode(payload[_FRONT_BYTES:])
+        prefix = _decoder.decode(payload[_FRONT_BYTES:])
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise ProtocolError(f"the base of a compacted log does not decode: {error}") from None
-    if not base.cut:
-        raise ProtocolError("the base of a compacted log cuts nothing off")
-    return base
+        raise ProtocolError(f"the prefix of a compacted log does not decode: {error}") from None
+    if not prefix.cut:
+        raise ProtocolError("the prefix of a compacted log cuts nothing off")
+    return prefix
