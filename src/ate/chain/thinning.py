@@ -56,10 +56,10 @@ class Cut:
             self.state = checkpoint.state
         self._run = view.index.run()
         self.origins = dict(view.origins.table)
-        before = view.record(view.commits.find(self.seq - 1)[1])
-        self.time_us, self.link = before.sequencer.time_us, view.link
+        self.time_us, self.link = view.time_us, view.link
         if self.state:
-            self.link = record.sequencer.link
+            before = view.record(view.commits.find(self.seq - 1)[1])
+            self.time_us, self.link = before.sequencer.time_us, record.sequencer.link
 
     def present(self) -> Iterator[None]:
         """Work out the newest row of each object before the cut; the result is `entries`."""
@@ -83,6 +83,8 @@ class Cut:
         yield from self._rewind_origins()
         held = ~gone
         self.entries: tuple[U64, U64, U64] = (run.high[held], run.low[held], seq[held])
+        #: Their seqs, whatever is dropped of them later on.
+        self.newest: U64 = seq[held] & np.uint64(SEQ_MASK)
         if self.dropped:
             self.drop(self.dropped)
 

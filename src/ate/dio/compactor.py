@@ -190,11 +190,28 @@ class Compactor:
         compaction = Compaction(ledger, Cut(view, dropped))
         try:
             await self._fill(compaction, retention, extra, now_us)
-            done = await self._chain._writer.run_alone(lambda: _take_over(compaction))
+            done = await self._alone(compaction)
         finally:
             size, still_read = await asyncio.to_thread(compaction.tidy_up)
         view.settle(ledger.store)
         return replace(done, bytes_after=size, still_read=still_read)
+
+    async def _alone(self, compaction: Compaction) -> Thinned:
+        """Let it take over while no commit is on its way.
+
+        Once this has begun it is waited for, even by whoever is cancelled: what stands in which
+        generation is known only then.
+        """
+        work = asyncio.ensure_future(self._chain._writer.run_alone(lambda: _take_over(compaction)))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            while not work.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([work])
+            if not work.cancelled():
+                work.exception()  # it is seen
+            raise
 
     async def _vouch(self, dropped: set[int]) -> None:
         """Make a checkpoint of the present, unless the newest commit is one already."""

@@ -348,7 +348,8 @@ class LocalLog:
 
     def sweep(self) -> tuple[str, ...]:
         """See `LogStore.sweep`."""
-        return generations.sweep(self._disk, self._directory, self.generation)
+        # After a take-over that failed, CURRENT may name any of them.
+        return () if self._fault else generations.sweep(self._disk, self._directory, self.generation)
 
     def is_superseded(self) -> bool:
         """See `LogStore.is_superseded`."""
