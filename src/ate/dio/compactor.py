@@ -242,11 +242,19 @@ class Compactor:
 
 async def _take_over(compaction: Compaction) -> Thinned:
     """The last of it, while no commit is on its way."""
-    for step in compaction.catch_up():
-        if step is not None:
-            step()
+    finish(compaction.catch_up())
     await asyncio.to_thread(compaction.switch)
     return compaction.adopt()
+
+
+def finish(steps: Iterator[Step]) -> None:
+    """Take all steps without a pause."""
+    assert isinstance(steps, Generator)
+    value: Any = None
+    with suppress(StopIteration):
+        while True:
+            step = steps.send(value)
+            value = None if step is None else step()
 
 
 async def _drive(steps: Iterator[Step]) -> None:

@@ -347,7 +347,7 @@ class LocalLog:
         predecessor._fault = "another generation has taken over"
 
     def sweep(self) -> tuple[str, ...]:
-        """See `LogStore.sweep`; a take-over that failed spares all: CURRENT may name any of them."""
+        """See `LogStore.sweep`; none goes when CURRENT may name any of them."""
         place = self._disk, self._directory, self.generation
         return () if self._fault else generations.sweep(*place)
 
