@@ -59,7 +59,7 @@ class Ledger:
     ) -> None:
         self.store, self.session, self.clock, self.entropy = store, session, clock, entropy
         self.view = View(store)
-        self.pipeline = Pipeline(plugins, self.view.origins)
+        self.pipeline, self._plugins = Pipeline(plugins, self.view.origins), plugins
         self.feed = Feed()
         self._domains: dict[int, tuple[Session | None, Domains]] = {}
         self._snapshot_head = 0
@@ -121,7 +121,7 @@ class Ledger:
         store = self.store.reopened()
         try:
             fresh = Ledger(
-                store, plugins=self.pipeline.plugins, session=self.session, clock=self.clock,
+                store, plugins=self._plugins, session=self.session, clock=self.clock,
                 entropy=self.entropy,
             )  # fmt: skip
             await fresh.replay()

@@ -100,7 +100,7 @@ class Reader:
         first, place = view.commits.find(seq)
         record = view.recent.get(place) or view.record(place)
         index = seq - first
-        at = record.at(seq) if record.is_thinned else index
+        at = index if index < record.row_count and not record.is_thinned else record.at(seq)
         if at < 0:
             raise Compacted(f"row {seq} was superseded and is not kept any more")
         _, codec, schema_id, domain, stamp, wanted, length, place = record.brief(at)

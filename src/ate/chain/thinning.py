@@ -42,6 +42,9 @@ class Cut:
 
     def __init__(self, view: View, dropped: set[int]) -> None:
         self.view, self.dropped = view, dropped
+        #: Ids, as two numbers, of the objects of which nothing may stay: what is older would come
+        #: back to life.
+        self.gone: set[tuple[int, int]] = set()
         self.head = view.head
         self.index, self.seq, self.state = view.frontier.size, view.head + 1, b""
         if view.trust.has_roots:
@@ -118,6 +121,7 @@ class Cut:
         """Leave out rows that nothing vouches for."""
         high, low, seq = self.entries
         held = ~np.isin(seq & np.uint64(SEQ_MASK), np.array(sorted(seqs), np.uint64))
+        self.gone.update(zip(high[~held].tolist(), low[~held].tolist(), strict=True))
         self.entries = high[held], low[held], seq[held]
 
     def check(self) -> None:
@@ -165,11 +169,12 @@ class Kept:
         first, place, _ = cut.view.commits.columns()
         below = int(first.searchsorted(np.uint64(cut.seq)))
         self._first, self._place = first[:below], place[:below]
-        wanted = np.array(sorted(seq for seq in extra if seq < cut.seq), np.uint64)
-        self.seqs: U64 = np.union1d(cut.entries[2] & np.uint64(SEQ_MASK), wanted)
+        self._extra = sorted(seq for seq in extra if seq < cut.seq)
+        self.seqs: U64 = cut.entries[2] & np.uint64(SEQ_MASK)
 
     def complete(self, now_us: int) -> Iterator[None]:
         """Add what these rows need to be proved and read, in small steps."""
+        yield from self._older()
         certificates = yield from self._lasting(now_us)
         seen = np.zeros(len(self._first), np.bool_)
         while True:
@@ -189,6 +194,19 @@ class Kept:
                 break
             self.seqs = np.union1d(self.seqs, new)
         self.held = np.flatnonzero(held)
+
+    def _older(self) -> Iterator[None]:
+        """Add what retention keeps of objects that stay."""
+        stays: list[int] = []
+        for number, seq in enumerate(self._extra):
+            record, at = self._view.find(seq)
+            row = record.row(at)
+            key = int.from_bytes(row.id[:8], "little"), int.from_bytes(row.id[8:], "little")
+            if key not in self._cut.gone:
+                stays.append(seq)
+            if not number % _STEP:
+                yield
+        self.seqs = np.union1d(self.seqs, np.array(stays, np.uint64))
 
     def _lasting(self, now_us: int) -> Generator[None, None, dict[bytes, list[int]]]:
         """Keep keys, roles and certificates in force; returns the other certificates by key id."""
