@@ -22,7 +22,7 @@ from ate.chain.retention import Retention
 from ate.chain.verify import verify
 from ate.client import Chain
 from ate.crypto.entropy import SeededEntropy, system_entropy
-from ate.errors import Compacted, Deleted, NotFound
+from ate.errors import Compacted, Deleted, NoReadKey, NotFound
 from ate.event.access import Access, Only
 from ate.event.access import Any as AnyOf
 from ate.ids import ROOT, ObjectId
@@ -276,6 +276,8 @@ class CompactionMachine(RuleBasedStateMachine):
                 dao = self.run(dio.load(dict, ObjectId(one), at_seq=seq))
             except Compacted:
                 assert seq not in self.kept or one not in self.things
+            except NoReadKey:
+                assert one in self.dead, "nobody hands on the keys of what is deleted"
             except (NotFound, Deleted):
                 assert one in self.dead or seq not in self.kept
             else:
