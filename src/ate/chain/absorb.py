@@ -50,6 +50,8 @@ class Absorption:
         """Take roots of dropped subtrees, for the gaps to come."""
         if len(hashes) % HASH_BYTES:
             raise ProtocolError("half a node")
+        if self._view.frontier.size:
+            raise CorruptLog("the nodes of a compacted log stand in front of its commits")
         self._nodes.extend(split(hashes))
 
     async def take(self, record: Record, place: int) -> None:

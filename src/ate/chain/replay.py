@@ -50,6 +50,8 @@ class Replay:
                     raise CorruptLog("nodes without the prefix of a compacted log")
                 self._absorption.add_nodes(decode_nodes(payload))
             else:
+                if self._absorption is not None:
+                    raise CorruptLog("a compacted log has two prefixes")
                 self._absorption = Absorption(view, decode_prefix(payload), self._pipeline)
             return None
         record = decode_record(payload)

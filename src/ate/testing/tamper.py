@@ -33,14 +33,15 @@ class Tamperer:
     Args:
         disk: where they are.
         directory: the chain's own directory.
+        generation: the one that lives.
     """
 
-    def __init__(self, disk: SimDisk, directory: str) -> None:
-        self.disk, self.directory = disk, directory
+    def __init__(self, disk: SimDisk, directory: str, generation: str = GENERATION) -> None:
+        self.disk, self.directory, self.generation = disk, directory, generation
 
     def path(self, name: str) -> str:
         """Return the path of a file of the live generation."""
-        return f"{self.directory}/{GENERATION}/{name}"
+        return f"{self.directory}/{self.generation}/{name}"
 
     def files(self) -> dict[str, bytes]:
         """Return every file of the chain by its path."""
@@ -59,7 +60,7 @@ class Tamperer:
     def remove(self, name: str) -> None:
         """Remove a file."""
         self.disk.remove(self.path(name))
-        self.disk.sync_dir(f"{self.directory}/{GENERATION}")
+        self.disk.sync_dir(f"{self.directory}/{self.generation}")
 
     def has(self, name: str) -> bool:
         """Tell whether a file of that name is there."""
@@ -87,7 +88,7 @@ class Tamperer:
             segment_bytes: begin another segment before one passes this size; 0 never does.
         """
         number = 1
-        raw = segment.encode_header(segment.HEAD, number, int(GENERATION))
+        raw = segment.encode_header(segment.HEAD, number, int(self.generation))
         for payload in payloads:
             size = segment.frame_size(len(payload))
             if (
@@ -97,7 +98,7 @@ class Tamperer:
             ):
                 self.disk.put(self.path(segment.file_name(segment.HEAD, number)), raw)
                 number += 1
-                raw = segment.encode_header(segment.HEAD, number, int(GENERATION))
+                raw = segment.encode_header(segment.HEAD, number, int(self.generation))
             durable = segment.place_of(number, len(raw))
             raw += b"".join(segment.flatten(payload, durable))
         self.disk.put(self.path(segment.file_name(segment.HEAD, number)), raw)
