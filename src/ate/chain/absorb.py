@@ -104,7 +104,7 @@ class Absorption:
         if self._nodes or prefix.head < view.head or prefix.time_us < view.time_us:
             raise CorruptLog("the prefix of a compacted log does not fit its commits")
         view.head, view.time_us, view.link = prefix.head, prefix.time_us, prefix.link
-        view.cut = prefix.cut
+        view.cut, view.settled_rows = prefix.cut, view.held - view.index.objects
         view.origins.table = {(d, s): (lsn, seq) for d, s, lsn, seq in prefix.origins}
         return state_of(view) if genesis.roots else b""
 

@@ -260,6 +260,7 @@ class Compaction:
         parts = encode_snapshot(
             self._ledger, self._columns(), held=self._rows, cut=self.cut.index,
             lasting=self._lasting(), bodies_end=self._bodies_end, dropped=self._dropped,
+            size=self._new.size(),
         )  # fmt: skip
         self.snapshot_head = self._view.head
         yield self._new.flush

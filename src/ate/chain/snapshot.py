@@ -92,6 +92,7 @@ def encode_snapshot(
     lasting: list[int],
     bodies_end: int,
     dropped: U64 | None = None,
+    size: int = 0,
 ) -> list[bytes]:
     """Return the snapshot of the present, for a log that holds these commits.
 
@@ -99,11 +100,15 @@ def encode_snapshot(
         commits: first seqs, places in that log and leaves.
         held: rows in them.
         cut, lasting, bodies_end: as in `View`, for that log.
-        dropped: seqs of newest rows that it does not hold, sorted.
+        dropped: seqs of newest rows that it does not hold, sorted; None for the log that lives.
+        size: of a log that is about to take over, in bytes.
     """
     view = ledger.view
     first, place, leaves = commits
     run = view.index.run() if dropped is None else view.index.run().without(dropped)
+    settled = (view.settled_rows, view.settled_bytes)
+    if dropped is not None:
+        settled = (held - len(run.seq), size)
     index: list[np.ndarray[Any, Any]] = [*run.columns(), run.order()]
     columns: list[np.ndarray[Any, Any]] = [*index, first, place, leaves]
     header = _Header(
@@ -114,7 +119,7 @@ def encode_snapshot(
         rules=view.rules,
         live=int(np.count_nonzero(run.seq < np.uint64(SYSTEM))),
         held=held,
-        settled=(view.settled_rows, view.settled_bytes),
+        settled=settled,
         cut=cut,
         lasting=lasting,
         bodies_end=bodies_end,

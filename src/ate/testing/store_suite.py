@@ -166,6 +166,89 @@ class LogStoreSuite:
         log.close()
         assert bytes(view) == b"still here"
 
+    def test_a_successor_takes_over(self) -> None:
+        log = self.opener(False)
+        log.append((b"old",))
+        log.write_index((b"old index",))
+        new = log.successor()
+        assert new.generation > log.generation
+        assert payloads(new) == []
+        assert new.read_index() is None
+        log.append((b"goes on",))
+        body = new.write_body((b"body" * 20_000,))
+        place = new.append((b"new",))
+        new.take_over(log)
+        assert payloads(log) == [b"old", b"goes on"], "it can be read until it is closed"
+        log.close()
+        assert new.sweep() == ()
+        assert bytes(new.read(place)) == b"new"
+        assert bytes(new.body(body, 4)) == b"body"
+        new.append((b"more",))
+        new.flush()
+        assert new.size() > 80_000
+        assert new.read_index() is None
+        new.write_index((b"new index",))
+        new.close()
+        if self.is_kept:
+            again = self.opener(False)
+            assert again.generation == new.generation
+            assert payloads(again) == [b"new", b"more"]
+            assert bytes(again.read_index() or b"") == b"new index"
+            again.close()
+
+    def test_a_successor_that_is_given_up(self) -> None:
+        log = self.opener(False)
+        log.append((b"one",))
+        for _ in range(2):
+            new = log.successor()
+            new.append((b"lost",))
+            new.close()
+        assert log.sweep() == ()
+        log.append((b"two",))
+        log.flush()
+        assert payloads(log) == [b"one", b"two"]
+        assert not log.is_superseded()
+        log.close()
+        if self.is_kept:
+            again = self.opener(False)
+            assert payloads(again) == [b"one", b"two"]
+            again.close()
+
+    def test_a_reader_keeps_its_generation_and_moves_on_when_it_likes(self) -> None:
+        if not self.is_kept:
+            return
+        log = self.opener(False)
+        place = log.append((b"old",))
+        body = log.write_body((b"body" * 20_000,))
+        log.flush()
+        reader = self.opener(True)
+        assert not reader.is_superseded()
+        new = log.successor()
+        new.append((b"new",))
+        new.take_over(log)
+        log.close()
+        assert len(new.sweep()) == 1
+        assert reader.is_superseded()
+        reader.refresh()
+        assert bytes(reader.read(place, verify=True)) == b"old"
+        assert bytes(reader.body(body, 4)) == b"body"
+        moved = reader.reopened()
+        assert moved.readonly
+        assert not moved.is_superseded()
+        assert payloads(moved) == [b"new"]
+        assert len(new.sweep()) == 1
+        reader.close()
+        assert new.sweep() == ()
+        for call in (moved.successor, lambda: moved.take_over(new)):
+            with raises(ReadOnly):
+                call()
+        new.append((b"more",))
+        new.flush()
+        moved.refresh()
+        assert payloads(moved) == [b"new", b"more"]
+        moved.close()
+        new.close()
+
     def test_destroy_leaves_nothing(self) -> None:
         log = self.opener(False)
         log.append((b"x",))

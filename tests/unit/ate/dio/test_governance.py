@@ -263,3 +263,46 @@ async def test_a_change_of_roles_waits_for_what_came_first(stage: Stage) -> None
         _, change = await asyncio.gather(dio.commit(), chain.set_role("Staff", [bob.public]))
         assert change.generation == 1
         assert len(chain) == 1
+
+
+# --- a hold -----------------------------------------------------------------------------------
+
+
+async def test_a_hold_stands_until_a_root_releases_it(stage: Stage) -> None:
+    alice, bob = await stage.cast("alice", "bob")
+    async with stage.open(alice) as chain:
+        await chain.set_access(Access(Everyone))
+        with pytest.raises(UsageError, match="reason"):
+            await chain.set_hold("  ")
+        receipt = await chain.set_hold("case 17")
+        assert receipt.seq == chain.head
+    async with stage.open(alice) as chain:
+        assert chain._ledger.view.hold == "case 17"
+        with pytest.raises(Refused, match="case 17"):
+            await chain.compact()
+        await chain.set_access(Access(Everyone, Everyone))
+        assert chain._ledger.view.hold == "case 17", "another rule does not lift it"
+    async with stage.open(bob) as chain:
+        for reason in (None, "another"):
+            with pytest.raises(WriteDenied):
+                await chain.set_hold(reason)
+        with pytest.raises(WriteDenied):
+            await chain.set_hold(None, session=bob)
+        await chain.set_hold(None, session=alice)
+        assert chain._ledger.view.hold is None
+        assert chain._ledger.view.root_access() == Access(Everyone, Everyone)
+    async with stage.open(alice) as chain:
+        await chain.compact()
+    assert (await stage.verify()).ok
+
+
+async def test_a_hold_survives_what_was_compacted_before(stage: Stage) -> None:
+    (alice,) = await stage.cast("alice")
+    async with stage.open(alice) as chain:
+        await chain.set_hold("one")
+        await chain.set_hold(None)
+        await chain.compact()
+        await chain.set_hold("two")
+    async with stage.open(alice) as chain:
+        with pytest.raises(Refused, match="two"):
+            await chain.compact()

@@ -380,3 +380,81 @@ async def test_a_child_and_the_end_of_its_parent_never_share_a_commit() -> None:
         assert not isinstance(deleted, BaseException)
         assert isinstance(added, ate.Conflict)
         assert len(chain) == 0
+
+
+# --- alone ---------------------------------------------------------------------------------------
+
+
+async def test_work_that_runs_alone_waits_for_commits_and_lets_them_wait() -> None:
+    disk = SimDisk()
+    async with ate.open("w", path="/c", disk=disk, clock=Slow()) as chain:
+        told: list[str] = []
+
+        async def work() -> str:
+            head = chain.head
+            told.append("begun")
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert chain.head == head, "nothing came in between"
+            told.append("ended")
+            return "done"
+
+        async def author(number: int) -> None:
+            await committed(chain, number)
+            told.append("commit")
+
+        first = asyncio.create_task(author(1))
+        await asyncio.sleep(0)
+        found, *_ = await asyncio.gather(
+            chain._writer.run_alone(work), author(2), author(3), chain._writer.run_alone(work)
+        )
+        await first
+        assert found == "done"
+        assert sorted(told) == ["begun", "begun", "commit", "commit", "commit", "ended", "ended"]
+        begun = [at for at, word in enumerate(told) if word == "begun"]
+        assert all(told[at + 1] == "ended" for at in begun)
+        assert len(chain) == 3
+
+
+async def test_what_fails_alone_is_told_and_commits_go_on() -> None:
+    async with ate.open("w", memory=True) as chain:
+
+        async def fails() -> None:
+            raise StorageError("no")
+
+        with pytest.raises(StorageError, match="no"):
+            await chain._writer.run_alone(fails)
+        await committed(chain, 1)
+
+        async def ends() -> None:
+            await asyncio.sleep(0)
+
+        task = asyncio.create_task(chain._writer.run_alone(ends))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await committed(chain, 2)
+        assert len(chain) == 2
+    with pytest.raises(UsageError, match="closed"):
+        await chain._writer.run_alone(fails)
+
+
+async def test_a_cancelled_writer_answers_everybody() -> None:
+    chain = await ate.open("w", memory=True)
+
+    async def forever() -> None:
+        await asyncio.Event().wait()
+
+    first = asyncio.create_task(chain._writer.run_alone(forever))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(chain._writer.run_alone(forever)),
+              asyncio.create_task(committed(chain, 1))]  # fmt: skip
+    await asyncio.sleep(0)
+    task = chain._writer._task
+    assert task is not None
+    task.cancel()
+    done = await asyncio.gather(first, *others, return_exceptions=True)
+    assert all(isinstance(one, asyncio.CancelledError) for one in done)
+    await chain.close()

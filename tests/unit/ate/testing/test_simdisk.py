@@ -118,3 +118,23 @@ def test_every_moment_of_a_run_is_replayed() -> None:
         {"/before": b"was there", "/f": b"x"},
     ]
     assert [(done, style.name) for done, style, _ in disk.cuts()][-1] == (3, STYLES[-1].name)
+
+
+def test_shares_and_locks_exclude_each_other() -> None:
+    disk = SimDisk()
+    disk.create("/f")
+    first, second = disk.share("/f"), disk.share("/f")
+    with pytest.raises(LogLocked, match="writes"):
+        disk.lock("/f")
+    first.close()
+    first.close()
+    with pytest.raises(LogLocked):
+        disk.lock("/f")
+    second.close()
+    lock = disk.lock("/f")
+    with pytest.raises(LogLocked, match="replaces"):
+        disk.share("/f")
+    lock.close()
+    disk.share("/f").close()
+    with pytest.raises(StorageError):
+        disk.share("/none")
