@@ -44,10 +44,10 @@ def generation(chain: ate.Chain) -> int:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(2000):
+    for _ in range(1_000_000):
         if condition():
             return
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0)
     raise AssertionError("it does not happen")
 
 
@@ -56,10 +56,10 @@ async def nudged(here: Here, chain: ate.Chain, number: int) -> None:
     for _ in range(200):
         here.clock.advance(61)
         await change(chain)
-        for _ in range(100):
+        for _ in range(10_000):
             if generation(chain) == number:
                 return
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0)
     raise AssertionError("it does not happen")
 
 
