@@ -23,6 +23,7 @@ from ate.chain.index import (
     Index,
     child_key,
 )
+from ate.chain.listing import Listings
 from ate.chain.run import U64
 from ate.crypto.hash import digest
 from ate.errors import Compacted, CorruptLog, LimitExceeded, NotFound, ProtocolError
@@ -76,6 +77,7 @@ class View:
         self.bodies_end = 0
         #: Parsed commits by place.
         self.recent: dict[int, Record] = {}
+        self.listings = Listings()
         self._root_access: tuple[int, Access] = (-1, Access())
 
     # --- looking up -------------------------------------------------------------------------
@@ -255,11 +257,13 @@ class View:
 
     def become(self, other: View) -> None:
         """Take over all of another view, which is not used any more."""
-        trust, origins = self.trust, self.origins
+        self.listings.renew(self.find, other.index)
+        trust, origins, listings = self.trust, self.origins, self.listings
         trust.__dict__.update(other.trust.__dict__)
         origins.table = other.origins.table
         self.__dict__.update(other.__dict__)
-        self.trust, self.origins = trust, origins  # others hold on to these two
+        # Others hold on to these.
+        self.trust, self.origins, self.listings = trust, origins, listings
 
     def move(self, store: LogStore, columns: CommitColumns, dropped: U64) -> None:
         """Go on with another generation of the log, which says the same of the present.
@@ -268,10 +272,11 @@ class View:
             columns: first seqs, places there and leaves of the commits it holds.
             dropped: seqs of the newest rows that it does not hold, sorted.
         """
+        self.index.remove(dropped)
+        self.listings.renew(self.find, self.index)
         self.store = store
         self.commits.adopt(*columns)
         self.recent.clear()
-        self.index.remove(dropped)
         self._root_access = (-1, Access())
 
     # --- folding in -------------------------------------------------------------------------

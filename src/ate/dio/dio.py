@@ -203,7 +203,7 @@ class Dio:
         """Open rows in batches; those of other types are left out before they are opened."""
         wanted = None if type in _ANY else schema_of(type)
         wanted_id = None if wanted is None else wanted.schema_id
-        changed = self._changed
+        changed, seqs = self._changed, self._reader.view.listings.add(seqs)
         for start in range(0, len(seqs), _BATCH):
             some = [seq & SEQ_MASK for seq in seqs[start : start + _BATCH] if seq < DEAD >> 1]
             for opened in await self._reader.open_many(some, schema_id=wanted_id):

@@ -312,3 +312,31 @@ async def test_closed_while_it_compacts_by_itself() -> None:
         await chain.close()
         async with here.open() as chain:
             assert len(chain) == 1
+
+
+# --- readers in between ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("follows", [False, True])
+async def test_a_list_that_is_gone_through_meanwhile_is_whole(follows: bool) -> None:
+    """What was changed since is found in its newest version; what was deleted is not found."""
+    here = Here()
+    async with here.open() as chain:
+        dio = chain.dio()
+        many = [dio.store({"n": n}) for n in range(1000)]
+        await dio.commit()
+        async with here.open(readonly=True) as reader:
+            found = []
+            async for dao in (reader if follows else chain).dio().all(dict):
+                found.append(dao.value["n"])
+                if len(found) in (3, 400):
+                    many[1].value = {"n": "seen before"}
+                    many[len(found) + 450].value = {"n": f"new at {len(found)}"}
+                    dio.delete(many[len(found) + 500].id)
+                    await dio.commit()
+                    await chain.compact()
+                    await reader.refresh()
+            wanted: list[Any] = list(range(1000))
+            wanted[453], wanted[850] = "new at 3", "new at 400"
+            del wanted[900], wanted[503]
+            assert found == wanted
