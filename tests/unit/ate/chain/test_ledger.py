@@ -267,3 +267,37 @@ async def test_a_new_grant_makes_the_old_keys_stale() -> None:
         ledger = chain._ledger
         assert ledger.domains(alice) is ledger.domains(alice)
         assert ledger.domains(alice) is not ledger.domains(bob)
+
+
+async def test_a_reader_follows_into_the_next_generation() -> None:
+    disk, clock = SimDisk(), SimClock(tick_us=1)
+    alice = member("alice")
+    options = {"path": "/d", "disk": disk, "clock": clock, "session": alice}
+    async with ate.open("l", **options) as chain, ate.open("l", readonly=True, **options) as reader:
+        heard: list[int] = []
+        ledger = reader._ledger
+        ledger.feed.subscribe(lambda: heard.append(ledger.view.head))
+        dio = chain.dio()
+        one = dio.store({"n": 1})
+        await dio.commit()
+        await chain.compact()
+        for turn in range(3):  # the replay table is that of the new generation
+            one.value = {"n": turn}
+            await dio.commit()
+            assert await ledger.refresh() == chain.head
+        assert ledger.store.generation == 2
+        assert heard[-1] == chain.head
+        assert (await reader.dio().load(dict, one.id)).value == {"n": 2}
+        await chain.compact()
+        path = "/d/l/000003/head.000001"
+        raw = bytearray(disk.snapshot()[path])
+        raw[300] ^= 1
+        whole = disk.snapshot()[path]
+        disk.put(path, bytes(raw))
+        disk.remove("/d/l/000003/index")
+        with pytest.raises(CorruptLog):
+            await ledger.refresh()
+        assert (await reader.dio().load(dict, one.id)).value == {"n": 2}, "it reads on where it was"
+        disk.put(path, whole)
+        await ledger.refresh()
+        assert ledger.store.generation == 3

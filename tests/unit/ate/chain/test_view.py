@@ -7,7 +7,7 @@ from ate.chain.form import check_form, ids_of
 from ate.chain.index import DEAD
 from ate.chain.view import View, flags_of
 from ate.client import Chain
-from ate.errors import CorruptLog, NotFound, ProtocolError, UnsupportedFormat
+from ate.errors import Compacted, CorruptLog, NotFound, ProtocolError, UnsupportedFormat
 from ate.event.access import Access, Everyone
 from ate.event.commit import AUTHOR_BYTES, ROWS_AT, Record
 from ate.event.row import Kind
@@ -292,3 +292,54 @@ async def test_a_commit_that_changed_under_our_feet_is_not_believed() -> None:
             disk.put(path, whole)
             view.recent.clear()
             assert bytes(view.find(seq)[0].payload) == payload
+
+
+# --- another generation ------------------------------------------------------------------------
+
+
+async def test_a_compacted_chain_tells_what_is_gone() -> None:
+    disk, clock = SimDisk(), SimClock(tick_us=1)
+    async with ate.open("v", path="/d", disk=disk, clock=clock) as chain:
+        dio = chain.dio()
+        one = dio.store({"n": 1})
+        dio.store({"n": 2})
+        await dio.commit()
+        old, view = one.seq, view_of(chain)
+        one.value = {"n": 3}
+        await dio.commit()
+        rows, present = view.held, view.index.all()
+        await chain.compact()
+        assert view.index.all() == present
+        assert (view.held, view.cut) == (rows - 1, chain.commits)
+        assert view.settled_rows == view.held - view.index.objects == 0
+        with pytest.raises(Compacted):
+            view.find(old)
+        assert [seq for seq, _, _ in view.rows(1, view.head)] == [1, 3, 4]
+        assert view.hold is None
+        await chain.set_hold("case")
+        assert view.hold == "case"
+
+
+async def test_a_reader_moves_to_what_goes_on_where_it_is_and_to_nothing_else() -> None:
+    disk, clock = SimDisk(), SimClock(tick_us=1)
+    options = {"path": "/d", "disk": disk, "clock": clock}
+    async with ate.open("v", **options) as chain, ate.open("v", readonly=True, **options) as reader:
+        mine, theirs = view_of(reader), view_of(chain)
+        origins, trust = mine.origins, mine.trust
+        dio = chain.dio()
+        one = dio.store({"n": 1})
+        await dio.commit()
+        mine.check_successor(theirs)
+        await reader.refresh()
+        one.value = {"n": 2}
+        await dio.commit()
+        await chain.compact()
+        await reader.refresh()
+        assert (mine.head, mine.cut, mine.index.all()) == (theirs.head, theirs.cut, [3])
+        assert (mine.origins, mine.trust) == (origins, trust)
+        assert mine.origins.table == theirs.origins.table
+        with pytest.raises(CorruptLog, match="does not go on"):
+            mine.check_successor(View(mine.store))
+        async with ate.open("other", memory=True) as other:
+            with pytest.raises(CorruptLog, match="does not go on"):
+                mine.check_successor(view_of(other))

@@ -304,3 +304,70 @@ def test_destroy_takes_everything_along() -> None:
     assert disk.snapshot() == {}
     assert not disk.exists("/chain")
     assert disk.locks == set()
+
+
+# --- generations -------------------------------------------------------------------------------
+
+
+def live(disk: SimDisk) -> list[str]:
+    return [name for name in disk.listdir("/chain") if name.isdigit()]
+
+
+def test_a_successor_takes_over_and_the_old_one_goes() -> None:
+    disk = SimDisk()
+    log = open_log(disk)
+    log.append_many([(b"one",), (b"two",)])
+    reader = open_log(disk, readonly=True)
+    new = log.successor()
+    assert (log.generation, new.generation) == (1, 2)
+    new.append_many([(b"new",)])
+    new.write_index((b"index",))
+    new.take_over(log)
+    with pytest.raises(StorageError, match="taken over"):
+        log.append((b"x",))
+    assert payloads(log) == [b"one", b"two"]
+    with pytest.raises(LogLocked):
+        open_log(disk)
+    log.close()
+    with pytest.raises(LogLocked):
+        open_log(disk)
+    assert new.sweep() == ("000001",)
+    assert reader.is_superseded()
+    moved = reader.reopened()
+    assert payloads(moved) == [b"new"]
+    reader.close()
+    assert new.sweep() == ()
+    assert live(disk) == ["000002"]
+    assert new.size() > 0
+    assert set(new.files()) == {"000002/head.000001", "000002/index"}
+    assert bytes(new.read_index() or b"") == b"index"
+    new.close()
+    moved.close()
+
+
+def test_a_take_over_that_fails_removes_nothing() -> None:
+    """Whichever generation CURRENT names after it, that one is there."""
+    for verb, name, generation in (("rename", "CURRENT", 1), ("syncdir", "/chain", 2)):
+        disk = SimDisk()
+        log = open_log(disk)
+        log.append((b"old",))
+        log.flush()
+        new = log.successor()
+        new.append((b"new",))
+        # The directories are synced twice before CURRENT changes.
+        disk.fail(verb, EIO, name=name, skip=2 if verb == "syncdir" else 0)
+        with pytest.raises(StorageError, match="input/output"):
+            new.take_over(log)
+        disk.heal()
+        for one in (log, new):
+            assert one.sweep() == ()
+            with pytest.raises(StorageError, match="confirmed"):
+                one.append((b"x",))
+        new.close()
+        log.close()
+        assert live(disk) == ["000001", "000002"]
+        again = open_log(disk)
+        assert again.generation == generation
+        assert payloads(again) == [b"old" if generation == 1 else b"new"]
+        assert live(disk) == [f"{generation:06d}"]
+        again.close()
