@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from ate.trust.plugin import Retention as Voter
 
 if TYPE_CHECKING:
     from ate.client import Chain
+
+T = TypeVar("T")
 
 _log = logging.getLogger("ate")
 _TRIES: Final = 8
@@ -190,7 +192,7 @@ class Compactor:
         compaction = Compaction(ledger, Cut(view, dropped))
         try:
             await self._fill(compaction, retention, extra, now_us)
-            done = await self._chain._writer.run_alone(lambda: _take_over(compaction))
+            done = await _to_its_end(self._chain._writer.run_alone(lambda: _take_over(compaction)))
         finally:
             size, still_read = await asyncio.to_thread(compaction.tidy_up)
         view.settle(ledger.store)
@@ -243,7 +245,17 @@ async def _drive(steps: Iterator[Step]) -> None:
             if step is None:
                 await _Pause()
             else:
-                value = await asyncio.to_thread(step)
+                value = await _to_its_end(asyncio.to_thread(step))
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for work that must not be left alone: who is cancelled learns it when it is over."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 class _Pause(Awaitable[None]):

@@ -16,6 +16,7 @@ the body.
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final, NamedTuple
@@ -170,7 +171,7 @@ class ThinRecord(Record):
 
     def at(self, seq: int) -> int:
         index = seq - self.first_seq
-        at = int(self._table["index"].searchsorted(index)) if index >= 0 else self.row_count
+        at = bisect_left(self.indexes, index)
         return at if at < self.row_count and self.indexes[at] == index else -1
 
     def header(self, at: int) -> Header | None:
