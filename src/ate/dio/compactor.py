@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger("ate")
 _TRIES: Final = 8
+#: Between two steps of some 0.1 ms when commits come meanwhile.
+_REST_S: Final = 0.001
 #: Below this a log is not worth the work.
 _FACTOR_BYTES_MIN: Final = 2 * MIB
 
@@ -100,6 +102,7 @@ class Compactor:
     def __init__(self, chain: Chain, policy: CompactPolicy) -> None:
         self._chain, self.policy = chain, policy
         self._one = asyncio.Lock()
+        self._landed = 0
         self._bell = Bell(chain)
         self._task: asyncio.Task[None] | None = None
 
@@ -183,7 +186,7 @@ class Compactor:
         dropped: set[int] = set()
         voters = [one for one in ledger.pipeline.plugins if isinstance(one, Voter)]
         if voters:
-            await _drive(ask(view, voters, view.head, extra, dropped))
+            await self._drive(ask(view, voters, view.head, extra, dropped))
         if view.trust.has_roots:
             if root_key(ledger, ledger.session) is None:
                 dropped.clear()  # only a root may say that something alive is not needed
@@ -210,19 +213,47 @@ class Compactor:
         self, compaction: Compaction, retention: Retention, extra: set[int], now_us: int
     ) -> None:
         cut, view = compaction.cut, self._chain._ledger.view
-        await _drive(cut.present())
+        await self._drive(cut.present())
         cut.check()
         newest = newest_rows(cut)
         if retention.keeps_past:
             seqs = [one & SEQ_MASK for one in newest]
-            await _drive(older_versions(view, seqs, retention, now_us, extra))
+            await self._drive(older_versions(view, seqs, retention, now_us, extra))
         if retention.tombstones is not None:
             gone: set[int] = set()
-            await _drive(old_tombstones(view, newest, retention.tombstones, now_us, gone))
+            await self._drive(old_tombstones(view, newest, retention.tombstones, now_us, gone))
             cut.drop(gone)
-        await _drive(compaction.thin(extra, now_us))
-        await _drive(compaction.catch_up())
-        await _drive(compaction.prepare())
+        await self._drive(compaction.thin(extra, now_us))
+        await self._drive(compaction.catch_up())
+        await self._drive(compaction.prepare())
+
+    async def _drive(self, steps: Iterator[Step]) -> None:
+        """Take steps, between commits; steps that are calls are made in a thread."""
+        assert isinstance(steps, Generator)
+        writer = self._chain._writer
+        value: Any = None
+        with suppress(StopIteration):
+            while True:
+                landed = writer.landed
+                step = steps.send(value)
+                value = None
+                if step is not None:
+                    value = await _to_its_end(asyncio.to_thread(step))
+                elif writer.landed == landed == self._landed:
+                    await _Pause()
+                else:
+                    await _rest()  # somebody commits: leave most of the time to them
+                self._landed = landed
+
+
+async def _rest() -> None:
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+    timer = loop.call_later(_REST_S, over.set_result, None)
+    try:
+        await over
+    finally:
+        timer.cancel()
 
 
 async def _take_over(compaction: Compaction) -> Thinned:
@@ -232,20 +263,6 @@ async def _take_over(compaction: Compaction) -> Thinned:
             step()
     await asyncio.to_thread(compaction.switch)
     return compaction.adopt()
-
-
-async def _drive(steps: Iterator[Step]) -> None:
-    """Take steps, letting everybody else run in between; calls are made in a thread."""
-    assert isinstance(steps, Generator)
-    value: Any = None
-    with suppress(StopIteration):
-        while True:
-            step = steps.send(value)
-            value = None
-            if step is None:
-                await _Pause()
-            else:
-                value = await _to_its_end(asyncio.to_thread(step))
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
