@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from ate.chain import past
 from ate.chain.checkpoint import checkpoint_row
 from ate.chain.genesis import check_chain, write_genesis
 from ate.chain.ledger import Ledger
@@ -263,6 +265,13 @@ class Chain:
         """Replace the chain's own rule; see `ate.dio.governance.set_access`."""
         self._check_open()
         return await set_access(self, access, session=session)
+
+    def seq_at_time(self, moment: datetime) -> int:
+        """Return the seq of the last row that was there at a time; 0 is before the first.
+
+        For `load(…, at_seq=)` and `fork(…, at=)`. Without a zone the time is UTC.
+        """
+        return past.seq_at_time(self._ledger.view, past.time_us(moment))
 
     async def refresh(self) -> int:
         """Read-only chains: take in what the writing process appended; returns the head."""

@@ -43,6 +43,11 @@ class CommitTable:
         at = bisect_right(base, seq) - 1
         return base[at], self._places[at]
 
+    def place_at(self, number: int) -> int:
+        """Return the place of the commit that is `number` in this table, counted from 0."""
+        split = len(self._firsts)
+        return self._places[number] if number < split else self._place[number - split]
+
     def between(self, first: int, last: int) -> Iterator[int]:
         """Yield the places of the commits that may hold rows from `first` to `last`, in order."""
         at, split = self._position(first), len(self._firsts)
