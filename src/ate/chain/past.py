@@ -13,6 +13,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from ate import merkle
+from ate.chain.commits import LEAF_BYTES
 from ate.chain.index import SEQ_MASK
 from ate.chain.run import U64
 from ate.chain.view import View
@@ -190,3 +192,17 @@ def _not_held(view: View, at: int) -> Compacted:
         f"the state at row {at} is not held any more: versions that were superseded were dropped",
         hint=f"the oldest row whose state is held is {oldest}",
     )
+
+
+def root_at(view: View, seq: int) -> bytes | None:
+    """Return the root of the tree over all commits up to the one with row `seq`.
+
+    None when leaves that it needs are not held any more.
+    """
+    if seq >= view.head:
+        return view.frontier.root()
+    if len(view.commits) != view.frontier.size:
+        return None
+    record, _ = view.find(seq)
+    leaves = view.commits.columns()[2]
+    return merkle.root(leaves[: LEAF_BYTES * (record.sequencer.index + 1)].tobytes())
