@@ -38,11 +38,12 @@ from ate.event.access import Access, Inherit, Only
 from ate.event.commit import Origin, Record
 from ate.event.draft import Draft
 from ate.event.header import Header
-from ate.event.row import CODEC_FORMAT, FLAG_ACCESS, FLAG_HEADER, Kind
+from ate.event.row import CODEC_FORMAT, CODEC_ZSTD, FLAG_ACCESS, FLAG_HEADER, Kind
 from ate.event.system import encode
 from ate.ids import ROOT, ChainName
 from ate.log.disk import Disk
 from ate.session import Session
+from ate.trust.compression import Zstd
 from ate.trust.plugin import Filter
 
 _log = logging.getLogger("ate")
@@ -112,9 +113,8 @@ async def fork(
     """
     view = source.view
     if not 1 <= at <= view.head:
-        raise NotFound(
-            f"the chain has no row {at}", hint=f"its rows are 1 to {view.head}, or it began later"
-        )
+        hint = f"its rows are 1 to {view.head}" if at else "it began later"
+        raise NotFound(f"the chain has no row {at}", hint=hint)
     if view.trust.has_roots and session is None:
         raise UsageError(
             "the chain is signed, and a fork of it needs a root", hint="fork with a session"
@@ -125,7 +125,7 @@ async def fork(
     if left_out and not skip_unreadable:
         raise _incomplete(survey)
     with place:
-        used = _shaping(source) if plugins is None else plugins
+        used = _shaping(source, survey) if plugins is None else plugins
         ledger = Ledger(
             place.store, plugins=used, session=session, clock=source.clock, entropy=source.entropy
         )
@@ -310,14 +310,18 @@ def _weight(rule: Access | None) -> int:
     return _NAME_BYTES * len(rule.read.names)
 
 
-def _shaping(source: Ledger) -> list[Any]:
+def _shaping(source: Ledger, survey: Survey) -> list[Any]:
     """Return the plug-ins of a chain that decide how bodies are stored."""
     pipeline = source.pipeline
-    return [
-        one
-        for one in pipeline.plugins
-        if isinstance(one, Filter) or one is pipeline.confidentiality
-    ]
+    found: list[Any] = []
+    for one in pipeline.plugins:
+        if isinstance(one, Zstd) and one.least_bytes > limits.BODY_BYTES_MAX:
+            # It was only there to read: what is packed in the source gets packed in the fork.
+            if (survey.heads["codec"] & np.uint8(CODEC_ZSTD)).any():
+                found.append(Zstd())
+        elif isinstance(one, Filter) or one is pipeline.confidentiality:
+            found.append(one)
+    return found
 
 
 def _incomplete(survey: Survey) -> AteError:
