@@ -220,3 +220,16 @@ def test_times_without_a_zone_are_utc() -> None:
     east = timezone(timedelta(hours=2))
     assert past.time_us(datetime(1970, 1, 1, 2, tzinfo=east)) == 0
     assert past.time_us(datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)) == -SECOND
+
+
+async def test_the_root_at_a_row(chain: Chain) -> None:
+    view = chain._ledger.view
+    roots = [view.frontier.root()]
+    for number in range(5):
+        await put(chain, a=str(number), b=str(number))
+        roots.append(view.frontier.root())
+    found = [past.root_at(view, seq) for seq in range(1, view.head + 1)]
+    assert found == [roots[0], *(root for root in roots[1:] for _ in "ab")]
+    assert past.root_at(view, view.head + 9) == roots[-1]
+    view.frontier = view.frontier.append(bytes(32))  # one commit more than the table holds
+    assert past.root_at(view, 2) is None
