@@ -27,6 +27,11 @@ HEAD: Final = np.dtype([(name, ROW[name].str) for name in (ROW.names or ())[:14]
 
 Heads = npt.NDArray[np.void]
 
+_TOMBSTONE: Final = int(Kind.TOMBSTONE)
+#: Rows of smaller commits are gathered, so that arrays are worth their setting up.
+_SMALL: Final = 64
+_BATCH: Final = 8192
+
 
 def lineage(view: View, object_id: bytes) -> Iterator[tuple[int, Record, int]]:
     """Yield (seq, commit, place in it) of the versions of an object, newest first.
@@ -102,19 +107,22 @@ def standing_at(view: View, at: int) -> tuple[U64, Heads]:
         Compacted: not all that is needed is kept; the hint names a row from which it is.
     """
     newest = np.array(view.index.all(), np.uint64) & np.uint64(SEQ_MASK)
-    parts = [newest[newest <= at]]
-    for seqs, table in _tables_behind(view, at, is_strict=True):
-        base = table["base"]
-        then = (seqs > at) & (base > 0) & (base <= at) & (table["kind"] <= Kind.TOMBSTONE)
-        if then.any():
-            parts.append(base[then].astype(np.uint64))
+    parts, before = [newest[newest <= at]], at
+    for seqs, heads in _rows_behind(view, at):
+        if int(seqs[-1]) - before != len(seqs):
+            raise not_held(view, at)
+        before = int(seqs[-1])
+        base = heads["base"].astype(np.uint64)
+        parts.append(base[(base > 0) & (base <= at) & (heads["kind"] <= _TOMBSTONE)])
+    if before != view.head:
+        raise not_held(view, at)
     seqs = np.concatenate(parts)
     seqs.sort()
     try:
         heads = heads_of(view, seqs)
     except Compacted:
-        raise _not_held(view, at) from None
-    alive = heads["kind"] == Kind.DATA
+        raise not_held(view, at) from None
+    alive = heads["kind"] == int(Kind.DATA)
     return seqs[alive], heads[alive]
 
 
@@ -138,28 +146,31 @@ def heads_of(view: View, seqs: U64) -> Heads:
     return np.frombuffer(bytes(raw), HEAD)
 
 
-def _tables_behind(
-    view: View, at: int, *, is_strict: bool = False
-) -> Iterator[tuple[U64, npt.NDArray[np.void]]]:
-    """Yield seqs and row table of the commits that hold rows behind `at`.
+def _rows_behind(view: View, at: int) -> Iterator[tuple[U64, Heads]]:
+    """Yield seqs and heads of the rows behind `at` that are kept, many at a time.
 
-    Raises:
-        Compacted: with `is_strict`, when a row behind `at` is not kept.
+    The heads may have the fields of whole rows.
     """
-    before = at
+    seqs: list[int] = []
+    raw = bytearray()
     for place in view.commits.between(at + 1, view.head):
         record = view.record(place)
-        seqs = seqs_of(record)
-        behind = seqs[seqs > at]
-        if not len(behind):
-            continue
-        first, last = int(behind[0]), int(behind[-1])
-        if is_strict and (first != before + 1 or last - before != len(behind)):
-            raise _not_held(view, at)
-        before = last
-        yield seqs, record.table
-    if is_strict and before != view.head:
-        raise _not_held(view, at)
+        if record.row_count < _SMALL:
+            for inside in range(record.row_count):
+                if (seq := record.seq_at(inside)) > at:
+                    seqs.append(seq)
+                    raw += record.head(inside)
+            if len(seqs) < _BATCH:
+                continue
+        if seqs:
+            yield np.array(seqs, np.uint64), np.frombuffer(bytes(raw), HEAD)
+            seqs, raw = [], bytearray()
+        if record.row_count >= _SMALL:
+            behind = seqs_of(record) > at
+            if behind.any():
+                yield seqs_of(record)[behind], record.table[behind]
+    if seqs:
+        yield np.array(seqs, np.uint64), np.frombuffer(bytes(raw), HEAD)
 
 
 def oldest_whole(view: View, after: int = 0) -> int:
@@ -168,8 +179,8 @@ def oldest_whole(view: View, after: int = 0) -> int:
     It walks over all rows behind `after`: it is for telling people, not for asking first.
     """
     gap = before = after
-    for seqs, _ in _tables_behind(view, after):
-        kept = np.concatenate([np.array([before], np.uint64), seqs[seqs > after]])
+    for seqs, _ in _rows_behind(view, after):
+        kept = np.concatenate([np.array([before], np.uint64), seqs])
         holes = np.flatnonzero(np.diff(kept) != 1)
         if len(holes):
             gap = int(kept[holes[-1] + 1]) - 1
@@ -177,16 +188,18 @@ def oldest_whole(view: View, after: int = 0) -> int:
     if before != view.head:
         return view.head
     oldest = gap
-    for seqs, table in _tables_behind(view, gap):
-        base = table["base"]
-        reaching = (base > 0) & (base <= gap) & (table["kind"] <= Kind.TOMBSTONE) & (seqs > gap)
+    for seqs, heads in _rows_behind(view, gap):
+        base = heads["base"]
+        # The chain's own rule is part of the state, too.
+        reaching = (base > 0) & (base <= gap) & (heads["kind"] <= Kind.GENESIS)
         for place in np.flatnonzero(reaching).tolist():
             if not is_kept(view, int(base[place])):
                 oldest = int(seqs[place])
     return oldest
 
 
-def _not_held(view: View, at: int) -> Compacted:
+def not_held(view: View, at: int) -> Compacted:
+    """Return the error for a state that compaction made incomplete."""
     oldest = oldest_whole(view, at)
     return Compacted(
         f"the state at row {at} is not held any more: versions that were superseded were dropped",

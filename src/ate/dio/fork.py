@@ -28,6 +28,7 @@ from ate.dio.survey import Survey
 from ate.dio.workshop import Workshop
 from ate.errors import (
     AteError,
+    Compacted,
     Deleted,
     NoReadKey,
     NotFound,
@@ -35,6 +36,7 @@ from ate.errors import (
     UsageError,
 )
 from ate.event.access import Access, Inherit, Only
+from ate.event.access import Any as AnyOf
 from ate.event.commit import Origin, Record
 from ate.event.draft import Draft
 from ate.event.header import Header
@@ -297,17 +299,22 @@ def _provenance(source: Ledger, at: int) -> dict[str, Any]:
 
 def _chain_rule(source: Ledger, at: int) -> Access:
     """Return the chain's own rule as of a row."""
-    for seq, record, place in past.lineage(source.view, ROOT):
-        if seq <= at:
-            header = record.header(place)
-            return (header.access if header else None) or Access()
+    try:
+        for seq, record, place in past.lineage(source.view, ROOT):
+            if seq <= at:
+                header = record.header(place)
+                return (header.access if header else None) or Access()
+    except Compacted:
+        raise past.not_held(source.view, at) from None
     raise NotFound("the chain has no rule of its own at that row")
 
 
 def _weight(rule: Access | None) -> int:
-    if rule is None or not isinstance(rule.read, Only):
-        return 0
-    return _NAME_BYTES * len(rule.read.names)
+    """Return about how many bytes a rule adds to a commit."""
+    named = (
+        [one for one in (rule.read, rule.write) if isinstance(one, (Only, AnyOf))] if rule else []
+    )
+    return _NAME_BYTES * sum(len(one.names) for one in named)
 
 
 def _shaping(source: Ledger, survey: Survey) -> list[Any]:

@@ -233,3 +233,26 @@ async def test_the_root_at_a_row(chain: Chain) -> None:
     assert past.root_at(view, view.head + 9) == roots[-1]
     view.frontier = view.frontier.append(bytes(32))  # one commit more than the table holds
     assert past.root_at(view, 2) is None
+
+
+async def test_large_commits_and_rows_in_the_middle_of_them(
+    chain: Chain, dropped: set[int]
+) -> None:
+    dio = chain.dio()
+    daos = [dio.store(number) for number in range(100)]
+    await dio.commit()  # 2 to 101
+    await put(chain, a="1")  # 102
+    for dao in daos:
+        dao.value += 1
+    await dio.commit()  # 103 to 202
+    assert standing(chain, 1) == []
+    assert standing(chain, 51) == list(range(2, 52))
+    assert standing(chain, 101) == list(range(2, 102))
+    assert standing(chain, 150) == [*range(50, 102), 102, *range(103, 151)]
+    assert standing(chain, 202) == list(range(102, 203))
+    view = chain._ledger.view
+    view.recent.clear()
+    view.__class__ = Holed
+    dropped.update(range(2, 12))
+    assert past.oldest_whole(view) == 112
+    assert standing(chain, 112) == [*range(12, 102), 102, *range(103, 113)]

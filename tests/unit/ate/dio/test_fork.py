@@ -13,9 +13,11 @@ import pytest
 
 import ate
 from ate.chain.verify import verify
+from ate.chain.view import View
 from ate.client import Chain
 from ate.dio.fork import Fork, fork_of
 from ate.errors import (
+    Compacted,
     Conflict,
     Deleted,
     NoReadKey,
@@ -24,6 +26,7 @@ from ate.errors import (
     UsageError,
     WriteDenied,
 )
+from ate.event.commit import Record
 from ate.event.draft import Draft
 from ate.event.row import CODEC_ZSTD, Kind
 from ate.ids import ROOT, ObjectId
@@ -42,6 +45,16 @@ Objects = dict[bytes, tuple[bytes, int, Any, ate.Access]]
 class Box:
     label: str
     things: ate.Vec[str]
+
+
+class WithoutRow2(View):
+    """A view of a chain that dropped its second row, and with it a commit."""
+
+    def record(self, place: int) -> Record:
+        record = super().record(place)
+        if record.first_seq == 2:
+            raise Compacted("dropped")
+        return record
 
 
 class Play:
@@ -433,3 +446,19 @@ async def test_an_id_that_lived_twice(play: Play) -> None:
             await play.fork(chain, f"f{at}", at=at)
             found = await play.objects(f"f{at}")
             assert [value for _, _, value, _ in found.values()] == values
+
+
+async def test_a_state_that_is_not_held_is_refused_with_one_that_is(play: Play) -> None:
+    async with play.open("s") as chain:
+        dio = chain.dio()
+        dao = dio.store("a")
+        await dio.commit()
+        for value in ("b", "c"):
+            dao.value = value
+            await dio.commit()
+        chain._ledger.view.__class__ = WithoutRow2
+        with pytest.raises(Compacted) as caught:
+            await play.fork(chain, at=2)
+        assert "oldest row whose state is held is 3" in caught.value.hint
+        assert (await play.fork(chain, at=3)).objects == 1
+    assert play.chains() == ["f", "s"]
