@@ -214,6 +214,19 @@ async def test_a_time_is_a_row(chain: Chain, clock: SimClock) -> None:
     assert past.seq_at_time(view, times[-1] + SECOND) == view.head
 
 
+async def test_times_in_a_table_with_gaps(chain: Chain) -> None:
+    view = chain._ledger.view
+    times = [view.time_us]
+    for number in range(6):
+        await put(chain, a=str(number))
+        times.append(view.time_us)
+    kept = [0, 1, 4, 6]  # whole commits were dropped
+    first, place, leaf = view.commits.columns()
+    view.commits.adopt(first[kept].copy(), place[kept].copy(), leaf.reshape(-1, 32)[kept].ravel())
+    assert [past.seq_at_time(view, when) for when in times] == [1, 2, 2, 2, 5, 5, 7]
+    assert past.seq_at_time(view, times[0] - 1) == 0
+
+
 def test_times_without_a_zone_are_utc() -> None:
     assert past.time_us(datetime(1970, 1, 1, 0, 0, 1)) == SECOND  # noqa: DTZ001
     assert past.time_us(datetime(1970, 1, 1, 0, 0, 1, 5, tzinfo=UTC)) == SECOND + 5
