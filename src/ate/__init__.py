@@ -26,6 +26,8 @@ if typing.TYPE_CHECKING:
     from ate.dio.collections import Vec as Vec
     from ate.dio.dao import Dao as Dao
     from ate.dio.dio import Dio as Dio
+    from ate.dio.fork import Fork as Fork
+    from ate.dio.history import Version as Version
     from ate.dio.lens import Lens as Lens
     from ate.dio.logic import Logic as Logic
     from ate.dio.method import method as method
@@ -76,6 +78,8 @@ _HOMES = {
     "ate.dio.collections": ("Child", "Link", "Map", "Ref", "Vec"),
     "ate.dio.dao": ("Dao",),
     "ate.dio.dio": ("Dio",),
+    "ate.dio.fork": ("Fork",),
+    "ate.dio.history": ("Version",),
     "ate.dio.lens": ("Lens",),
     "ate.dio.logic": ("Logic",),
     "ate.dio.method": ("method",),

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from ate.chain import past
 from ate.chain.checkpoint import checkpoint_row
 from ate.chain.compact import Thinned
 from ate.chain.genesis import check_chain, write_genesis
@@ -37,6 +39,7 @@ from ate.log.store import LogStore
 from ate.session import Session
 
 if TYPE_CHECKING:
+    from ate.dio.fork import Fork
     from ate.dio.mailbox import Mailbox
     from ate.dio.rpc import Service
 
@@ -273,6 +276,35 @@ class Chain:
         """Replace the chain's own rule; see `ate.dio.governance.set_access`."""
         self._check_open()
         return await set_access(self, access, session=session)
+
+    def seq_at_time(self, moment: datetime) -> int:
+        """Return the seq of the last row that was there at a time; 0 is before the first.
+
+        For `load(…, at_seq=)` and `fork(…, at=)`. Without a zone the time is UTC.
+        """
+        return past.seq_at_time(self._ledger.view, past.time_us(moment))
+
+    async def fork(
+        self,
+        name: str,
+        *,
+        at: int | datetime | None = None,
+        path: str | os.PathLike[str] | None = None,
+        session: Session | None = None,
+        **options: Any,
+    ) -> Fork:
+        """Make a new chain that begins with what is here, or was as of the row or time `at`.
+
+        `path` holds the new chain's directory, `session` founds it instead of the chain's own.
+        What is kept, the other options and the errors: see `ate.dio.fork.fork`.
+        """
+        from ate.dio.fork import fork
+
+        self._check_open()
+        seq = self.seq_at_time(at) if isinstance(at, datetime) else self.head if at is None else at
+        chosen, who = ChainName(name), session or self._ledger.session
+        where = chain_directory(chosen, path)
+        return await fork(self._ledger, chosen, where, at=seq, session=who, **options)
 
     async def refresh(self) -> int:
         """Read-only chains: take in what the writing process appended; returns the head."""

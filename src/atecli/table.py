@@ -36,6 +36,7 @@ WORDS: Final[dict[str, dict[str, Word]]] = {
     },
     "the log": {
         "log": Word("log", "list the changes, oldest first, and follow them"),
+        "diff": Word("diff", "show what changed between two points in the past"),
         "watch": Word("watch", "print changes with their values as they come"),
         "dump": Word("dump", "print every field of every commit and row"),
         "verify": Word("verify", "check a whole chain: hashes, signatures, rules"),
@@ -43,6 +44,7 @@ WORDS: Final[dict[str, dict[str, Word]]] = {
     "in and out": {
         "import": Word("importer", "make typed objects from a JSON-lines or CSV file"),
         "export": Word("exporter", "write the objects to a JSON-lines or CSV file"),
+        "fork": Word("fork", "make a new chain from a point in the past of another"),
     },
     "around": {
         "keys": Word("keys", "make, list and show identities"),

@@ -60,7 +60,16 @@ def _shown(known: dict[str, Any], when: str) -> list[tuple[str, object]]:
         ("suite", f"{known['suite']}, {SUITES.get(known['suite'], 'unknown')}"),
         ("mode", known["mode"]),
     ]
-    rows += [("policy", f"{name}: {value}") for name, value in known["policy"].items()]
+    fork = known["fork"]
+    if fork is not None:
+        rows.append(("forked from", f"{fork.get('name')}, row {fork.get('seq')}"))
+        rows.append(("source", f"id {fork.get('chain')}"))
+        rows.append(("", f"root {fork.get('root', 'not held any more')}"))
+    rows += [
+        ("policy", f"{name}: {value}")
+        for name, value in known["policy"].items()
+        if name != "fork" or fork is None
+    ]
     for root in known["roots"]:
         rows.append(("root key", f"{root['identity']}  {fingerprint(root['key_id'])}"))
     for name, number in known["roles"].items():

@@ -18,6 +18,11 @@ def test_the_past(ate: Ate) -> None:
     assert ate("get", "notes", ID).out == '"two"\n'
     assert ate("get", "notes", ID, "--at", "2").out == '"one"\n'
     assert ate("get", "notes", ID, "--at", "1").status == 3
+    when = ate("log", "notes", "--object", ID, "--json").documents[0]["time"]
+    assert ate("get", "notes", ID, "--at", when).out == '"one"\n'
+    assert ate("get", "notes", ID, "--at", "2999-01-01").out == '"two"\n'
+    assert ate("get", "notes", ID, "--at", "1999-01-01").status == 3
+    assert ate("get", "notes", ID, "--at", "then").status == 2
 
 
 def test_what_is_known_about_it(ate: Ate, alice: str) -> None:
