@@ -18,6 +18,8 @@ from typing import Final
 from ate import limits
 from ate.chain.index import DEAD, SEQ_MASK
 from ate.chain.ledger import Ledger
+from ate.chain.lineage import choose_base
+from ate.chain.reader import Reader
 from ate.dio.receipt import Receipt
 from ate.errors import AteError, Conflict, ReadOnly, UsageError
 from ate.event.commit import Origin, Record
@@ -215,6 +217,7 @@ class Writer:
             return
         ledger = self.ledger
         drafts = ready[0].drafts if len(ready) == 1 else [d for one in ready for d in one.drafts]
+        await self._look_back(drafts, ready[0].session)
         origin = Origin(self._device, self._session_number, self._lsn + 1, self._lsn)
         try:
             commit, rows = await ledger.preparer(ready[0].session).prepare(
@@ -245,6 +248,18 @@ class Writer:
                 committed = Committed(record, offset, ledger.view.frontier, self._lsn)
                 transaction.done.set_result(committed)
             offset += len(transaction.drafts)
+
+    async def _look_back(self, drafts: Sequence[Draft], session: Session | None) -> None:
+        """Give the new versions of large values something to be a delta of.
+
+        It is done last: what a draft replaces is certain only now.
+        """
+        least = self.ledger.pipeline.deltas.least_bytes
+        large = [draft for draft in drafts if len(draft.body) >= least and draft.base]
+        if large:
+            reader = Reader(self.ledger, session)
+            for draft in large:
+                draft.against = await choose_base(reader, draft.base)
 
     def _is_current(self, transaction: Transaction) -> bool:
         """Check `at` and the bases against the present; answers the transaction when they fail."""

@@ -1,0 +1,65 @@
+"""Which rows the body of a row stands on, and which of them the next version shall copy from.
+
+It writes nothing and trusts no header: what a delta names is checked before it is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ate import limits
+from ate.chain.view import View
+from ate.errors import LoadError, ProtocolError, StorageError, TrustError
+from ate.event.draft import Against
+from ate.event.row import Kind
+from ate.trust import delta
+
+if TYPE_CHECKING:
+    from ate.chain.reader import Reader
+
+
+def lineage(view: View, seq: int) -> list[int]:
+    """Return `seq` and the rows its body stands on, down to the one that is kept whole.
+
+    Raises:
+        ProtocolError: a delta names no earlier version of its object in the same read domain and
+            epoch, or stands on too many.
+        Compacted: a row that it stands on was dropped.
+    """
+    record, at = view.find(seq)
+    row = record.row(at)
+    found = [seq]
+    while base := delta.base_of(found[-1], row, record.header(at)):
+        record, at = view.find(base)
+        older = record.row(at)
+        if not delta.are_kin(row, older):
+            raise ProtocolError(f"row {found[-1]} is a delta of {base}, which is no version of it")
+        found.append(base)
+        if len(found) > limits.DELTA_DEPTH_MAX:
+            raise ProtocolError(f"row {seq} stands on too many deltas")
+        row = older
+    return found
+
+
+async def choose_base(reader: Reader, newest: int) -> Against | None:
+    """Return the version that the successor of row `newest` may be kept as a delta of.
+
+    None when there is none: what replaces a deleted object, or one that cannot be read, is kept
+    whole.
+    """
+    try:
+        found = lineage(reader.view, newest)
+        number = 1
+        if len(found) > 1:
+            number += delta.number_of((await reader.open(newest, whole=False)).plain)
+        behind = min(delta.steps_back(number), len(found) - 1)
+        if len(found) - behind >= limits.DELTA_DEPTH_MAX:
+            return None
+        opened = await reader.open(found[behind])
+    except (LoadError, ProtocolError, StorageError, TrustError):
+        # What is wrong with an old version must not keep a new one from being written.
+        return None
+    row = opened.row
+    if row.kind != Kind.DATA:
+        return None
+    return Against(opened.seq, row.domain, row.epoch, number, opened.plain)
