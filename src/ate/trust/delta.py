@@ -5,9 +5,9 @@ A delta is, in plain:
     number    varint   place in its run: 1 for the first delta behind a whole body
     size      varint   of the version it makes
     check     16       first half of BLAKE3 of that version
-    pieces    until the end, one behind the other:
+    pieces    until the end, in turn:
               literal  varint length, then the bytes
-              copy     zigzag varint skip, varint length; missing behind the last literal
+              copy     zigzag varint skip, varint length
 
 A copy starts where the one before it ended, as many bytes further on as the literal between them
 has, plus the skip. So a byte that is replaced costs some six bytes, wherever it is.
@@ -30,7 +30,7 @@ from ate.errors import ProtocolError
 from ate.event.draft import Draft
 from ate.event.header import Header
 from ate.event.row import CODEC_DELTA, Kind, Row
-from ate.trust.matching import Match, matches
+from ate.trust.matching import matches
 
 CHECK_BYTES: Final = 16
 #: What a piece costs besides its literal, when it is guessed.
@@ -149,14 +149,17 @@ def encode(base: bytes, new: bytes, number: int) -> bytes | None:
         _put(out, one)
     out += digest(new)[:CHECK_BYTES]
     expected = start = 0
-    for match in [*found, Match(0, len(new), 0)]:
-        _put(out, match.start - start)
+    for match in found:
+        literal = match.start - start
+        _put(out, literal)
         out += new[start : match.start]
-        if match.size:
-            skip = match.base - (expected + match.start - start)
-            _put(out, skip << 1 if skip >= 0 else ~(skip << 1))
-            _put(out, match.size)
-            expected, start = match.base + match.size, match.start + match.size
+        skip = match.base - (expected + literal)
+        _put(out, skip << 1 if skip >= 0 else ~(skip << 1))
+        _put(out, match.size)
+        expected, start = match.base + match.size, match.start + match.size
+    if start < len(new):
+        _put(out, len(new) - start)
+        out += new[start:]
     return bytes(out) if len(out) <= bound else None
 
 
