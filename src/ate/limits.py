@@ -45,6 +45,8 @@ DELTA_LEAST_BYTES: Final = 4 * KIB
 DELTA_PIECES_MAX: Final = 8192
 #: Bodies that one version may stand on: the logarithm of all the rows that a chain can have.
 DELTA_DEPTH_MAX: Final = 41
+#: Items that a three-way merge looks at besides reading its texts once: about half a second.
+MERGE_WORK_MAX: Final = 1 << 22
 #: Nesting of containers in a value; deeper input is refused, not recursed into.
 VALUE_DEPTH_MAX: Final = 128
 
