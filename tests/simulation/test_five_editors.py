@@ -25,8 +25,11 @@ from ate.testing.tamper import copy_of
 
 EDITORS = "abcde"
 ROUNDS = 12
-#: Long enough to be kept as deltas.
-STORY = "".join(f"line {number} of the story, as it was\n" for number in range(200))
+#: Both long enough to be kept as deltas; in the second one everybody is in everybody's way.
+STORIES = [
+    "".join(f"line {number} of the story, as it was\n" for number in range(200)),
+    "".join(f"line {number} of {'very ' * 120} many words\n" for number in range(8)),
+]
 WORD = re.compile(r"\b[a-e]\d+\b")
 
 
@@ -115,7 +118,7 @@ class Table:
         """Return the bytes that each editor ends with."""
         async with self.open() as chain:
             async with chain.dio() as dio:
-                dio.store(Story(STORY), id=self.key)
+                dio.store(Story(STORIES[self.seed % 2]), id=self.key)
             await asyncio.gather(*(self.edit(chain, name) for name in EDITORS))
             daos = [await chain.dio().load(Story, self.key) for _ in EDITORS]
             return [dao._version.plain for dao in daos]
@@ -165,4 +168,4 @@ async def test_a_play_repeats_from_its_seed() -> None:
     logs = [table.disk.snapshot()["/c/story/000001/head.000001"] for table in tables]
     assert ends[0] == ends[1] != ends[2]
     assert logs[0] == logs[1] != logs[2]
-    assert sum(table.conflicts for table in tables) > 0, "some places could not be shared"
+    assert tables[0].conflicts > 0, "some places could not be shared"
