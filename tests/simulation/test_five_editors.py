@@ -27,8 +27,8 @@ EDITORS = "abcde"
 ROUNDS = 12
 #: Both long enough to be kept as deltas; in the second one everybody is in everybody's way.
 STORIES = [
-    "".join(f"line {number} of the story, as it was\n" for number in range(200)),
-    "".join(f"line {number} of {'very ' * 120} many words\n" for number in range(8)),
+    "".join(f"line {number} of the story, as it was\n" for number in range(600)),
+    "".join(f"line {number} of {'very ' * 500} many words\n" for number in range(8)),
 ]
 WORD = re.compile(r"\b[a-e]\d+\b")
 

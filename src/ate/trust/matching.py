@@ -30,6 +30,7 @@ LEAST: Final = 32
 _ANCHORS_MAX: Final = 1 << 17
 #: Words looked at in one go, so that they stay in the cache.
 _PORTION: Final = 1 << 15
+_STEP: Final = 1 << 12
 _STEP_MAX: Final = 1 << 20
 _PICK: Final = np.uint64(0x9E3779B97F4A7C15)
 _ONE: Final = np.uint64(1)
@@ -64,7 +65,7 @@ def matches(base: bytes, new: bytes) -> list[Match]:
 
 def _prefix(one: Bytes, other: Bytes) -> int:
     """Return how many bytes the two begin with in common."""
-    size, at, step = min(len(one), len(other)), 0, 64
+    size, at, step = min(len(one), len(other)), 0, _STEP
     while at < size:
         end = min(size, at + step)
         differs = one[at:end] != other[at:end]
@@ -76,7 +77,7 @@ def _prefix(one: Bytes, other: Bytes) -> int:
 
 def _suffix(one: Bytes, other: Bytes) -> int:
     """Return how many bytes the two end with in common."""
-    size, at, step = min(len(one), len(other)), 0, 64
+    size, at, step = min(len(one), len(other)), 0, _STEP
     ends = len(one), len(other)
     while at < size:
         end = min(size, at + step)

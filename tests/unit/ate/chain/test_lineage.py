@@ -28,7 +28,7 @@ from ate.trust.compression import Zstd
 from ate.trust.delta import Deltas
 
 DRAW = random.Random(11)
-TEXT = DRAW.randbytes(5000).hex()
+TEXT = DRAW.randbytes(10_000).hex()
 
 
 def reader_of(chain: Chain) -> Reader:
@@ -78,8 +78,8 @@ async def test_each_version_stands_on_a_logarithm_of_all() -> None:
 
 async def test_small_bodies_and_new_contents_are_kept_whole() -> None:
     async with ate.open("d", memory=True) as chain:
-        dao = chain.dio().store(Note("x" * 4000))
-        for text in ("x" * 4000 + "y", TEXT, DRAW.randbytes(5000).hex()):
+        dao = chain.dio().store(Note("x" * 16_000))
+        for text in ("x" * 16_000 + "y", TEXT, DRAW.randbytes(10_000).hex()):
             await dao._dio.commit()
             dao.value = Note(text)
         await dao._dio.commit()
@@ -93,7 +93,7 @@ async def test_a_chain_can_go_without() -> None:
     async with ate.open("d", memory=True, plugins=[Deltas(None)]) as chain:
         await history(chain, 3)
         assert [codec_of(chain, seq) for seq in range(2, 5)] == [1, 1, 1]
-    async with ate.open("d", memory=True, plugins=[Deltas(10_001)]) as chain:
+    async with ate.open("d", memory=True, plugins=[Deltas(20_013)]) as chain:
         await history(chain, 3)
         assert stands_on(chain, 4)[-1] == 2
 
@@ -111,7 +111,7 @@ async def test_whoever_writes_a_header_field_the_delta_is_of_this_row_alone() ->
         record, at = chain._ledger.view.find(dao.seq)
         header = record.header(at)
         assert header == Header(rule, delta=dao.seq - 1)
-        dao.value = Note(DRAW.randbytes(4000).hex())
+        dao.value = Note(DRAW.randbytes(9000).hex())
         await dao._dio.commit()
         record, at = chain._ledger.view.find(dao.seq)
         assert record.header(at) == Header(rule)

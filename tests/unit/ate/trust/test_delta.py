@@ -226,6 +226,6 @@ def test_a_draft_becomes_a_delta_only_under_the_same_key() -> None:
 
 
 def test_the_built_in_can_be_told_from_which_size_on() -> None:
-    assert delta.Deltas().least_bytes == 4096
+    assert delta.Deltas().least_bytes == 16_384
     assert delta.Deltas(10).least_bytes == 10
     assert delta.Deltas(None).least_bytes > limits.BODY_BYTES_MAX

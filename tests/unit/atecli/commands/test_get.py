@@ -37,7 +37,7 @@ def test_what_is_not_there(ate: Ate) -> None:
 
 
 def test_large_values_are_shown_whole_though_they_are_kept_as_deltas(ate: Ate) -> None:
-    texts = ["".join(f"{line} sheep, then {more}; " for line in range(400)) for more in "abb"]
+    texts = ["".join(f"{line} sheep, then {more}; " for line in range(1000)) for more in "abb"]
     texts[1] = texts[0].replace("77 sheep", "77 cows")
     texts[2] = texts[1] + "the end"
     for number, text in enumerate(texts):
