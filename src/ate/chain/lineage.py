@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ate import limits
 from ate.chain.view import View
-from ate.errors import LoadError, ProtocolError, StorageError, TrustError
+from ate.errors import AteError, ProtocolError
 from ate.event.draft import Against
 from ate.event.row import Kind
 from ate.trust import delta
@@ -56,7 +56,7 @@ async def choose_base(reader: Reader, newest: int) -> Against | None:
         if len(found) - behind >= limits.DELTA_DEPTH_MAX:
             return None
         opened = await reader.open(found[behind])
-    except (LoadError, ProtocolError, StorageError, TrustError):
+    except AteError:
         # What is wrong with an old version must not keep a new one from being written.
         return None
     row = opened.row

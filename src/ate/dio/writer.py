@@ -257,9 +257,12 @@ class Writer:
         least = self.ledger.pipeline.deltas.least_bytes
         large = [draft for draft in drafts if len(draft.body) >= least and draft.base]
         if large:
-            reader = Reader(self.ledger, session)
+            reader, room = Reader(self.ledger, session), limits.COMMIT_BYTES_MAX
             for draft in large:
-                draft.against = await choose_base(reader, draft.base)
+                draft.against = None
+                if room > 0:  # the older versions are all in memory until the commit is sealed
+                    draft.against = found = await choose_base(reader, draft.base)
+                    room -= len(found.plain) if found else 0
 
     def _is_current(self, transaction: Transaction) -> bool:
         """Check `at` and the bases against the present; answers the transaction when they fail."""

@@ -47,7 +47,7 @@ class Pipeline:
         everyone = by_name([*built_in, *plugins])
         self.plugins = tuple(everyone.values())
         #: Nothing here ever waits for anything; a plug-in of the user's might.
-        self.never_waits = not plugins
+        self.never_waits = all(isinstance(one, Deltas) for one in plugins)
         self.confidentiality: Confidentiality = everyone["confidentiality"]
         self.enrichers = [one for one in self.plugins if isinstance(one, Enricher)]
         self.deltas: Deltas = everyone["deltas"]

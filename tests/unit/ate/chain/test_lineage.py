@@ -13,11 +13,11 @@ from ate.chain import lineage as lineages
 from ate.chain.lineage import choose_base, lineage
 from ate.chain.reader import Reader
 from ate.client import Chain
-from ate.errors import Compacted, CorruptLog, NoReadKey, ProtocolError
+from ate.errors import Compacted, CorruptLog, LimitExceeded, NoReadKey, ProtocolError
 from ate.event.access import Access, Everyone, Only
 from ate.event.access import Any as Named
 from ate.event.header import Header
-from ate.event.row import CODEC_DELTA, CODEC_ZSTD
+from ate.event.row import CODEC_DELTA, CODEC_ZSTD, Row
 from ate.ids import ObjectId
 from ate.log.memory import MemoryLog
 from ate.testing.forger import Line
@@ -317,8 +317,9 @@ async def forged(base: int | None, plain: bytes, **fields: Any) -> tuple[Stage, 
     header = record.header(index)
     assert header is not None
     named = {-1: at["secret"], -2: at["board"]}.get(base or 0, base)
+    packed = fields.get("body") or delta.encode(plain, plain + b"!", 1) or b""
     line = Line(
-        board, body=delta.encode(plain, plain + b"!", 1) or b"", base=at["board"],
+        board, body=packed, base=at["board"],
         created=row.created, schema=row.schema, codec=1 | CODEC_DELTA, domain=row.domain,
         header=Header(header.access, delta=named),
     )  # fmt: skip
@@ -357,6 +358,62 @@ async def test_a_delta_of_the_right_row_that_was_made_from_another_text() -> Non
         await dio.commit(on_conflict="last")
         assert stands_on(chain, chain.head)[0] == chain.head
     assert await stage.as_(member("alice")).load(board) == "whole " + TEXT
+
+
+@pytest.mark.parametrize("body", [b"\x80", b"\1\0" + bytes(16) + bytes(90_000)])
+async def test_a_broken_delta_stops_neither_writers_nor_those_who_follow(body: bytes) -> None:
+    stage, board = await forged(-2, NOTE, body=body)
+    async with stage.open(member("alice")) as chain:
+        head = chain.head
+        with pytest.raises((ProtocolError, LimitExceeded)):
+            await chain.dio().load(Note, board)
+        against = await choose_base(reader_of(chain), head)
+        assert against is None or against.seq < head
+        watch = chain.watch(since=0)
+        async with chain.dio() as dio:
+            dio.store(Note("goes on"))
+        seen = [await anext(watch) for _ in range(5)]
+        assert [event.seq for event in seen[3:]] == [head, chain.head]
+        assert seen[2].value == {"text": "known " + TEXT}
+        assert seen[3].value is None
+        assert seen[4].value == {"text": "goes on"}
+
+
+async def test_a_run_goes_on_when_the_chain_is_opened_again() -> None:
+    stage = Stage()
+    (alice,) = await stage.cast("alice")
+    note = await stage.as_(alice).store(TEXT)
+    texts = [TEXT]
+    for number in range(1, 12):
+        texts.append(grown(texts[-1], number))
+        await stage.as_(alice).change(note, texts[-1])
+    async with stage.open(alice) as chain:
+        view = chain._ledger.view
+        first = chain.head - 11
+        for number in range(1, 12):
+            seq = first + number
+            assert stands_on(chain, seq)[1] == first + (number & (number - 1))
+
+            def look(seq: int) -> tuple[Row, Header | None]:
+                record, at = view.find(seq)
+                return record.row(at), record.header(at)
+
+            assert delta.closure([seq], look) == set(stands_on(chain, seq))
+    assert await stage.as_(alice).load(note) == texts[-1]
+
+
+async def test_a_commit_holds_a_bounded_number_of_old_versions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with ate.open("d", memory=True) as chain:
+        dio = chain.dio()
+        daos = [dio.store(Note(f"{number}{TEXT}")) for number in range(4)]
+        await dio.commit()
+        for dao in daos:
+            dao.value = Note(dao.value.text + "!")
+        monkeypatch.setattr(lineages.limits, "COMMIT_BYTES_MAX", 45_000)
+        await dio.commit()
+        assert [len(stands_on(chain, dao.seq)) for dao in daos] == [2, 2, 2, 1]
 
 
 async def test_too_many_bodies_are_refused_and_never_written(
