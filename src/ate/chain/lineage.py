@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from ate import limits
 from ate.chain.view import View
-from ate.errors import AteError, ProtocolError
+from ate.errors import AteError, LoadError, ProtocolError
+from ate.event.commit import Record
 from ate.event.draft import Against
 from ate.event.row import Kind
 from ate.trust import delta
@@ -39,6 +40,23 @@ def lineage(view: View, seq: int) -> list[int]:
             raise ProtocolError(f"row {seq} stands on too many deltas")
         row = older
     return found
+
+
+def base_held(view: View, seq: int, record: Record, at: int) -> int:
+    """Return the row that must stay for the body of row `seq` to be read; 0 if there is none.
+
+    It takes no read key. A delta that makes no sense holds on to nothing: nobody can read it, and
+    nobody shall keep an object of others alive with it.
+    """
+    row = record.row(at)
+    try:
+        base = delta.base_of(seq, row, record.header(at))
+        if not base:
+            return 0
+        older, there = view.find(base)
+    except (LoadError, ProtocolError):
+        return 0
+    return base if delta.are_kin(row, older.row(there)) else 0
 
 
 async def choose_base(reader: Reader, newest: int) -> Against | None:

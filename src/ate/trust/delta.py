@@ -18,7 +18,6 @@ keep every version within log2 of a whole body, and it is always one that n - 1 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final, TypeAlias
 
@@ -78,33 +77,6 @@ def are_kin(row: Row, older: Row) -> bool:
     """
     same = (row.id, row.domain, row.epoch) == (older.id, older.domain, older.epoch)
     return same and older.kind == Kind.DATA
-
-
-def closure(
-    rows: Iterable[int], look: Callable[[int], tuple[Row, Header | None] | None]
-) -> set[int]:
-    """Return `rows` and all that their bodies stand on: what compaction must keep, no row more.
-
-    It takes no read key. A delta that makes no sense keeps nothing: nobody can read it.
-
-    Args:
-        look: what the chain holds of a row; None when that is nothing.
-    """
-    kept: set[int] = set()
-    pending = [(seq, look(seq)) for seq in rows]
-    while pending:
-        seq, found = pending.pop()
-        kept.add(seq)
-        if found is None:
-            continue
-        try:
-            base = base_of(seq, *found)
-        except ProtocolError:
-            continue
-        older = look(base) if base and base not in kept else None
-        if older is not None and are_kin(found[0], older[0]):
-            pending.append((base, older))
-    return kept
 
 
 def steps_back(number: int) -> int:

@@ -10,14 +10,14 @@ import pytest
 
 import ate
 from ate.chain import lineage as lineages
-from ate.chain.lineage import choose_base, lineage
+from ate.chain.lineage import base_held, choose_base, lineage
 from ate.chain.reader import Reader
 from ate.client import Chain
 from ate.errors import Compacted, CorruptLog, LimitExceeded, NoReadKey, ProtocolError
 from ate.event.access import Access, Everyone, Only
 from ate.event.access import Any as Named
 from ate.event.header import Header
-from ate.event.row import CODEC_DELTA, CODEC_ZSTD, Row
+from ate.event.row import CODEC_DELTA, CODEC_ZSTD
 from ate.ids import ObjectId
 from ate.log.memory import MemoryLog
 from ate.testing.forger import Line
@@ -394,11 +394,8 @@ async def test_a_run_goes_on_when_the_chain_is_opened_again() -> None:
             seq = first + number
             assert stands_on(chain, seq)[1] == first + (number & (number - 1))
 
-            def look(seq: int) -> tuple[Row, Header | None]:
-                record, at = view.find(seq)
-                return record.row(at), record.header(at)
-
-            assert delta.closure([seq], look) == set(stands_on(chain, seq))
+            record, at = view.find(seq)
+            assert base_held(view, seq, record, at) == stands_on(chain, seq)[1]
     assert await stage.as_(alice).load(note) == texts[-1]
 
 
@@ -414,6 +411,67 @@ async def test_a_commit_holds_a_bounded_number_of_old_versions(
         monkeypatch.setattr(lineages.limits, "COMMIT_BYTES_MAX", 45_000)
         await dio.commit()
         assert [len(stands_on(chain, dao.seq)) for dao in daos] == [2, 2, 2, 1]
+
+
+# --- compaction ----------------------------------------------------------------------------------
+
+
+async def grow(chain: Chain, id: ObjectId, texts: list[str], count: int) -> None:
+    dao = await chain.dio().load(Note, id)
+    for _ in range(count):
+        texts.append(grown(texts[-1], len(texts)))
+        dao.value = Note(texts[-1])
+        await dao._dio.commit()
+
+
+@pytest.mark.parametrize("who", [None, "alice"])
+@pytest.mark.parametrize("behind", [0, 1, 2, 5])
+async def test_compaction_keeps_what_the_present_stands_on(who: str | None, behind: int) -> None:
+    """Also when the newest versions are behind the cut and stand on some before it."""
+    disk, session = SimDisk(), member(who) if who else None
+    async with ate.open("d", path="/c", disk=disk, session=session) as chain:
+        id, texts = await history(chain, 14)
+        first = chain.head - 13
+        if session:
+            await chain.checkpoint()
+        await grow(chain, id, texts, behind)
+        before = stands_on(chain, (await chain.dio().load(Note, id)).seq)
+        await chain.compact()
+        assert stands_on(chain, before[0]) == before
+        kept = 0
+        for number in range(14):
+            try:
+                opened = await reader_of(chain).open(first + number)
+                assert texts[number].encode() in opened.plain
+                kept += 1
+            except Compacted:
+                with pytest.raises(Compacted):
+                    await chain.dio().load(Note, id, at_seq=first + number)
+        assert 1 <= kept < 6
+        await grow(chain, id, texts, 5)
+        await chain.compact()
+        assert (await chain.dio().load(Note, id)).value.text == texts[-1]
+    async with ate.open("d", path="/c", disk=disk, session=session) as chain:
+        assert (await chain.dio().load(Note, id)).value.text == texts[-1]
+        await grow(chain, id, texts, 9)
+        assert len(stands_on(chain, chain.head)) <= len(texts).bit_length()
+        assert (await chain.dio().load(Note, id)).value.text == texts[-1]
+
+
+@pytest.mark.parametrize("base", [None, 10_000, -1, -2, 1])
+async def test_a_forged_base_does_not_trouble_compaction(base: int | None) -> None:
+    stage, board = await forged(base, NOTE)
+    async with stage.open(member("alice")) as chain:
+        async with chain.dio() as dio:
+            note = dio.store(Note("stays")).id
+        await chain.checkpoint()
+        await chain.compact()
+        view = chain._ledger.view
+        held = {seq for seq, _, _ in view.rows(1, view.head)}
+        newest = view.seq_at(board, view.head)
+        assert newest in held
+        assert all((seq in held) == (base == -2) for seq in [view.find(newest)[0].row(0).base])
+    assert await stage.as_(member("alice")).load(note) == "stays"
 
 
 async def test_too_many_bodies_are_refused_and_never_written(

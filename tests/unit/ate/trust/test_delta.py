@@ -170,30 +170,6 @@ def test_kin_are_versions_under_one_key() -> None:
     assert not any(delta.are_kin(row(PACKED), one) for one in strangers)
 
 
-def test_compaction_keeps_what_deltas_stand_on_and_no_more() -> None:
-    rows: dict[int, tuple[Row, Header | None]] = {
-        1: (row(created=0), None),
-        2: (row(PACKED), Header(delta=1)),
-        3: (row(PACKED), Header(delta=2)),
-        4: (row(PACKED), Header(delta=1)),
-        5: (row(created=0, id=2), None),
-        6: (row(PACKED), Header(delta=5)),  # of another object: nobody can read it
-        7: (row(PACKED), None),
-        8: (row(PACKED), Header(delta=99)),
-        9: (row(), Header(delta=2)),  # whole, whatever its header says
-    }
-    for wanted, kept in [
-        ([], set()),
-        ([1], {1}),
-        ([3], {1, 2, 3}),
-        ([4, 3], {1, 2, 3, 4}),
-        ([6], {6}),
-        ([7, 8, 9], {7, 8, 9}),
-        ([50], {50}),
-    ]:
-        assert delta.closure(wanted, rows.get) == kept
-
-
 def test_the_way_back_is_a_logarithm() -> None:
     """Version n is made from n & (n - 1), and that is one that n - 1 stands on."""
     stands_on = {0: [0]}
