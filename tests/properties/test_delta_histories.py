@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import ate
 from ate.chain.lineage import lineage
 from ate.client import Chain
+from ate.dio.schema import Schema
 from ate.event.row import CODEC_DELTA
 from ate.ids import ObjectId
 from ate.testing.simclock import SimClock
@@ -92,6 +93,21 @@ async def play(edits: list[tuple[str, float, int]], who: str | None, whole: byte
         await check(chain, dao.id, versions, counter)
     async with opening() as chain:
         await check(chain, dao.id, versions, counter)
+        if session:
+            await chain.checkpoint()
+        before = lineage(chain._ledger.view, dao.seq)
+        await chain.compact()
+        view = chain._ledger.view
+        held = [seq for seq, _, _ in view.rows(1, view.head) if seq in versions]
+        assert held == before[::-1], "just what the newest version stands on"
+        for seq in held:
+            opened = await chain._reader(session).open(seq)
+            assert Schema.any(opened.plain).decode(opened.plain, opened.codec) == versions[seq]
+        value = edited(versions[dao.seq], whole, "insert", 0.5, 9)
+        late = await chain.dio().load(object, dao.id)
+        late.value = value
+        await late._dio.commit()
+        assert (await chain.dio().load(object, dao.id)).value == value
 
 
 async def check(
