@@ -42,6 +42,7 @@ from ate.session import KeyPair, Session
 from ate.testing.simclock import SimClock
 from ate.testing.simdisk import SimDisk
 from ate.testing.stage import Note
+from ate.trust import delta
 
 VECTORS = Path(__file__).parent / "vectors"
 LOGS = ("plain", "suite1", "suite2")
@@ -366,6 +367,30 @@ def test_values_that_are_none(case: dict[str, Any]) -> None:
     with pytest.raises(AteError) as found:
         schema.decode(bytes_of(case["body"]), case["codec"])
     assert found.value.code == case["error"]
+
+
+@pytest.mark.parametrize("case", cases("values/deltas.json", "valid"))
+def test_deltas(case: dict[str, Any]) -> None:
+    base, packed = bytes_of(case["base"]), bytes_of(case["delta"])
+    assert delta.number_of(packed) == case["number"]
+    assert delta.apply(base, packed).hex() == case["plain"]
+    assert digest(bytes_of(case["plain"])).hex().startswith(case["check"])
+
+
+@pytest.mark.parametrize("case", cases("values/deltas.json", "invalid"))
+def test_deltas_that_are_none(case: dict[str, Any]) -> None:
+    with pytest.raises(AteError) as found:
+        delta.apply(bytes_of(case["base"]), bytes_of(case["delta"]))
+    assert found.value.code == case["error"]
+
+
+def test_where_deltas_are_taken_from() -> None:
+    """Version n of a run is made from version n & (n - 1), some steps behind version n - 1."""
+    for case in load("values/deltas.json")["bases"]:
+        number, behind = case["number"], case["number"] - 1
+        for _ in range(delta.steps_back(number)):
+            behind &= behind - 1
+        assert behind == case["base"] == number & (number - 1)
 
 
 def test_collections_and_their_elements() -> None:

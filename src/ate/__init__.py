@@ -37,6 +37,8 @@ if typing.TYPE_CHECKING:
     from ate.dio.rpc import call as call
     from ate.dio.rpc import serve as serve
     from ate.dio.secondary import SecondaryIndex as SecondaryIndex
+    from ate.dio.text import Text as Text
+    from ate.dio.text import merge_text as merge_text
     from ate.dio.writer import Durability as Durability
     from ate.errors import AteError as AteError
     from ate.errors import CommitError as CommitError
@@ -87,6 +89,7 @@ _HOMES = {
     "ate.dio.receipt": ("Proof", "Receipt"),
     "ate.dio.rpc": ("call", "serve"),
     "ate.dio.secondary": ("SecondaryIndex",),
+    "ate.dio.text": ("Text", "merge_text"),
     "ate.dio.writer": ("Durability",),
     "ate.errors": (
         "AteError", "CommitError", "Conflict", "CorruptLog", "Deleted", "Fenced", "LimitExceeded",

@@ -39,6 +39,14 @@ CHAIN_ROWS_MAX: Final = 1 << 40
 TREE_DEPTH_MAX: Final = 256
 #: Keys that one rule may name.
 RULE_KEYS_MAX: Final = 1024
+#: A smaller body is never kept as a delta: reading several bodies would cost more than is saved.
+DELTA_LEAST_BYTES: Final = 16 * KIB
+#: Copies in one delta: finding each costs some microseconds, for the writer and for every reader.
+DELTA_PIECES_MAX: Final = 8192
+#: Bodies that one version may stand on: the logarithm of all the rows that a chain can have.
+DELTA_DEPTH_MAX: Final = 41
+#: Items that a three-way merge looks at besides reading its texts once: about half a second.
+MERGE_WORK_MAX: Final = 1 << 22
 #: Nesting of containers in a value; deeper input is refused, not recursed into.
 VALUE_DEPTH_MAX: Final = 128
 

@@ -18,6 +18,8 @@ from typing import Any, Final, TypeVar
 from ate import limits
 from ate.chain.index import DEAD, SEQ_MASK
 from ate.chain.ledger import Ledger
+from ate.chain.lineage import choose_base
+from ate.chain.reader import Reader
 from ate.dio.receipt import Receipt
 from ate.errors import AteError, Conflict, ReadOnly, UsageError
 from ate.event.commit import Origin, Record
@@ -253,6 +255,7 @@ class Writer:
             return
         ledger = self.ledger
         drafts = ready[0].drafts if len(ready) == 1 else [d for one in ready for d in one.drafts]
+        await self._look_back(drafts, ready[0].session)
         origin = Origin(self._device, self._session_number, self._lsn + 1, self._lsn)
         try:
             commit, rows = await ledger.preparer(ready[0].session).prepare(
@@ -284,6 +287,21 @@ class Writer:
                 committed = Committed(record, offset, ledger.view.frontier, self._lsn)
                 transaction.done.set_result(committed)
             offset += len(transaction.drafts)
+
+    async def _look_back(self, drafts: Sequence[Draft], session: Session | None) -> None:
+        """Give the new versions of large values something to be a delta of.
+
+        It is done last: what a draft replaces is certain only now.
+        """
+        least = self.ledger.pipeline.deltas.least_bytes
+        large = [draft for draft in drafts if len(draft.body) >= least and draft.base]
+        if large:
+            reader, room = Reader(self.ledger, session), limits.COMMIT_BYTES_MAX
+            for draft in large:
+                draft.against = None
+                if room > 0:  # the older versions are all in memory until the commit is sealed
+                    draft.against = found = await choose_base(reader, draft.base)
+                    room -= len(found.plain) if found else 0
 
     def _is_current(self, transaction: Transaction) -> bool:
         """Check `at` and the bases against the present; answers the transaction when they fail."""

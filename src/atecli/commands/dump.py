@@ -109,6 +109,8 @@ def _header(header: Header) -> dict[str, Any]:
         fields["author"] = header.author
     if header.reply is not None:
         fields["reply"] = header.reply.hex()
+    if header.delta is not None:
+        fields["delta"] = header.delta
     return fields
 
 

@@ -52,8 +52,9 @@ def test_every_field_is_there(ate: Ate, alice: str) -> None:
 
 
 def test_rare_fields() -> None:
-    header = Header(None, "bob", b"\x01" * 16, {"later": 1})
-    assert dump._header(header) == {"later": 1, "author": "bob", "reply": "01" * 16}
+    header = Header(None, "bob", b"\x01" * 16, {"later": 1}, 7)
+    found = {"later": 1, "author": "bob", "reply": "01" * 16, "delta": 7}
+    assert dump._header(header) == found
 
 
 def test_a_damaged_chain_is_shown_up_to_the_damage(ate: Ate, home: Path) -> None:
