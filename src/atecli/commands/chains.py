@@ -50,6 +50,8 @@ def found(path: Path | None) -> Iterator[Found]:
 
     top = path if path is not None else home() / "chains"
     for folder, folders, files in os.walk(top):
+        # What begins with a dot is no part of a name: a restore builds there.
+        folders[:] = [one for one in folders if not one.startswith(".")]
         generations = [one for one in folders if _GENERATION.fullmatch(one)]
         if "CURRENT" in files or ("LOCK" in files and generations):
             folders[:] = [one for one in folders if one not in generations]
