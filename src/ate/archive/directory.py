@@ -118,7 +118,6 @@ class DirectoryStore:
 
     def delete(self, key: str) -> None:
         path = f"{self.name}/{key}"
-        self._disk.remove(path)
-        above = os.path.dirname(path)
-        if self._disk.exists(above):
-            self._disk.sync_dir(above)
+        if self._disk.exists(path):
+            self._disk.remove(path)
+            self._disk.sync_dir(os.path.dirname(path))

@@ -175,7 +175,7 @@ def _meaning(error: Exception, name: str) -> AteError:
                           found.ProfileNotFound)):  # fmt: skip
         return StorageError(f"there are no credentials for {name}",
                             hint="set them as boto3 wants them, such as AWS_PROFILE")  # fmt: skip
-    if isinstance(error, (found.HTTPClientError, found.ResponseStreamingError, OSError)):
+    if isinstance(error, (found.ConnectionError, found.HTTPClientError, OSError)):
         return Disconnected(f"there is no way to {name}",
                             hint="check the endpoint and the network")  # fmt: skip
     return StorageError(f"{name} cannot be used: {type(error).__name__}")

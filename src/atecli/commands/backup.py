@@ -112,7 +112,12 @@ def _chains(name: str | None, path: Path | None) -> Callable[[], Mapping[str, Pa
     target = Target(name, path, None, None, as_json=False)
     target.check_exists()
     chain = {name.strip("/"): target.directory()}
-    return lambda: chain
+
+    def there() -> Mapping[str, Path]:
+        target.check_exists()  # --follow ends when its chain is gone
+        return chain
+
+    return there
 
 
 def _bar(*, is_wanted: bool) -> Callable[[str, int], AbstractContextManager[Any]]:
