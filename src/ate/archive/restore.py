@@ -26,6 +26,7 @@ from ate.errors import (
     NotFound,
     OutOfSpace,
     StorageError,
+    UnsupportedFormat,
     UsageError,
 )
 from ate.event.commit import Record
@@ -94,25 +95,16 @@ def restore(
     _check_free(disk, path)
     kept = choose(series, moment or Moment())
     above, _, word = path.rpartition("/")
-    recovery.make_directory(disk, above)
-    _sweep(disk, above, word)
     building = f"{above}/.{word}.restoring-{entropy(4).hex()}"
-    disk.mkdir(building)
-    lock = disk.lock(f"{building}/{recovery.LOCK}")
+    lock: DiskLock | None = None
     try:
+        recovery.make_directory(disk, above)
+        _sweep(disk, above, word)
+        disk.mkdir(building)
+        lock = disk.lock(f"{building}/{recovery.LOCK}")
         with bar("restoring", kept.point.size) as advance:
             _fetch(series, kept.point, disk, building, advance=advance, workers=workers)
-        is_cut = moment is not None and bool(moment.seq or moment.time_us)
-        if moment is not None and is_cut:
-            _cut_back(disk, building, kept.point, moment)
-        try:
-            found = _verified(disk, building, bar)
-        except CorruptLog as error:
-            raise CorruptBackup(error.message, object=series.key(kept.point.point)) from error
-        whole = (kept.point.head, kept.point.root)
-        if not is_cut and (found.head, found.root.hex()) != whole:
-            key = series.key(kept.point.point)
-            raise CorruptBackup("what it names is another chain", object=key)
+        found = _judged(series, kept.point, disk, building, moment=moment, bar=bar)
         _check_free(disk, path)
         _appear(disk, building, path, kept.point.generation)
     except BaseException as error:
@@ -121,7 +113,8 @@ def restore(
             raise OutOfSpace(error.message, hint=_FULL_HINT) from error
         raise
     finally:
-        lock.close()
+        if lock is not None:
+            lock.close()
     return Restored(kept.point, found)
 
 
@@ -246,17 +239,29 @@ def _shorten(disk: Disk, directory: str, kind: int, stop: int) -> None:
             file.close()
 
 
-def _verified(disk: Disk, building: str, bar: Bar) -> Verification:
-    """Verify what was built, from its first byte to its last; raises CorruptLog."""
-    log = LocalLog.open(building, disk=disk, readonly=True)
+def _judged(
+    series: Series, point: Point, disk: Disk, building: str, *, moment: Moment | None, bar: Bar
+) -> Verification:
+    """Verify what was built, from its first byte to its last, after cutting it back to a moment."""
+    key = series.key(point.point)
+    is_cut = moment is not None and bool(moment.seq or moment.time_us)
     try:
-        total = sum(size for name, size in log.files().items() if "/head." in name)
-        with bar("verifying", total) as advance:
-            found = complete(verify(log, progress=advance))
-    finally:
-        log.close()
-    if not found.ok:
-        raise CorruptLog(f"what it names is no sound chain: {found.problems[0]}")
+        if moment is not None and is_cut:
+            _cut_back(disk, building, point, moment)
+        log = LocalLog.open(building, disk=disk, readonly=True)
+        try:
+            total = sum(size for name, size in log.files().items() if "/head." in name)
+            with bar("verifying", total) as advance:
+                found = complete(verify(log, progress=advance))
+        finally:
+            log.close()
+    except (CorruptLog, UnsupportedFormat) as error:
+        raise CorruptBackup(f"what it names is no chain: {error}", object=key) from error
+    wrong = [*found.problems, *log.torn]
+    if wrong:
+        raise CorruptBackup(f"what it names is no sound chain: {wrong[0]}", object=key)
+    if not is_cut and (found.head, found.root.hex()) != (point.head, point.root):
+        raise CorruptBackup("what it names is another chain", object=key)
     return found
 
 
