@@ -178,23 +178,31 @@ def _await(address: str) -> None:
             return
 
 
-@pytest.fixture(scope="session", params=["moto", "ceph"])
-def s3_server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """Run each kind of server once; the value is its address."""
-    with moto() if request.param == "moto" else ceph(tmp_path_factory.mktemp("ceph")) as address:
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[str]:
+    with moto() as address:
         yield address
 
 
-@pytest.fixture
-def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bucket:
+@pytest.fixture(scope="session")
+def ceph_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with ceph(tmp_path_factory.mktemp("ceph")) as address:
+        yield address
+
+
+def new_bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     """Return a fresh bucket; the credentials are in the environment, as boto3 wants them."""
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", "no-such-file")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    made = Bucket(f"bucket-{uuid.uuid4().hex[:12]}", s3_server)
+    made = Bucket(f"bucket-{uuid.uuid4().hex[:12]}", server)
     made.client().create_bucket(Bucket=made.name)
     return made
+
+
+@pytest.fixture(params=["moto", "ceph"])
+def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """Return a fresh bucket on each kind of server."""
+    return new_bucket(request.getfixturevalue(f"{request.param}_server"), monkeypatch)

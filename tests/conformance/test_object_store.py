@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.buckets import Bucket
 
 from ate.archive.destination import open_destination
 from ate.archive.directory import DirectoryStore
@@ -12,7 +13,6 @@ from ate.archive.memory import MemoryStore
 from ate.archive.pace import Patient, Stop
 from ate.testing.object_suite import ObjectStoreSuite
 from ate.testing.simdisk import SimDisk
-from tests.buckets import Bucket
 
 
 class TestMemory(ObjectStoreSuite):

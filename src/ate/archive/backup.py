@@ -23,7 +23,7 @@ from ate.archive.source import Facts, Moved, Source
 from ate.archive.store import ObjectStore
 from ate.clock import Clock, SystemClock
 from ate.crypto.hash import digest
-from ate.errors import CorruptBackup
+from ate.errors import CorruptBackup, StorageError
 from ate.log.disk import Disk
 
 #: Threads that send; each holds at most two pieces.
@@ -133,17 +133,16 @@ class Backup:
             StorageError, NetworkError: the destination failed.
         """
         try:
-            for rest in reversed(range(_ROUNDS)):
+            for _ in range(_ROUNDS):
                 try:
                     return self._round(bar)
-                except Moved:
+                except Moved as error:
                     self.close()
-                    if not rest:
-                        raise
+                    moved = error
         except BaseException:
             self.close()  # what is known may be wrong, so that the next run looks again
             raise
-        raise AssertionError("the last round returns or raises")
+        raise StorageError(f"{moved}, each time it was read", hint="run it again later")
 
     def _round(self, bar: Bar) -> Done:
         facts, newest, goes_on = self._look()

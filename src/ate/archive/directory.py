@@ -6,6 +6,7 @@ A file is written under a name that begins with a dot, flushed, and renamed if i
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 
 from ate.archive.store import Entry
@@ -37,6 +38,7 @@ class DirectoryStore:
         self._disk = disk or RealDisk()
         self._entropy = entropy
         self._made: set[str] = set()
+        self._making = threading.Lock()
 
     def put_new(self, key: str, data: bytes) -> bool:
         path = f"{self.name}/{key}"
@@ -60,15 +62,22 @@ class DirectoryStore:
         return not taken
 
     def _make(self, directory: str) -> None:
-        """Make a directory and those above it, durably, the first time it is asked for."""
-        if directory in self._made and self._disk.exists(directory):
-            return
-        recovery.make_directory(self._disk, directory)
-        above = os.path.dirname(directory)
-        while above and above != directory:
-            self._disk.sync_dir(above)
-            directory, above = above, os.path.dirname(above)
-        self._made.add(directory)
+        """Make a directory and those above it, durably, the first time it is asked for.
+
+        What begins with a dot there is from a backup that was killed.
+        """
+        with self._making:
+            if directory in self._made and self._disk.exists(directory):
+                return
+            recovery.make_directory(self._disk, directory)
+            for word in self._disk.listdir(directory):
+                if word.startswith("."):
+                    self._disk.remove(f"{directory}/{word}")
+            self._made.add(directory)
+            above = os.path.dirname(directory)
+            while above and above != directory:
+                self._disk.sync_dir(above)
+                directory, above = above, os.path.dirname(above)
 
     def _write(self, path: str, data: bytes) -> None:
         file = self._disk.create(path)

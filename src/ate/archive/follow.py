@@ -43,6 +43,7 @@ class Rounds:
         self._chains, self._store, self._keep, self._told = chains, store, keep, told
         self._options = options
         self._open: dict[str, Backup] = {}
+        self._pruned: set[str] = set()
 
     def run(self, bar: Bar = no_bar) -> int:
         """Back up every chain once; return how many failed."""
@@ -57,8 +58,9 @@ class Rounds:
                 backup = self._open[name] = Backup(directory, self._store, **self._options)
             try:
                 done = backup.run(bar)
-                if self._keep and done.is_new:
+                if self._keep and (done.is_new or name not in self._pruned):
                     prune(backup.series, self._keep)
+                    self._pruned.add(name)
             except AteError as error:
                 failed += 1
                 self._told(name, error)

@@ -16,7 +16,7 @@ from ate.chain.ledger import Ledger
 from ate.clock import SystemClock
 from ate.crypto.entropy import system_entropy
 from ate.crypto.hash import digest
-from ate.errors import CorruptLog, NotFound, StorageError, UnsupportedFormat, UsageError
+from ate.errors import CorruptLog, NotFound, UnsupportedFormat, UsageError
 from ate.event.commit import Record, link_after
 from ate.event.row import PLACE_BODY_FILE, Kind
 from ate.event.system import Genesis, decode
@@ -33,10 +33,8 @@ _BASE = 0x82
 _FIRST_FRAMES = 4
 
 
-class Moved(StorageError):
+class Moved(Exception):
     """The files went away while they were read: the chain was compacted, replaced or destroyed."""
-
-    code = "storage"
 
 
 @dataclass(frozen=True, slots=True)

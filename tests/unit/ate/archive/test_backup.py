@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.unit.ate.archive.chains import LARGE, content, write
 
 import ate
 from ate.archive.backup import Backup
@@ -12,10 +13,9 @@ from ate.archive.memory import MemoryStore
 from ate.archive.prune import check
 from ate.archive.restore import restore
 from ate.archive.series import find
-from ate.errors import Conflict, CorruptBackup, CorruptLog, Disconnected, NotFound
+from ate.errors import Conflict, CorruptBackup, CorruptLog, Disconnected, NotFound, StorageError
 from ate.log.local import LocalLog
 from ate.testing.simclock import SimClock
-from tests.unit.ate.archive.chains import LARGE, content, write
 
 
 def data_of(store: MemoryStore) -> dict[str, bytes]:
@@ -174,6 +174,20 @@ def test_a_chain_that_is_replaced_meanwhile_is_backed_up_as_it_is_then(tmp_path:
     assert restore(series, tmp_path / "r/c").found.root == root
     (other,) = set(store.folders()) - {series.group}
     assert not list(store.walk(f"{other}/points/"))
+
+
+def test_a_chain_that_is_replaced_again_and_again(tmp_path: Path) -> None:
+    write(tmp_path, commits=3)
+
+    def replace() -> None:
+        shutil.rmtree(tmp_path / "c")
+        write(tmp_path, commits=1)
+        store.act = replace
+
+    store = Interfering(replace)
+    with Backup(tmp_path / "c", store) as backup, pytest.raises(StorageError, match="each time"):
+        backup.run()
+    assert not any("/points/" in key for key in store.objects)
 
 
 def test_a_chain_that_goes_away_meanwhile(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ def test_items_are_taken_as_threads_become_free() -> None:
 
     def items() -> Iterator[int]:
         nonlocal taken
-        for taken in range(100):
-            yield taken
+        for n in range(100):
+            taken = n
+            yield n
 
     results = each(lambda n: n, items(), workers=2)
     assert next(results) == 0

@@ -53,7 +53,7 @@ def test_another_failure_is_told_as_it_is() -> None:
     store = DirectoryStore("/to", disk=disk)
     disk.fail("write", StorageError("broken"))
     disk.fail("remove", StorageError("broken too"))
-    with pytest.raises(StorageError, match="broken$"):
+    with pytest.raises(StorageError, match=r"broken$"):
         store.put_new("a/b", b"x")
 
 
@@ -80,6 +80,17 @@ def test_a_directory_that_may_not_be_written(tmp_path: Path) -> None:
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     with pytest.raises(StorageError, match="Permission denied"):
         DirectoryStore(tmp_path / "to").put_new("a/b", b"")
+
+
+def test_what_a_killed_backup_was_writing_is_removed_by_the_next(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/.b.0123").write_bytes(b"half")
+    store = DirectoryStore(tmp_path)
+    store.put_new("a/c", b"x")
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["c"]
+    (tmp_path / "a/.b.4567").write_bytes(b"of another thread")
+    store.put_new("a/d", b"x")
+    assert (tmp_path / "a/.b.4567").exists()
 
 
 def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ import shutil
 import threading
 from pathlib import Path
 
+from tests.unit.ate.archive.chains import write
+
 from ate.archive.backup import Done
 from ate.archive.follow import Rounds
 from ate.archive.memory import MemoryStore
 from ate.archive.pace import Stop
 from ate.archive.series import find
 from ate.errors import AteError, CorruptLog, Disconnected, NotFound
-from tests.unit.ate.archive.chains import write
 
 
 class Told:

@@ -58,7 +58,8 @@ def test_what_passes_is_asked_again_ever_later(error: Exception) -> None:
     for at, seconds in enumerate(waits.seconds):
         assert 0.1 * 2**at <= seconds <= 0.2 * 2**at
     assert store.get("a/b", 1) == b"x"
-    assert [*store.walk("a/")] and store.folders() == ["a"] and store.name == "memory"
+    assert [*store.walk("a/")] == [("a/b", 1)]
+    assert (store.folders(), store.name) == (["a"], "memory")
 
 
 def test_patience_ends() -> None:
@@ -106,10 +107,13 @@ def test_reading_is_kept_below_a_rate() -> None:
 
 def test_a_stop_is_set_once_for_all() -> None:
     stop = Stop()
-    assert not stop and not stop.wait(0)
+    assert not stop
+    assert not stop.wait(0)
     stop.set()
-    assert stop and stop.wait(60)
+    assert stop
+    assert stop.wait(60)
 
 
 def test_which_errors_pass() -> None:
-    assert is_passing(Throttled()) and not is_passing(StorageError())
+    assert is_passing(Throttled())
+    assert not is_passing(StorageError())

@@ -32,7 +32,7 @@ def test_every_bit_counts() -> None:
     for at in range(len(raw)):
         changed = bytearray(raw)
         changed[at] ^= 1
-        with pytest.raises(CorruptBackup, match="^a/key: "):
+        with pytest.raises(CorruptBackup, match=r"^a/key: "):
             decode(bytes(changed), "a/key")
 
 

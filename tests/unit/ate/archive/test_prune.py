@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.unit.ate.archive.chains import write
 
 from ate.archive.backup import Backup
 from ate.archive.memory import MemoryStore
@@ -10,7 +11,6 @@ from ate.archive.prune import check, prune
 from ate.archive.restore import Moment, restore
 from ate.archive.series import Series, find
 from ate.errors import CorruptBackup, StorageError, UsageError
-from tests.unit.ate.archive.chains import write
 
 
 @pytest.fixture

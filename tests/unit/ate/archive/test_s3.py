@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from botocore import exceptions
+from tests.buckets import Bucket
 
 from ate.archive.s3 import S3Store, _meaning
 from ate.errors import (
@@ -19,7 +20,6 @@ from ate.errors import (
     Throttled,
     TimedOut,
 )
-from tests.buckets import Bucket
 
 
 def test_keys_stand_below_the_prefix(bucket: Bucket) -> None:
@@ -53,7 +53,7 @@ def test_a_bucket_that_is_not_there(bucket: Bucket) -> None:
 class Answer(BaseHTTPRequestHandler):
     """Answers every request with the status that the server was told."""
 
-    def do_PUT(self) -> None:  # noqa: N802
+    def do_PUT(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(self.server.status)  # type: ignore[attr-defined]
         self.send_header("Content-Length", "0")

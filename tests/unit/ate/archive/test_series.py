@@ -3,13 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.unit.ate.archive.chains import write
 
 from ate.archive.backup import Backup
 from ate.archive.memory import MemoryStore
 from ate.archive.point import encode
 from ate.archive.series import Series, every, find
 from ate.errors import Conflict, CorruptBackup, NotFound, StorageError, UsageError
-from tests.unit.ate.archive.chains import write
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_point_that_was_written_anew_is_seen(store: MemoryStore) -> None:
     first = series.load(1).point
     store.objects[series.key(1)] = encode(msgspec.structs.replace(first, time_us=1))
     for number in (1, 2):
-        with pytest.raises(CorruptBackup, match="goe?s? on from"):
+        with pytest.raises(CorruptBackup, match=r"goe?s? on from"):
             series.load_linked(number, numbers)
 
 
