@@ -272,7 +272,7 @@ def _appear(disk: Disk, building: str, path: str, generation: int) -> None:
     disk.sync_dir(above)
     if not disk.exists(path):
         disk.rename(building, path)
-        disk.sync_dir(above)
+        _sync_up(disk, above)
         return
     # Other chains lie below this one's directory, so it can not be replaced: CURRENT comes last.
     lock: DiskLock = disk.lock(f"{path}/{recovery.LOCK}")
@@ -281,7 +281,16 @@ def _appear(disk: Disk, building: str, path: str, generation: int) -> None:
         disk.rename(f"{building}/{name}", f"{path}/{name}")
         disk.sync_dir(path)
         disk.rename(f"{building}/{recovery.CURRENT}", f"{path}/{recovery.CURRENT}")
-        disk.sync_dir(path)
+        _sync_up(disk, path)
     finally:
         lock.close()
     _discard(disk, building)
+
+
+def _sync_up(disk: Disk, directory: str) -> None:
+    """Make a directory durable, and those above it, which this or a killed restore made."""
+    above = os.path.dirname(directory)
+    disk.sync_dir(directory)
+    while above and above != directory:
+        disk.sync_dir(above)
+        directory, above = above, os.path.dirname(above)

@@ -108,3 +108,25 @@ def test_chains_are_found_by_name(store: MemoryStore, tmp_path: Path) -> None:
         find(store, "c")
     chosen = caught.value.hint.split()[-1]
     assert find(store, "c", chosen[:5]).chain == chosen
+
+
+def test_a_piece_has_to_be_what_was_written(store: MemoryStore) -> None:
+    series = find(store, "c")
+    piece = series.load(1).point.files[0].pieces[0]
+    key = series.piece_key(piece)
+    data = series.fetch(piece)
+    for spoiled in (data[:-1], data + b"x", b"x" + data[1:], None):
+        if spoiled is None:
+            del store.objects[key]
+        else:
+            store.objects[key] = spoiled
+        with pytest.raises(CorruptBackup, match=key):
+            series.fetch(piece)
+
+
+def test_a_list_that_does_not_add_up_with_its_neighbours(store: MemoryStore) -> None:
+    series = find(store, "c")
+    with pytest.raises(CorruptBackup, match=r"00000004: the restore point is missing"):
+        series.load_linked(4, [1, 2, 3, 4])
+    assert series.load_linked(1, [1, 2, 3]).point.previous == ""
+    assert Series(store, "none", "0" * 16).newest() is None
