@@ -13,7 +13,7 @@ from typing import Final, Protocol, TypeVar
 from ate.archive.store import Entry, ObjectStore
 from ate.clock import Clock
 from ate.crypto.entropy import Entropy, system_entropy
-from ate.errors import AteError, Disconnected, Throttled, TimedOut
+from ate.errors import Disconnected, Throttled, TimedOut
 
 _T = TypeVar("_T")
 
@@ -128,8 +128,3 @@ class Patient:
 
     def delete(self, key: str) -> None:
         self._again(lambda: self._store.delete(key))
-
-
-def is_passing(error: AteError) -> bool:
-    """Tell whether the same work may well succeed later."""
-    return isinstance(error, _PASSING)

@@ -11,7 +11,7 @@ import ate
 from ate.archive.backup import Backup
 from ate.archive.memory import MemoryStore
 from ate.archive.prune import check
-from ate.archive.restore import restore
+from ate.archive.restore import Moment, restore
 from ate.archive.series import find
 from ate.errors import Conflict, CorruptBackup, CorruptLog, Disconnected, NotFound, StorageError
 from ate.log.local import LocalLog
@@ -303,3 +303,45 @@ def test_memory_is_bounded_by_the_threads(tmp_path: Path) -> None:
     with Backup(tmp_path / "c", store, workers=2) as backup:
         assert backup.run().put_objects > 4
     assert store.most <= 2
+
+
+def as_generation(path: Path, number: int) -> None:
+    """Give the log of a closed chain another generation number, as compaction does."""
+    from ate.log import segment
+
+    (old,) = path.glob("00000?")
+    new = path / f"{number:06d}"
+    old.rename(new)
+    for file in [*new.glob("head.*"), *new.glob("body.*")]:
+        kind = segment.HEAD if file.name.startswith("head") else segment.BODY
+        raw = file.read_bytes()
+        header = segment.encode_header(kind, int(file.suffix[1:]), number)
+        file.write_bytes(header + raw[len(header) :])
+    (path / "CURRENT").write_text(f"{number:06d}\n")
+
+
+def test_another_generation_goes_on_in_the_same_line(tmp_path: Path) -> None:
+    store = MemoryStore()
+    write(tmp_path, commits=3, size=LARGE)
+    with Backup(tmp_path / "c", store) as backup:
+        backup.run()
+        as_generation(tmp_path / "c", 2)
+        done = backup.run()
+        assert (done.point.generation, done.point.line, done.began_line) == (2, 1, False)
+        assert not backup.run().is_new
+        head, root = write(tmp_path)
+        assert backup.run().put_bytes < 2000
+        assert restore(backup.series, tmp_path / "r/c").found.root == root
+        first = restore(backup.series, tmp_path / "old/c", moment=Moment(point=1))
+    assert (first.point.generation, first.found.ok) == (1, True)
+    assert content(tmp_path / "r") == (head, root)
+
+
+def test_a_generation_that_comes_while_it_is_read(tmp_path: Path) -> None:
+    head, root = write(tmp_path, commits=3, size=LARGE)
+    store = Interfering(lambda: as_generation(tmp_path / "c", 2))
+    with Backup(tmp_path / "c", store) as backup:
+        point = backup.run().point
+        assert (point.generation, point.head, point.root) == (2, head, root.hex())
+        assert not check(backup.series)
+        assert restore(backup.series, tmp_path / "r/c").found.root == root

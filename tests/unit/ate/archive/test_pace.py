@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ate.archive.memory import MemoryStore
-from ate.archive.pace import TRIES, Patient, Stop, Throttle, is_passing
+from ate.archive.pace import TRIES, Patient, Stop, Throttle
 from ate.crypto.entropy import SeededEntropy
 from ate.errors import Disconnected, NotFound, StorageError, Throttled, TimedOut
 from ate.testing.simclock import SimClock
@@ -112,8 +112,3 @@ def test_a_stop_is_set_once_for_all() -> None:
     stop.set()
     assert stop
     assert stop.wait(60)
-
-
-def test_which_errors_pass() -> None:
-    assert is_passing(Throttled())
-    assert not is_passing(StorageError())
