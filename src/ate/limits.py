@@ -29,6 +29,11 @@ COMMIT_CERTIFICATES_MAX: Final = 64
 SIGNATURE_BYTES_MAX: Final = 8 * KIB
 #: A segment is the unit of sealing, archiving and repair.
 SEGMENT_BYTES_MAX: Final = 64 * MIB
+#: Bytes of an object in a backup: small enough to hold a few at once and to send in one request,
+#: which is the only kind that every S3 server refuses to let overwrite; large enough to be few.
+PIECE_BYTES_MAX: Final = 8 * MIB
+#: The list of objects of one restore point, 80 bytes each: room for 6 TiB of log.
+MANIFEST_BYTES_MAX: Final = 64 * MIB
 #: Key text in a Map: small enough for any index, long enough for paths.
 KEY_BYTES_MAX: Final = 1016
 #: Chain names are paths on disk and in URLs.

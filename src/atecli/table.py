@@ -46,6 +46,11 @@ WORDS: Final[dict[str, dict[str, Word]]] = {
         "export": Word("exporter", "write the objects to a JSON-lines or CSV file"),
         "fork": Word("fork", "make a new chain from a point in the past of another"),
     },
+    "backups": {
+        "backup": Word("backup", "bring what is new to a directory or a bucket"),
+        "backups": Word("backups", "list restore points, and check them"),
+        "restore": Word("restore", "make a chain from its backup, as it is or as it was"),
+    },
     "around": {
         "keys": Word("keys", "make, list and show identities"),
         "chains": Word("chains", "list the chains and their sizes"),
@@ -62,6 +67,7 @@ ate put notes '{"title": "milk"}' --as alice
 ate import people people.csv --type Person
 ate log people --follow
 ate verify people
+ate backup people /media/disk
 """
 
 

@@ -50,7 +50,7 @@ def found(path: Path | None) -> Iterator[Found]:
 
     top = path if path is not None else home() / "chains"
     for folder, folders, files in os.walk(top):
-        # A name with a dot is no chain's: it may be one that is being built.
+        # A name with a dot is no chain's: one is being built there.
         folders[:] = [one for one in folders if not one.startswith(".")]
         generations = [one for one in folders if _GENERATION.fullmatch(one)]
         if "CURRENT" in files or ("LOCK" in files and generations):
