@@ -161,11 +161,6 @@ class LocalLog:
         """The place behind the last frame."""
         return self._heads.end
 
-    @property
-    def generation(self) -> int:
-        """The number of the generation that was opened."""
-        return self._generation
-
     def append(self, parts: Sequence[Buffer]) -> int:
         """See `LogStore.append`."""
         payload = b"".join(parts)
