@@ -85,7 +85,7 @@ class Target:
 
         self.check_exists()
         return client.open(
-            self.name, path=self.path, session=self.session(), readonly=True, plugins=_filters()
+            self.name, path=self.path, session=self.session(), readonly=True, plugins=filters()
         )
 
     @asynccontextmanager
@@ -109,7 +109,7 @@ class Target:
             self.check_exists()
         session = self.session()
         opening = client.open(
-            self.name, path=self.path, session=session, create=is_new, plugins=_filters()
+            self.name, path=self.path, session=session, create=is_new, plugins=filters()
         )
         async with opening as chain:
             if is_new:
@@ -128,7 +128,7 @@ class Target:
         return LocalLog.open(self.directory(), readonly=True)
 
 
-def _filters() -> tuple[Any, ...]:
+def filters() -> tuple[Any, ...]:
     """Return the filters that bodies may need to be read; none of them changes what is written."""
     from ate.errors import UsageError
     from ate.limits import BODY_BYTES_MAX

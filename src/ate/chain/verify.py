@@ -8,14 +8,14 @@ It changes nothing, and it tells what it checked, so that "fine" means something
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ate.chain.admit import admit, check_bodies
 from ate.chain.ledger import Ledger
 from ate.chain.view import View
-from ate.errors import AteError, CorruptLog
+from ate.errors import AteError, CorruptLog, UnsupportedFormat
 from ate.event.commit import Record
 from ate.event.row import EPOCH_SHIFT
 from ate.log.store import LogStore
@@ -65,6 +65,8 @@ async def verify(
     plugins: Sequence[Any] = (),
     witness: Ledger | None = None,
     progress: Callable[[int], None] | None = None,
+    view: View | None = None,
+    visit: Callable[[Verification, Record, int], Awaitable[None]] | None = None,
 ) -> Verification:
     """Check a chain from its first byte to its last.
 
@@ -73,9 +75,15 @@ async def verify(
         plugins: the validators the chain is used with, beyond the built-ins.
         witness: a ledger of the same chain that has seen it before; its head and root must be in
         it. progress: called with the bytes of each commit.
+        view: an empty one to fold the chain into, for a caller who wants to look at it.
+        visit: awaited with the findings so far, each commit and its place, once it is folded in;
+            what it raises is a finding as well.
+
+    Raises:
+        UnsupportedFormat: a newer version wrote some of it, so nobody here can judge it.
     """
     found = Verification(notes=list(store.torn))
-    view = View(store)
+    view = view or View(store)
     pipeline = Pipeline(plugins, view.origins)
     try:
         for place, payload in store.scan(0):
@@ -87,8 +95,12 @@ async def verify(
             _count(found, view, record)
             if witness is not None and view.head == witness.view.head:
                 _compare(found, view, witness)
+            if visit is not None:
+                await visit(found, record, place)
             if progress is not None:
                 progress(len(payload))
+    except UnsupportedFormat:
+        raise
     except AteError as error:
         found.problems.append(f"after row {view.head}: {error}")
     found.head, found.root = view.head, view.frontier.root()

@@ -1,4 +1,4 @@
-"""`ate repair`: replaces the damaged ranges of a chain from copies; `ate.chain.repair` does the work.
+"""`ate repair`: replaces what is damaged by what copies hold; `ate.chain.repair` does the work.
 
 It writes nothing that was not verified as a whole chain before.
 """
@@ -57,9 +57,7 @@ async def _repair(target: Target, *, sources: Sequence[Path], dry_run: bool, tai
     copies = [_replica(one, target.name) for one in sources]
     total = sum(one.stat().st_size for one in directory.glob("[0-9]*/head.*[0-9]"))
     with bar("verifying", 2 * total) as advance:
-        result = await repair(
-            directory, copies, tail=tail, dry_run=dry_run, progress=advance
-        )
+        result = await repair(directory, copies, tail=tail, dry_run=dry_run, progress=advance)
     if target.as_json:
         output.document(_document(target, result, dry_run=dry_run))
     else:
@@ -119,7 +117,8 @@ def _told(one: Mend) -> str:
     where = f"{one.file}, {count(one.length, 'byte')} at {one.offset}"
     if one.first < 0:
         return f"{where}: {one.what}"
-    numbers = f"commit {one.first}" if one.first == one.last else f"commits {one.first} to {one.last}"
+    is_one = one.first == one.last
+    numbers = f"commit {one.first}" if is_one else f"commits {one.first} to {one.last}"
     what = numbers if one.what == "commits" else f"{one.what} of {numbers}"
     return f"{where}: {what}" + (f", from {one.source}" if one.source else "")
 
