@@ -101,6 +101,8 @@ async def check(
             store, witness=witness, progress=advance, view=ledger.view,
             visit=visit if visits else None,
         )  # fmt: skip
+    if found.newer is not None:
+        raise found.newer
     if deep is not None:
         audit.depth = deep.finish(found)
         audit.unchecked += audit.depth.unchecked

@@ -79,14 +79,19 @@ class Target:
         if self.identity is not None and passphrase.is_stdin(self.passphrase_file):
             raise UsageError("stdin cannot hold the input and the passphrase at once")
 
-    def open(self) -> Opening:
-        """Open the chain for reading, beside any writer; raises NotFound when there is none."""
+    def open(self, *, salvage: bool = False) -> Opening:
+        """Open the chain for reading, beside any writer; raises NotFound when there is none.
+
+        Args:
+            salvage: open a damaged chain too, up to the damage.
+        """
         from ate import client
 
         self.check_exists()
         return client.open(
-            self.name, path=self.path, session=self.session(), readonly=True, plugins=filters()
-        )
+            self.name, path=self.path, session=self.session(), readonly=True, salvage=salvage,
+            plugins=filters(),
+        )  # fmt: skip
 
     @asynccontextmanager
     async def open_to_write(self, *, create: bool = False) -> AsyncIterator[Chain]:

@@ -151,6 +151,8 @@ async def _plan(
     result.appended, result.beyond = len(more), survey.beyond()
     mended = Mended(survey.ours, stretches, bodies)
     result.found = await verify(mended, plugins=plugins, progress=progress)
+    if result.found.newer is not None:
+        raise result.found.newer
     if not result.found.ok:
         raise CorruptLog(
             f"it does not verify even with what the source has: {result.found.problems[0]}",

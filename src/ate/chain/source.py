@@ -21,7 +21,7 @@ from ate.log.segment import HEAD, place_of, split
 _INDEX_AT: Final = 208
 _SEQUENCER_END: Final = 256
 #: Set in the first byte of payloads that are no whole commits.
-_THINNED: Final = 0x80
+THINNED: Final = 0x80
 
 
 class Source(Protocol):
@@ -123,7 +123,7 @@ def index_of(payload: memoryview) -> int:
     """
     if len(payload) < _SEQUENCER_END:
         return -1
-    if payload[0] & _THINNED:
+    if payload[0] & THINNED:
         return -1  # compaction left less than the commit: it can take nobody's place
     if payload[0] != VERSION:
         Record(payload)

@@ -134,10 +134,10 @@ def decode(raw: bytes) -> Statement:
         version = int(fields["version"])
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ProtocolError(
-            "this is no statement of a verification", hint="`ate verify --receipt FILE` writes one"
+            "this is no receipt of a verification", hint="`ate verify --receipt FILE` writes one"
         ) from None
     if version != VERSION:
-        raise UnsupportedFormat(f"a statement of version {version}, this version reads {VERSION}")
+        raise UnsupportedFormat(f"a receipt of version {version}, this version reads {VERSION}")
     try:
         message = _canonical(fields)
         if "signature" in seal:
@@ -153,7 +153,7 @@ def decode(raw: bytes) -> Statement:
             raise ValueError("numbers that cannot be")
     except (ValueError, KeyError, TypeError, AteError):
         raise BadSignature(
-            "the statement was altered after it was written", hint="use the file as it was written"
+            "the receipt was altered after it was written", hint="use the file as it was written"
         ) from None
     return found
 
@@ -182,11 +182,9 @@ class Remembered:
             return
         self._compared = True
         if view.trust.chain_id != then.chain_id:
-            raise CorruptLog("the statement is about another chain")
+            raise CorruptLog("the receipt is about another chain")
         if view.frontier.root() != then.root or view.head != then.head:
-            raise CorruptLog(
-                f"the first {then.commits} commits are not those that the statement saw"
-            )
+            raise CorruptLog(f"the first {then.commits} commits are not those that the receipt saw")
 
     def finish(self, found: Verification) -> str:
         """Add to the findings; return what could not be compared, or nothing."""
@@ -195,12 +193,12 @@ class Remembered:
             if self._compared and found.ok:
                 found.checks = (
                     *found.checks,
-                    f"the {then.commits} commits of the statement, by their root",
+                    f"the {then.commits} commits of the receipt, by their root",
                 )
             return ""
         if size < then.commits:
             found.problems.append(
-                f"the log holds {size} commits, the statement saw {then.commits}: it was cut"
+                f"the log holds {size} commits, the receipt saw {then.commits}: it was cut"
             )
             return ""
         return f"the root at {then.commits} commits, since that part was compacted"

@@ -13,7 +13,7 @@ from typing import Final
 
 from ate.chain.bodies import bad_inline, is_body, outside, relocated
 from ate.chain.mended import Stretch
-from ate.chain.source import Source, index_of
+from ate.chain.source import THINNED, Source, index_of
 from ate.chain.view import check_form, check_rows
 from ate.errors import (
     Conflict,
@@ -96,6 +96,7 @@ class Survey:
     _proof: int = -1
     _body_end: int = 0
     _open: Mend | None = None
+    _is_thinned: bool = False
 
     def run(self) -> None:
         """Walk the log from its first byte to its last.
@@ -174,11 +175,14 @@ class Survey:
         """Take the log's own frames as long as they fit; return where they end."""
         start, view = offset, self.ours.view(HEAD, number)
         for at, payload in segment.frames(view, offset, len(view)):
-            record = self._own(payload)
-            if record is None:
-                break
-            self._mend_bodies(record)
-            self._follow(record)
+            if len(payload) and payload[0] & THINNED:
+                self._is_thinned = True  # what compaction left is judged by the proof alone
+            else:
+                record = self._own(payload)
+                if record is None:
+                    break
+                self._mend_bodies(record)
+                self._follow(record)
             offset = at + segment.frame_size(len(payload))
         if offset > start:
             self.stretches.append(Stretch(number, start, offset))
@@ -189,7 +193,7 @@ class Survey:
         """Return a commit of the log when it is the next one, and is what its author signed."""
         try:
             record = Record(payload)
-            if self._is_next(record):
+            if self._is_next(record) or (self._is_thinned and self._is_later(record)):
                 check_form(record)
                 check_rows(record)
                 return None if bad_inline(record) else record
@@ -298,9 +302,13 @@ class Survey:
             and record.row_count == record.author.row_count
         )
 
+    def _is_later(self, record: Record) -> bool:
+        """Tell whether a commit may come next where compaction has dropped others."""
+        return record.sequencer.index >= self.size and record.first_seq > self.head
+
     def _follow(self, record: Record) -> None:
-        self._link = link_after(self._link, record.leaf)
-        self.size += 1
+        self._link = link_after(record.sequencer.link, record.leaf)
+        self.size = record.sequencer.index + 1
         self.head = record.last_seq
 
     # --- bodies -----------------------------------------------------------------------------

@@ -33,6 +33,7 @@ class Verification:
         checks: what was recomputed, for people.
         problems: what is wrong; empty means the chain is sound.
         head, root: seq of the newest row; root over all commits.
+        newer: the problem, when it is that a newer version wrote some of it.
     """
 
     commits: int = 0
@@ -53,6 +54,7 @@ class Verification:
     notes: list[str] = field(default_factory=list)
     head: int = 0
     root: bytes = b""
+    newer: UnsupportedFormat | None = None
 
     @property
     def ok(self) -> bool:
@@ -78,9 +80,6 @@ async def verify(
         view: an empty one to fold the chain into, for a caller who wants to look at it.
         visit: awaited with the findings so far, each commit and its place, once it is folded in;
             what it raises is a finding as well.
-
-    Raises:
-        UnsupportedFormat: a newer version wrote some of it, so nobody here can judge it.
     """
     found = Verification(notes=list(store.torn))
     view = view or View(store)
@@ -99,9 +98,8 @@ async def verify(
                 await visit(found, record, place)
             if progress is not None:
                 progress(len(payload))
-    except UnsupportedFormat:
-        raise
     except AteError as error:
+        found.newer = error if isinstance(error, UnsupportedFormat) else None
         found.problems.append(f"after row {view.head}: {error}")
     found.head, found.root = view.head, view.frontier.root()
     if witness is not None and view.head < witness.view.head and found.ok:
