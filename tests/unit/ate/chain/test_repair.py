@@ -31,7 +31,7 @@ LARGE = "large " * 12_000
 async def play(*, segment_bytes: int = 12_000, more: int = 0) -> tuple[Stage, Session]:
     """A signed chain in several segments, two bodies of it in a body segment."""
     stage = Stage()
-    alice, bob = await stage.cast("alice", "bob")
+    alice, _ = await stage.cast("alice", "bob")
     for number in range(4):
         await stage.as_(alice).store(f"note {number}")
     await stage.as_(alice).store(LARGE)
@@ -273,11 +273,11 @@ async def test_a_body_that_lies_elsewhere_in_the_copy_is_put_behind_the_others()
     for payload in tamperer.payloads():
         record = Record(memoryview(payload))
         place = record.row(record.row_count - 1).place
-        if place >> 63:
-            payload = payload.replace(
-                place.to_bytes(8, "little"), (place + 800).to_bytes(8, "little")
-            )
-        payloads.append(payload)
+        there = (place + 800).to_bytes(8, "little")
+        is_large = bool(place >> 63)
+        payloads.append(
+            payload.replace(place.to_bytes(8, "little"), there) if is_large else payload
+        )
     tamperer.write(payloads, segment_bytes=12_000)
     assert (await copy.verify()).ok
     flip(stage, "head.000002", 5900)
@@ -319,7 +319,7 @@ async def test_a_copy_that_is_too_short_is_refused() -> None:
 
 
 async def test_a_copy_with_another_history_is_refused() -> None:
-    stage, alice = await play(segment_bytes=0)
+    stage, _ = await play(segment_bytes=0)
     copy = Stage()
     copy.disk = stage.backup()
     payloads = stage.tamperer().payloads()
@@ -428,7 +428,7 @@ async def test_a_tail_that_does_not_follow_is_refused() -> None:
 
 
 async def test_a_cut_at_any_moment_leaves_the_damaged_or_the_repaired_files() -> None:
-    stage, alice = await play()
+    stage, _ = await play()
     copy, whole = stage.backup(), own_files(stage)
     flip(stage, "head.000001", 600, 3000)
     flip(stage, "head.000002", 4300)

@@ -1,0 +1,178 @@
+"""Every damaged range is found, and what belongs there; `test_repair.py` plays the whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from ate.chain.source import Replica
+from ate.chain.survey import Survey
+from ate.errors import Conflict, CorruptLog, NotFound, UntrustedRoot
+from ate.log import segment
+from ate.log.salvage import Salvage
+from ate.log.segment import BODY, BODY_BIT, HEAD, place_of
+from ate.testing.simdisk import SimDisk
+from ate.testing.stage import Stage
+from ate.testing.tamper import relinked
+
+LARGE = "large " * 12_000
+
+
+async def play(segment_bytes: int = 2000) -> tuple[Stage, SimDisk]:
+    """Return a chain in several segments, and a copy of it."""
+    stage = Stage()
+    for number in range(3):
+        await stage.as_(None).store(f"note {number}")
+    await stage.as_(None).store(LARGE)
+    for number in range(6):
+        await stage.as_(None).store(f"note {number}")
+    tamperer = stage.tamperer()
+    tamperer.remove("index")
+    tamperer.write(tamperer.payloads(), segment_bytes=segment_bytes)
+    return stage, stage.backup()
+
+
+def flip(stage: Stage, name: str, at: int) -> None:
+    stage.tamperer().edit(name, lambda content: content.__setitem__(at, content[at] ^ 1))
+
+
+def survey(stage: Stage, *copies: SimDisk) -> Survey:
+    sources = [Replica(disk, stage.directory, name="copy") for disk in copies]
+    found = Survey(Salvage(stage.disk, stage.directory, 1), sources)
+    found.run()
+    return found
+
+
+def offsets(stage: Stage, number: int) -> list[int]:
+    return [at for at, _ in Salvage(stage.disk, stage.directory, 1).whole(number)]
+
+
+async def test_a_sound_log_needs_nothing() -> None:
+    stage, copy = await play()
+    found = survey(stage, copy)
+    assert (found.mends, found.patches, found.torn) == ([], {}, 0)
+    assert (found.size, found.head) == (11, 11)
+    assert found.beyond() == 0
+    assert list(found.tail()) == []
+    assert len(survey(stage).stretches) == len(found.stretches), "and no source either"
+
+
+async def test_ranges_are_as_short_as_can_be() -> None:
+    stage, copy = await play()
+    second = offsets(stage, 2)
+    flip(stage, "head.000002", second[1] + 40)
+    flip(stage, "head.000002", second[-1] + 40)
+    found = survey(stage, copy)
+    assert [(one.what, one.offset) for one in found.mends] == [
+        ("commits", second[1]),
+        ("commits", second[-1]),
+    ]
+    (patch,) = found.patches.values()
+    assert [at for at, _ in patch.writes] == [second[1], second[-1]]
+    whole = copy.snapshot()[stage.tamperer().path("head.000002")]
+    for at, parts in patch.writes:
+        written = b"".join(parts)
+        assert written[32:] == whole[at + 32 : at + len(written)]
+
+
+@pytest.mark.parametrize("also", [0, 1, 2])
+async def test_the_first_commit_of_a_damaged_segment_is_found_from_those_behind(also: int) -> None:
+    stage, copy = await play()
+    flip(
+        stage, "head.000001", len(stage.disk.snapshot()[stage.tamperer().path("head.000001")]) - 20
+    )
+    for number in range(also + 1):
+        flip(stage, "head.000002", offsets(stage, 2)[0] + 40 if number else 100)
+    found = survey(stage, copy)
+    assert found.size == 11
+    assert not found.has_moved
+    numbers = [(one.file, one.first, one.last) for one in found.mends]
+    assert numbers[0][0] == "head.000001"
+    assert numbers[1][:2] == ("head.000002", numbers[0][2] + 1)
+
+
+async def test_where_nothing_tells_the_boundary_the_snapshot_goes() -> None:
+    stage, copy = await play()
+    stage.tamperer().remove("head.000001")
+    stage.tamperer().remove("head.000002")
+    found = survey(stage, copy)
+    assert found.has_moved
+    assert found.size == 11
+
+
+async def test_a_copy_that_lacks_or_contradicts() -> None:
+    stage, copy = await play(segment_bytes=0)
+    payloads = stage.tamperer().payloads()
+    flip(stage, "head.000001", offsets(stage, 1)[3] + 40)
+    with pytest.raises(NotFound, match="commit 3"):
+        survey(stage)
+    liar = Stage()
+    liar.disk = copy
+    liar.tamperer().write(relinked([*payloads[:2], payloads[3], *payloads[5:]]))
+    with pytest.raises(Conflict):
+        survey(stage, copy)
+    other, foreign = await play()
+    with pytest.raises(UntrustedRoot):
+        survey(stage, foreign)
+    assert other.name == stage.name
+
+
+async def test_segments_that_overlap_are_no_work_for_a_copy() -> None:
+    stage, copy = await play()
+    whole = stage.disk.snapshot()
+    first = whole[stage.tamperer().path("head.000002")]
+    stage.tamperer().edit(
+        "head.000002",
+        lambda content: content.__setitem__(
+            slice(0, None), whole[stage.tamperer().path("head.000001")]
+        ),
+    )
+    assert first
+    with pytest.raises((Conflict, NotFound)):
+        survey(stage, copy)
+
+
+async def test_a_gap_that_does_not_close_is_told() -> None:
+    """The copy goes on differently: its commits pass the ones that are left here."""
+    stage, _ = await play(segment_bytes=0)
+    ours, stage.disk = stage.disk, stage.backup()
+    tamperer = stage.tamperer()
+    tamperer.write(tamperer.payloads()[:5])
+    for number in range(9):
+        await stage.as_(None).store(f"other {number} " * 20)
+    fork, stage.disk = stage.disk, ours
+    flip(stage, "head.000001", offsets(stage, 1)[5] + 40)
+    flip(stage, "head.000001", offsets(stage, 1)[5] + 40)
+    with pytest.raises(Conflict):
+        survey(stage, fork)
+
+
+async def test_without_any_commit_nobody_knows_the_chain() -> None:
+    stage, copy = await play()
+    for name in ("head.000001", "head.000002", "head.000003"):
+        if stage.tamperer().has(name):
+            stage.tamperer().edit(name, lambda content: content.__delitem__(slice(64, None)))
+    with pytest.raises(CorruptLog, match="no commit is left"):
+        survey(stage, copy)
+
+
+async def test_new_places_for_bodies_are_behind_the_others() -> None:
+    stage, copy = await play()
+    found = survey(stage, copy)
+    size = len(stage.disk.snapshot()[stage.tamperer().path("body.000001")])
+    first = found.new_place(10)
+    assert first == BODY_BIT | place_of(1, (size + 7) & ~7)
+    assert found.new_place(64 << 20) == BODY_BIT | place_of(2, 64)
+    assert found.patches == {}
+    found._put_body(BODY_BIT | place_of(2, 64), b"body", "copy")
+    assert found.patches[BODY, 2].writes[0] == (0, (segment.encode_header(BODY, 2, 1),))
+
+
+async def test_what_compaction_left_is_kept_as_it_is() -> None:
+    stage, copy = await play(segment_bytes=0)
+    payloads = stage.tamperer().payloads()
+    thinned = [bytes([0x81]) + payloads[1][1:], *payloads[3:]]
+    stage.tamperer().write([bytes([0x82]) + bytes(300), *thinned])
+    found = survey(stage, copy)
+    assert found.mends == []
+    assert (found.size, found.torn) == (11, 0)
+    assert found.patches.get((HEAD, 1)) is None
