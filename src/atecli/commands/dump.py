@@ -77,6 +77,7 @@ def command(target: Target, *, rows: bool, tree: bool, start: int | None) -> Non
     try:
         for place, payload in _frames(store, start or 0):
             record = Record(payload)
+            after = record.last_seq + 1
             if start is not None and record.last_seq < start < _PLACE_MIN:
                 continue
             if rows:
@@ -85,7 +86,6 @@ def command(target: Target, *, rows: bool, tree: bool, start: int | None) -> Non
                 output.document(_commit(place, record))
             else:
                 output.lines(_lines(_commit(place, record)))
-            after = record.last_seq + 1
         output.flush()
     finally:
         store.close()
