@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ate.chain.source import Replica
+from ate.chain.source import Replica, index_of
 from ate.chain.survey import Survey
 from ate.errors import Conflict, CorruptLog, NotFound, UntrustedRoot
 from ate.log import segment
@@ -12,7 +12,7 @@ from ate.log.salvage import Salvage
 from ate.log.segment import BODY, BODY_BIT, HEAD, place_of
 from ate.testing.simdisk import SimDisk
 from ate.testing.stage import Stage
-from ate.testing.tamper import relinked
+from ate.testing.tamper import relinked, spliced, with_body
 
 LARGE = "large " * 12_000
 
@@ -176,3 +176,88 @@ async def test_what_compaction_left_is_kept_as_it_is() -> None:
     assert found.mends == []
     assert (found.size, found.torn) == (11, 0)
     assert found.patches.get((HEAD, 1)) is None
+
+
+async def test_large_bodies_are_mended_and_moved() -> None:
+    stage, copy = await play()
+    tamperer = stage.tamperer()
+    raw = tamperer.files()[tamperer.path("body.000001")]
+    flip(stage, "body.000001", 3000)
+    found = survey(stage, copy)
+    (only,) = found.mends
+    assert (only.what, only.offset, only.first, only.source) == ("body", 64, 4, "copy")
+    assert bytes(found.bodies[BODY_BIT | place_of(1, 64)]) == raw[64 : 64 + only.length]
+    with pytest.raises(NotFound, match="a body of commit 4"):
+        survey(stage, stage.backup())
+    number = next(n for n in (1, 2, 3) if survey_of(stage, n, 4))
+    flip(stage, f"head.{number:06d}", survey_of(stage, number, 4) + 50)
+    found = survey(stage, copy)
+    assert [one.what for one in found.mends] == ["body", "commits"]
+    end = (len(raw) + 7) & ~7
+    assert found.mends[0].offset == end, "behind the others, as nothing tells where it was"
+    with pytest.raises(Conflict):
+        survey(stage, stage.backup(), damaged_bodies(copy, stage))
+
+
+def survey_of(stage: Stage, number: int, index: int) -> int:
+    """Return the offset of a commit in a head segment, 0 when it is not there."""
+    for at, payload in Salvage(stage.disk, stage.directory, 1).whole(number):
+        if index_of(payload) == index:
+            return at
+    return 0
+
+
+def damaged_bodies(copy: SimDisk, stage: Stage) -> SimDisk:
+    other = Stage()
+    other.disk = copy
+    flip(other, "body.000001", 3001)
+    return other.disk
+
+
+async def test_commits_behind_the_end_come_with_their_bodies() -> None:
+    stage, _ = await play(segment_bytes=0)
+    short = stage.backup()
+    await stage.as_(None).store(LARGE)
+    await stage.as_(None).store("more")
+    longer, stage.disk = stage.disk, short
+    found = survey(stage, longer)
+    assert found.beyond() == 2
+    first, second = found.tail()
+    assert (len(first.bodies), len(second.bodies)) == (1, 0)
+    assert (found.size, found.beyond()) == (13, 0)
+
+
+async def test_a_missing_end_in_a_copy_is_no_error() -> None:
+    stage, _ = await play(segment_bytes=0)
+    short = stage.backup()
+    for number in range(3):
+        await stage.as_(None).store(f"more {number}")
+    payloads = stage.tamperer().payloads()
+    stage.tamperer().write([*payloads[:12], *payloads[13:]])
+    gapped, stage.disk = stage.disk, short
+    found = survey(stage, gapped)
+    assert [one.record.sequencer.index for one in found.tail()] == [11]
+
+
+async def test_garbage_behind_a_segment_is_cut() -> None:
+    stage, copy = await play()
+    stage.tamperer().edit("head.000001", lambda content: content.extend(b"x" * 30))
+    found = survey(stage, copy)
+    (only,) = found.mends
+    assert (only.what, only.length) == ("end", 30)
+    assert found.patches[HEAD, 1].size == only.offset
+
+
+async def test_a_frame_whose_content_is_wrong_is_damaged_too() -> None:
+    stage, copy = await play(segment_bytes=0)
+    payloads = stage.tamperer().payloads()
+    bad = with_body(payloads[2], 0, b"other body")
+    short = spliced(payloads[3], 4, b"\xff\xff\0\0")
+    for at, one in ((2, bad), (3, short)):
+        stage.tamperer().write([*payloads[:at], one, *payloads[at + 1 :]])
+        if at == 2:
+            with pytest.raises(Conflict):
+                survey(stage, copy)  # it is longer than what belongs there
+        else:
+            (only,) = survey(stage, copy).mends
+            assert (only.first, only.last) == (3, 3)
