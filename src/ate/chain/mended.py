@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ate.errors import CorruptLog, ReadOnly
+from ate.event.commit import Record
 from ate.log import segment
 from ate.log.disk import Buffer
 from ate.log.salvage import Salvage
@@ -29,6 +30,35 @@ class Stretch:
     start: int
     stop: int
     payloads: list[memoryview] | None = None
+
+
+@dataclass(slots=True)
+class Mend:
+    """One range of a file that is replaced.
+
+    Args:
+        file: its name in the generation's directory.
+        offset, length: of the range, in bytes.
+        what: header, commits, body or end.
+        first, last: index of the first and the last commit it concerns, -1 for headers.
+        source: where the bytes come from.
+    """
+
+    file: str
+    offset: int
+    length: int
+    what: str
+    first: int = -1
+    last: int = -1
+    source: str = ""
+
+
+@dataclass(slots=True)
+class Tail:
+    """A commit that the log does not have yet, with its large bodies by row."""
+
+    record: Record
+    bodies: dict[int, Buffer]
 
 
 class Mended:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ate.chain.bodies import relocated
-from ate.chain.mended import Mended, Stretch
+from ate.chain.mended import Mend, Mended, Stretch, Tail
 from ate.chain.source import Source
-from ate.chain.survey import Mend, Survey, Tail
+from ate.chain.survey import Survey
 from ate.chain.verify import Verification, verify
 from ate.errors import Conflict, CorruptLog
 from ate.log import recovery, salvage, segment

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ate.chain.bodies import bad_inline, is_body, outside, relocated
-from ate.chain.mended import Stretch
+from ate.chain.mended import Mend, Stretch, Tail
 from ate.chain.source import THINNED, Source, index_of
 from ate.chain.view import check_form, check_rows
 from ate.errors import (
@@ -33,35 +33,6 @@ from ate.log.segment import BODY, BODY_BIT, HEAD, HEADER_BYTES, PADDING, place_o
 #: So many frames behind damage are tried for where their segment begins.
 _ANCHORS_MAX: Final = 8
 _Unfit: Final = (ProtocolError, LimitExceeded, CorruptLog)
-
-
-@dataclass(slots=True)
-class Mend:
-    """One range of a file that is replaced.
-
-    Args:
-        file: its name in the generation's directory.
-        offset, length: of the range, in bytes.
-        what: header, commits, body or end.
-        first, last: index of the first and the last commit it concerns, -1 for headers.
-        source: where the bytes come from.
-    """
-
-    file: str
-    offset: int
-    length: int
-    what: str
-    first: int = -1
-    last: int = -1
-    source: str = ""
-
-
-@dataclass(slots=True)
-class Tail:
-    """A commit that the log does not have yet, with its large bodies by row."""
-
-    record: Record
-    bodies: dict[int, Buffer]
 
 
 @dataclass(slots=True)

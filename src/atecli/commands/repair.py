@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -18,16 +18,18 @@ from atecli.opening import Target, chain_command, examples, run_to_write
 from atecli.text import count, facts
 
 if TYPE_CHECKING:
+    from ate.chain.mended import Mend
     from ate.chain.repair import Repair
     from ate.chain.source import Replica
-    from ate.chain.survey import Mend
+
+_HEADS: Final = "[0-9]" * 6 + "/head." + "[0-9]" * 6
 
 
 @click.command(
     "repair",
     epilog=examples(
-        "ate repair people --from /mnt/copy/people --dry-run",
-        "ate repair people --from /mnt/copy/people",
+        "ate repair people --from copy-of-people --dry-run",
+        "ate repair people --from copy-of-people",
         "ate repair people --from copy-a --from copy-b --tail",
     ),
 )
@@ -55,7 +57,7 @@ async def _repair(target: Target, *, sources: Sequence[Path], dry_run: bool, tai
 
     directory = target.directory()
     copies = [_replica(one, target.name) for one in sources]
-    total = sum(one.stat().st_size for one in directory.glob("[0-9]*/head.*[0-9]"))
+    total = sum(one.stat().st_size for one in directory.glob(_HEADS))
     with bar("verifying", 2 * total) as advance:
         result = await repair(directory, copies, tail=tail, dry_run=dry_run, progress=advance)
     if target.as_json:
