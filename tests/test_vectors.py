@@ -17,9 +17,10 @@ import pytest
 import ate
 from ate import merkle
 from ate.chain.admit import admit, check_bodies
+from ate.chain.form import check_form, check_rows
 from ate.chain.ledger import Ledger
 from ate.chain.verify import verify
-from ate.chain.view import View, check_form, check_rows
+from ate.chain.view import View
 from ate.crypto.aead import Sealer
 from ate.crypto.entropy import system_entropy
 from ate.crypto.hash import digest, keyed

@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ate.chain.checkpoint import checkpoint_row
+from ate.chain.compact import Thinned
 from ate.chain.genesis import check_chain, write_genesis
 from ate.chain.ledger import Ledger
 from ate.chain.reader import Reader
+from ate.chain.retention import Retention
 from ate.clock import Clock, SystemClock
 from ate.crypto.entropy import Entropy, system_entropy
+from ate.dio.compactor import Compactor, CompactPolicy
 from ate.dio.dio import Dio
 from ate.dio.follower import Followers
-from ate.dio.governance import RoleChange, set_access, set_role
+from ate.dio.governance import RoleChange, set_access, set_hold, set_role
 from ate.dio.receipt import Receipt
 from ate.dio.watch import Watch, watch
 from ate.dio.writer import Durability, Writer
@@ -66,6 +69,7 @@ def open(
     plugins: Sequence[Any] = (),
     durability: Durability = Durability.FULL,
     policy: Mapping[str, Any] | None = None,
+    compact: CompactPolicy | str | None = None,
     create: bool = True,
     readonly: bool = False,
     salvage: bool = False,
@@ -92,6 +96,7 @@ def open(
         plugins: see `ate.trust.plugin`; one with a built-in's name replaces it.
         durability: default of `dio.commit()`.
         policy: for a new chain, e.g. {"worm": True}.
+        compact: when the chain compacts by itself: a mode such as "factor-or-timer", or a policy.
         create: make the chain when there is none.
         readonly: take no lock and write nothing; another process may be writing.
         salvage: with `readonly`, open a damaged chain too, up to the damage; see `chain.damage`.
@@ -112,7 +117,10 @@ def open(
         ledger = Ledger(store, plugins=plugins, session=session, clock=ticking, entropy=entropy)
         try:
             await ledger.replay(salvage=salvage and readonly)
-            chain = Chain(chosen, ledger, durability, destroy_when_empty=destroy_when_empty)
+            chain = Chain(
+                chosen, ledger, durability, destroy_when_empty=destroy_when_empty,
+                compact=CompactPolicy.of(compact),
+            )  # fmt: skip
             if ledger.view.trust.genesis is None:
                 if readonly or (not create and not memory):
                     raise NotFound(f"there is no chain {chosen!r} here")
@@ -179,8 +187,9 @@ class Chain:
     """One open chain: hands out units of work, watches, and facts about itself."""
 
     def __init__(
-        self, name: ChainName, ledger: Ledger, durability: Durability, *, destroy_when_empty: bool
-    ) -> None:
+        self, name: ChainName, ledger: Ledger, durability: Durability, *, destroy_when_empty: bool,
+        compact: CompactPolicy,
+    ) -> None:  # fmt: skip
         self.name, self.durability = name, durability
         self._ledger = ledger
         self._destroy_when_empty = destroy_when_empty
@@ -193,6 +202,7 @@ class Chain:
         self._services: list[Service] = []
         self._mailbox: Mailbox | None = None
         self._followers = Followers(self)
+        self._compactor = Compactor(self, compact)
         self._closed = False
 
     def __repr__(self) -> str:
@@ -268,6 +278,27 @@ class Chain:
         """Read-only chains: take in what the writing process appended; returns the head."""
         return await self._ledger.refresh()
 
+    async def compact(self, retention: Retention | None = None) -> Thinned:
+        """Drop what was superseded, while readers and writers go on.
+
+        Args:
+            retention: what stays beyond the present; by default nothing, or what the chain's own
+                policy demands.
+
+        Raises:
+            Refused: the chain is write-once, or under a legal hold.
+            UsageError: the chain has roots, the session holds none of them, and no checkpoint
+                vouches for what would be left.
+            StorageError: the medium failed; the chain is as it was, or must be opened again.
+        """
+        self._check_open()
+        return await self._compactor.compact(retention or self._compactor.policy.retention)
+
+    async def set_hold(self, reason: str | None, *, session: Session | None = None) -> Receipt:
+        """Forbid compaction until it is released with None; see `ate.dio.governance.set_hold`."""
+        self._check_open()
+        return await set_hold(self, reason, session=session)
+
     async def checkpoint(self) -> None:
         """Seal all commits so far with a root key's composite signature.
 
@@ -330,11 +361,13 @@ class Chain:
             if attach is not None:
                 attach(self)
         await self._followers.start()
+        self._compactor.start()
 
     async def close(self) -> None:
         """End services, finish what was submitted, write the snapshot, release the files."""
         if self._closed:
             return
+        await self._compactor.stop()
         self._closed = True
         for service in tuple(self._services):
             await service.stop()

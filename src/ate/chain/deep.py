@@ -153,10 +153,11 @@ class Deep:
         bodies = self._view.bodies(record)
         run: list[int] = []
         last: tuple[bytes, int] | None = None
+        indexes = record.indexes
         for at in np.flatnonzero(record.table["kind"] == Kind.DATA).tolist():
             brief = record.brief(at)
             key = (brief[3], brief[4] >> EPOCH_SHIFT)
-            if run and (key != last or at != run[-1] + 1):
+            if run and (key != last or indexes[at] != indexes[run[-1]] + 1):
                 await self._open(found, record, run, [bodies[one] for one in run])
                 run = []
             run.append(at)
@@ -188,7 +189,7 @@ class Deep:
         sealer = how.sealer(chain_id, record.author.salt, domain, epoch, key)
         try:
             heads = [record.head(at) for at in run]
-            plains = await how.open(sealer, bodies, heads, run[0])
+            plains = await how.open(sealer, bodies, heads, record.indexes[run[0]])
         except CannotOpen:
             run, plains = await self._open_singly(found, record, sealer, run, bodies)
         depth.opened += len(run)
@@ -206,7 +207,8 @@ class Deep:
         how, good, plains = self._ledger.pipeline.confidentiality, [], []
         for at, body in zip(run, bodies, strict=True):
             try:
-                plains.append(await how.open_one(sealer, body, record.head(at), at))
+                index = record.indexes[at]
+                plains.append(await how.open_one(sealer, body, record.head(at), index))
                 good.append(at)
             except CannotOpen:
                 self._tell(found, f"row {record.seq_at(at)}: the sealed body does not open")

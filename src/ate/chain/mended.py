@@ -14,6 +14,7 @@ from ate.log import segment
 from ate.log.disk import Buffer
 from ate.log.salvage import Salvage
 from ate.log.segment import BODY_BIT, HEAD, place_of
+from ate.log.store import LogStore
 
 
 @dataclass(slots=True)
@@ -82,6 +83,11 @@ class Mended:
         }
 
     @property
+    def generation(self) -> int:
+        """See `LogStore.generation`."""
+        return self._salvage.generation
+
+    @property
     def end(self) -> int:
         """See `LogStore.end`."""
         last = self._stretches[-1] if self._stretches else Stretch(1, 0, segment.HEADER_BYTES)
@@ -128,6 +134,30 @@ class Mended:
 
     def close(self) -> None:
         """See `LogStore.close`."""
+
+    def size(self) -> int:
+        """See `LogStore.size`."""
+        return sum(one.stop - one.start for one in self._stretches)
+
+    def sweep(self) -> tuple[str, ...]:
+        """See `LogStore.sweep`."""
+        raise _refusal()
+
+    def successor(self) -> LogStore:
+        """See `LogStore.successor`."""
+        raise _refusal()
+
+    def take_over(self, predecessor: LogStore) -> None:
+        """See `LogStore.take_over`."""
+        raise _refusal()
+
+    def is_superseded(self) -> bool:
+        """See `LogStore.is_superseded`."""
+        return False
+
+    def reopened(self) -> LogStore:
+        """See `LogStore.reopened`."""
+        return self
 
     def flush(self) -> None:
         """See `LogStore.flush`."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ate.chain.bodies import bad_inline, is_body, outside, relocated
+from ate.chain.form import check_form, check_rows
 from ate.chain.mended import Mend, Stretch, Tail
-from ate.chain.source import THINNED, Source, index_of
-from ate.chain.view import check_form, check_rows
+from ate.chain.source import Source, index_of
 from ate.errors import (
     Conflict,
     CorruptLog,
@@ -24,6 +24,8 @@ from ate.errors import (
     UntrustedRoot,
 )
 from ate.event.commit import Buffer, Record, link_after
+from ate.event.prefix import MARK, Prefix, decode_prefix, is_commit
+from ate.event.thinned import decode_record
 from ate.limits import SEGMENT_BYTES_MAX
 from ate.log import segment
 from ate.log.patch import Patch
@@ -67,7 +69,7 @@ class Survey:
     _proof: int = -1
     _body_end: int = 0
     _open: Mend | None = None
-    _is_thinned: bool = False
+    _prefix: Prefix | None = None
 
     def run(self) -> None:
         """Walk the log from its first byte to its last.
@@ -146,14 +148,14 @@ class Survey:
         """Take the log's own frames as long as they fit; return where they end."""
         start, view = offset, self.ours.view(HEAD, number)
         for at, payload in segment.frames(view, offset, len(view)):
-            if len(payload) and payload[0] & THINNED:
-                self._is_thinned = True  # what compaction left is judged by the proof alone
-            else:
+            if is_commit(payload):
                 record = self._own(payload)
                 if record is None:
                     break
                 self._mend_bodies(record)
                 self._follow(record)
+            elif payload[0] == MARK:
+                self._prefix = decode_prefix(payload)
             offset = at + segment.frame_size(len(payload))
         if offset > start:
             self.stretches.append(Stretch(number, start, offset))
@@ -163,8 +165,11 @@ class Survey:
     def _own(self, payload: memoryview) -> Record | None:
         """Return a commit of the log when it is the next one, and is what its author signed."""
         try:
-            record = Record(payload)
-            if self._is_next(record) or (self._is_thinned and self._is_later(record)):
+            record = decode_record(payload)
+            prefix = self._prefix
+            if prefix is not None and record.sequencer.index >= prefix.cut:
+                self._pass_cut()
+            if self._is_next(record) or self._is_left(record):
                 check_form(record)
                 check_rows(record)
                 return None if bad_inline(record) else record
@@ -243,6 +248,7 @@ class Survey:
             NotFound: there is none.
             Conflict: there are only others of that index.
         """
+        self._pass_cut()
         others = 0
         for source in self.sources:
             for record in source.commits(self.size, self.size):
@@ -273,9 +279,18 @@ class Survey:
             and record.row_count == record.author.row_count
         )
 
-    def _is_later(self, record: Record) -> bool:
+    def _is_left(self, record: Record) -> bool:
         """Tell whether a commit may come next where compaction has dropped others."""
-        return record.sequencer.index >= self.size and record.first_seq > self.head
+        prefix, index = self._prefix, record.sequencer.index
+        if prefix is None or not self.size <= index < prefix.cut:
+            return False
+        return self.head < record.first_seq <= record.last_seq <= prefix.head
+
+    def _pass_cut(self) -> None:
+        """Go on where all commits are there again: a compacted log says where that is."""
+        prefix = self._prefix
+        if prefix is not None and self.size < prefix.cut:
+            self.size, self.head, self._link = prefix.cut, prefix.head, prefix.link
 
     def _follow(self, record: Record) -> None:
         self._link = link_after(record.sequencer.link, record.leaf)
@@ -296,11 +311,10 @@ class Survey:
         """Return the body of a row of an own commit, and which source it comes from."""
         for source in self.sources:
             for other in source.commits(self.size, self.size):
-                if other.leaf == record.leaf and other.row_count == record.row_count:
-                    try:
-                        found = self._body(source, other, at)
-                    except NotFound:
-                        continue
+                there = other.at(record.seq_at(at))
+                if other.leaf != record.leaf or there < 0:
+                    continue
+                for found in source.bodies(other, there):
                     if is_body(record, at, found):
                         return found, source.name
         raise NotFound(

@@ -167,17 +167,6 @@ async def test_new_places_for_bodies_are_behind_the_others() -> None:
     assert found.patches[BODY, 2].writes[0] == (0, (segment.encode_header(BODY, 2, 1),))
 
 
-async def test_what_compaction_left_is_kept_as_it_is() -> None:
-    stage, copy = await play(segment_bytes=0)
-    payloads = stage.tamperer().payloads()
-    thinned = [bytes([0x81]) + payloads[1][1:], *payloads[3:]]
-    stage.tamperer().write([bytes([0x82]) + bytes(300), *thinned])
-    found = survey(stage, copy)
-    assert found.mends == []
-    assert (found.size, found.torn) == (11, 0)
-    assert found.patches.get((HEAD, 1)) is None
-
-
 async def test_large_bodies_are_mended_and_moved() -> None:
     stage, copy = await play()
     tamperer = stage.tamperer()
