@@ -39,6 +39,13 @@ class Source(Protocol):
         """
         ...
 
+    def frame(self, generation: int, number: int, offset: int) -> memoryview | None:
+        """Return what is at a place of the same generation of the log, None when that is unknown.
+
+        Only damage in what compaction has thinned needs it.
+        """
+        ...
+
     def newest(self) -> int:
         """Return the greatest index that a commit claims, -1 when there is none."""
         ...
@@ -81,6 +88,13 @@ class Replica:
             if record is not None:
                 yield record
             at += 1
+
+    def frame(self, generation: int, number: int, offset: int) -> memoryview | None:
+        """See `Source.frame`."""
+        for part in self._parts:
+            if part.generation == generation:
+                return part.payload(number, offset)
+        return None
 
     def newest(self) -> int:
         """See `Source.newest`."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ate.chain.bodies import bad_inline, is_body, outside, relocated
+from ate.chain.course import Course
 from ate.chain.form import check_form, check_rows
 from ate.chain.mended import Mend, Stretch, Tail
 from ate.chain.source import Source, index_of
@@ -23,8 +24,8 @@ from ate.errors import (
     ProtocolError,
     UntrustedRoot,
 )
-from ate.event.commit import Buffer, Record, link_after
-from ate.event.prefix import MARK, Prefix, decode_prefix, is_commit
+from ate.event.commit import Buffer, Record
+from ate.event.prefix import is_commit
 from ate.event.thinned import decode_record
 from ate.limits import SEGMENT_BYTES_MAX
 from ate.log import segment
@@ -34,7 +35,7 @@ from ate.log.segment import BODY, BODY_BIT, HEAD, HEADER_BYTES, PADDING, place_o
 
 #: So many frames behind damage are tried for where their segment begins.
 _ANCHORS_MAX: Final = 8
-_Unfit: Final = (ProtocolError, LimitExceeded, CorruptLog)
+_UNFIT: Final = (ProtocolError, LimitExceeded, CorruptLog)
 
 
 @dataclass(slots=True)
@@ -61,15 +62,20 @@ class Survey:
     patches: dict[tuple[int, int], Patch] = field(default_factory=dict)
     stretches: list[Stretch] = field(default_factory=list)
     bodies: dict[int, Buffer] = field(default_factory=dict)
-    size: int = 0
-    head: int = 0
     torn: int = 0
     has_moved: bool = False
-    _link: bytes = bytes(32)
     _proof: int = -1
     _body_end: int = 0
     _open: Mend | None = None
-    _prefix: Prefix | None = None
+    _course: Course = field(default_factory=Course)
+
+    @property
+    def size(self) -> int:
+        return self._course.size
+
+    @property
+    def head(self) -> int:
+        return self._course.head
 
     def run(self) -> None:
         """Walk the log from its first byte to its last.
@@ -153,9 +159,9 @@ class Survey:
                 if record is None:
                     break
                 self._mend_bodies(record)
-                self._follow(record)
-            elif payload[0] == MARK:
-                self._prefix = decode_prefix(payload)
+                self._course.follow(record)
+            else:
+                self._course.take(payload)
             offset = at + segment.frame_size(len(payload))
         if offset > start:
             self.stretches.append(Stretch(number, start, offset))
@@ -166,14 +172,11 @@ class Survey:
         """Return a commit of the log when it is the next one, and is what its author signed."""
         try:
             record = decode_record(payload)
-            prefix = self._prefix
-            if prefix is not None and record.sequencer.index >= prefix.cut:
-                self._pass_cut()
-            if self._is_next(record) or self._is_left(record):
+            if self._course.fits(record):
                 check_form(record)
                 check_rows(record)
                 return None if bad_inline(record) else record
-        except _Unfit:
+        except _UNFIT:
             pass
         return None
 
@@ -216,14 +219,18 @@ class Survey:
     # --- from the sources -------------------------------------------------------------------
 
     def _put_in(self, number: int, offset: int) -> int:
-        """Put the next commit of a source at a damaged place; return where it ends."""
-        source, record, large = self.pick()
-        payload = record.payload
-        if large:
-            places = {at: self._settle(record, at, one, source) for at, one in large.items()}
-            payload = relocated(record, places)
-        place, size = place_of(number, offset), segment.frame_size(len(payload))
-        front = segment.encode_frame(bytes(payload), place)
+        """Put what comes next, from a source, at a damaged place; return where it ends."""
+        copied = self._copied(number, offset)
+        if copied is not None:
+            source, payload, record = copied
+        else:
+            source, record, large = self.pick()
+            payload = record.payload
+            if large:
+                places = {at: self._settle(record, at, one, source) for at, one in large.items()}
+                payload = relocated(record, places)
+        size = segment.frame_size(len(payload))
+        front = segment.encode_frame(bytes(payload), place_of(number, offset))
         parts = (front, payload, PADDING[len(payload) & 7])
         self._patch(HEAD, number).writes.append((offset, parts))
         if self._open is not None:
@@ -238,8 +245,30 @@ class Survey:
             name = segment.file_name(HEAD, number)
             self._open = Mend(name, offset, size, "commits", self.size, self.size, source.name)
             self.mends.append(self._open)
-        self._follow(record)
+        if record is None:
+            self._course.take(payload)
+        else:
+            self._course.follow(record)
         return offset + size
+
+    def _copied(self, number: int, offset: int) -> tuple[Source, memoryview, Record | None] | None:
+        """Return what a copy of the same generation has at the very place, in a thinned part.
+
+        There nothing but the place tells what comes next; the proof is the whole log's.
+        """
+        course, generation = self._course, self.ours.generation
+        if not course.is_thinned and (course.size or course.prefix or generation == 1):
+            return None
+        for source in self.sources:
+            payload = source.frame(generation, number, offset)
+            if payload is None:
+                continue
+            if not is_commit(payload):
+                return source, payload, None
+            if course.is_thinned and (record := self._own(payload)) is not None:
+                self._mend_bodies(record)
+                return source, payload, record
+        return None
 
     def pick(self) -> tuple[Source, Record, dict[int, Buffer]]:
         """Return the commit that comes next, from a source, with its large bodies by row.
@@ -248,18 +277,18 @@ class Survey:
             NotFound: there is none.
             Conflict: there are only others of that index.
         """
-        self._pass_cut()
+        self._course.pass_cut()
         others = 0
         for source in self.sources:
             for record in source.commits(self.size, self.size):
                 others += 1
                 try:
-                    if not self._is_next(record):
+                    if not self._course.is_next(record):
                         continue
                     check_form(record)
                     check_rows(record)
                     large = {at: self._body(source, record, at) for at in outside(record)}
-                except (*_Unfit, NotFound):
+                except (*_UNFIT, NotFound):
                     continue
                 if not bad_inline(record):
                     return source, record, large
@@ -269,33 +298,6 @@ class Survey:
             f"commit {self.size} is damaged here, and the source does not have it",
             hint="name another copy with a further --from",
         )
-
-    def _is_next(self, record: Record) -> bool:
-        part = record.sequencer
-        return (
-            part.index == self.size
-            and part.link == self._link
-            and part.first_seq == self.head + 1
-            and record.row_count == record.author.row_count
-        )
-
-    def _is_left(self, record: Record) -> bool:
-        """Tell whether a commit may come next where compaction has dropped others."""
-        prefix, index = self._prefix, record.sequencer.index
-        if prefix is None or not self.size <= index < prefix.cut:
-            return False
-        return self.head < record.first_seq <= record.last_seq <= prefix.head
-
-    def _pass_cut(self) -> None:
-        """Go on where all commits are there again: a compacted log says where that is."""
-        prefix = self._prefix
-        if prefix is not None and self.size < prefix.cut:
-            self.size, self.head, self._link = prefix.cut, prefix.head, prefix.link
-
-    def _follow(self, record: Record) -> None:
-        self._link = link_after(record.sequencer.link, record.leaf)
-        self.size = record.sequencer.index + 1
-        self.head = record.last_seq
 
     # --- bodies -----------------------------------------------------------------------------
 
@@ -382,7 +384,7 @@ class Survey:
                 _, record, large = self.pick()
             except NotFound:
                 return
-            self._follow(record)
+            self._course.follow(record)
             yield Tail(record, large)
 
 

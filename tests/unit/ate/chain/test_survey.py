@@ -250,3 +250,38 @@ async def test_a_frame_whose_content_is_wrong_is_damaged_too() -> None:
         else:
             (only,) = survey(stage, copy).mends
             assert (only.first, only.last) == (3, 3)
+
+
+@pytest.mark.parametrize("is_alike", [True, False])
+async def test_every_frame_of_a_compacted_log_can_be_put_back(is_alike: bool) -> None:
+    """Behind the cut from any copy, before it from one that was compacted alike."""
+    stage = Stage()
+    ids = [await stage.as_(None).store(f"note {number}") for number in range(5)]
+    await stage.as_(None).store_many(["a", "b", "c"])
+    for one in ids[:3]:
+        await stage.as_(None).change(one, "changed")
+    other = stage.backup()
+    async with stage.open(None) as chain:
+        cut = (await chain.compact()).cut
+    path = f"{stage.directory}/000002/head.000001"
+    stage.disk.remove(f"{stage.directory}/000002/index")
+    await stage.as_(None).change(ids[4], "later")
+    await stage.as_(None).change(ids[4], "and later")
+    whole = stage.disk.snapshot()[path]
+    copy = stage.backup()
+    offsets = [at for at, _ in Salvage(copy, stage.directory, 2).whole(1)]
+    assert len(offsets) > 6
+    for at in offsets[:-1]:
+        raw = bytearray(whole)
+        raw[at + 40] ^= 1
+        stage.disk.put(path, bytes(raw))
+        source = Replica(copy if is_alike else other, stage.directory, name="copy")
+        found = Survey(Salvage(stage.disk, stage.directory, 2), [source])
+        if not is_alike:
+            with pytest.raises((NotFound, Conflict)):
+                found.run()
+            continue
+        found.run()
+        ((_, parts),) = found.patches[HEAD, 1].writes
+        assert b"".join(parts)[32:] == whole[at + 32 : at + sum(map(len, parts))]
+    assert cut > 0
