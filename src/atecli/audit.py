@@ -23,8 +23,10 @@ from ate.dio.schema import decode_any, name_of
 from ate.errors import AteError, UnsupportedFormat, WrongType
 from ate.event.access import Principal
 from ate.event.commit import Record
+from ate.event.prefix import is_commit
 from ate.event.row import Kind
 from ate.event.system import Genesis, decode
+from ate.event.thinned import decode_record
 from ate.log.recovery import CURRENT, LOCK
 from ate.log.store import LogStore
 from ate.session import Session
@@ -168,7 +170,9 @@ def _witness(store: LogStore, session: Session | None) -> Ledger | None:
 def _genesis(store: LogStore) -> Genesis | None:
     """Return what the first commit says the chain is; None when there is no such commit."""
     for _, payload in store.scan(0):
-        record = Record(payload)
+        if not is_commit(payload):
+            continue
+        record = decode_record(payload)
         row = record.row(0)
         return decode(Genesis, record.inline(row)) if row.kind == Kind.GENESIS else None
     return None

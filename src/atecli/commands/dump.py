@@ -65,7 +65,8 @@ def command(target: Target, *, rows: bool, tree: bool, start: int | None) -> Non
     to the damage, and the status is 5.
     """
     from ate.errors import UsageError
-    from ate.event.commit import Record
+    from ate.event.prefix import is_commit
+    from ate.event.thinned import decode_record
 
     if tree:
         if rows or start is not None:
@@ -76,7 +77,10 @@ def command(target: Target, *, rows: bool, tree: bool, start: int | None) -> Non
     after = 1
     try:
         for place, payload in _frames(store, start or 0):
-            record = Record(payload)
+            if not is_commit(payload):
+                _show_other(target, place, payload)
+                continue
+            record = decode_record(payload)
             after = record.last_seq + 1
             if start is not None and record.last_seq < start < _PLACE_MIN:
                 continue
@@ -106,6 +110,24 @@ def _frames(store: LocalLog, start: int) -> Iterator[tuple[int, memoryview]]:
         raise UsageError(f"{start:#x} is not the place of a commit: {error.message}") from None
     yield start, payload
     yield from store.scan(start)
+
+
+def _show_other(target: Target, place: int, payload: memoryview) -> None:
+    """Show a frame that holds no commit: what compaction says about those it dropped."""
+    from ate.event.prefix import MARK, decode_nodes, decode_prefix
+
+    fields: dict[str, Any] = {"place": place, "bytes": len(payload)}
+    if payload[0] == MARK:
+        prefix = decode_prefix(payload)
+        fields |= {"compacted": {"cut": prefix.cut, "head": prefix.head, "link": prefix.link.hex()}}
+        shown = f"compacted  {prefix.cut} commits, {prefix.head} rows before the cut"
+    else:
+        fields |= {"nodes": len(decode_nodes(payload)) // 32}
+        shown = f"nodes  {fields['nodes']} hashes of dropped commits"
+    if target.as_json:
+        output.document(fields)
+    else:
+        output.line(shown)
 
 
 def _show_rows(target: Target, record: Record, start: int) -> None:

@@ -152,3 +152,28 @@ def test_a_damaged_body_is_marked(ate: Ate, home: Path) -> None:
     assert found.status == 5
     assert "(damaged, " in found.out
     assert len(found.out.splitlines()) == 2
+
+
+def test_a_compacted_chain(ate: Ate) -> None:
+    async def make() -> None:
+        async with library.open("c") as chain:
+            dio = chain.dio()
+            daos = [dio.store({"n": number}) for number in range(4)]
+            await dio.commit()
+            for dao in daos[:2]:
+                dio = chain.dio()
+                (await dio.load(dict, dao.id)).value = {"n": "changed"}
+                await dio.commit()
+            await chain.compact()
+
+    asyncio.run(make())
+    documents = ate("dump", "c", "--json").documents
+    assert documents[0]["compacted"]["cut"] > 0
+    rows = [row for one in documents if "rows" in one for row in one["rows"]]
+    assert len(rows) == 5
+    seqs = [one["seq"] for one in ate("dump", "c", "--rows", "--json").documents if "seq" in one]
+    assert seqs == [row["seq"] for row in rows]
+    assert ate("dump", "c").out.startswith("compacted  ")
+    found = ate("verify", "c", "--deep")
+    assert found.status == 0, found.out
+    assert len(ate("dump", "c", "--tree", "--json").documents) == 4
