@@ -40,6 +40,7 @@ WORDS: Final[dict[str, dict[str, Word]]] = {
         "watch": Word("watch", "print changes with their values as they come"),
         "dump": Word("dump", "print every field of every commit and row"),
         "verify": Word("verify", "check a whole chain: hashes, signatures, rules"),
+        "repair": Word("repair", "replace what is damaged by what a copy holds"),
     },
     "in and out": {
         "import": Word("importer", "make typed objects from a JSON-lines or CSV file"),
