@@ -309,6 +309,15 @@ class Chain:
         return self._ledger.session
 
     @property
+    def clock_skew(self) -> float:
+        """Seconds by which this machine's clock is off by the chain's time; 0.0 when all is well.
+
+        Above 0 it has jumped ahead and is not believed yet; below 0 it was set back, or commits
+        were made by a clock that was ahead. Up to ten minutes are accepted.
+        """
+        return self._ledger.skew_us() / 1_000_000
+
+    @property
     def damage(self) -> CorruptLog | None:
         """What is wrong with a log opened with `salvage`; everything before it can be read."""
         return self._ledger.damage

@@ -41,6 +41,11 @@ TREE_DEPTH_MAX: Final = 256
 RULE_KEYS_MAX: Final = 1024
 #: Nesting of containers in a value; deeper input is refused, not recursed into.
 VALUE_DEPTH_MAX: Final = 128
+#: A clock that is off by more is not believed at once, and the difference is told: far more than
+#: clocks drift, far less than what certificates and leases are made for. 10 minutes.
+TIME_SKEW_US: Final = 600 * 1_000_000
+#: The end of the year 9999: the last moment that dates can express.
+TIME_US_MAX: Final = 253_402_300_799_999_999
 
 
 def check(limit: str, value: int, bound: int, *, hint: str | None = None) -> None:

@@ -40,7 +40,7 @@ def checkpoint_row(ledger: Ledger, session: Session | None) -> Draft:
     if pair is None:
         raise UsageError("a checkpoint is signed with a root key, and the session holds none")
     frontier = view.frontier
-    unsigned = Checkpoint(frontier.size, frontier.root(), ledger.clock.now_us(), pair.key_id)
+    unsigned = Checkpoint(frontier.size, frontier.root(), ledger.now_us(), pair.key_id)
     message = unsigned.message(view.trust.chain_id)
     signature = pair.sign.sign(message, CHECKPOINT_CONTEXT)
     body = encode(Checkpoint(*unsigned.fields(), signature))

@@ -221,8 +221,9 @@ class Writer:
                 drafts,
                 origin=origin,
                 seen_seq=ledger.view.head,
-                # A clock that was set back must not make certificates the chain's time is past.
-                now_us=max(ledger.clock.now_us(), ledger.view.time_us),
+                # The chain's time, not the clock's: a certificate must be good at the time that
+                # the commit gets, whatever the clock says.
+                now_us=ledger.now_us(),
             )
             known = (
                 ready[0].current if len(ready) == 1 else [s for one in ready for s in one.current]
