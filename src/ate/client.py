@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,6 +20,7 @@ from ate.crypto.entropy import Entropy, system_entropy
 from ate.dio.dio import Dio
 from ate.dio.follower import Followers
 from ate.dio.governance import RoleChange, set_access, set_role
+from ate.dio.heartbeat import Heartbeat, seconds_of
 from ate.dio.receipt import Receipt
 from ate.dio.watch import Watch, watch
 from ate.dio.writer import Durability, Writer
@@ -65,6 +67,7 @@ def open(
     suite: int = 2,
     plugins: Sequence[Any] = (),
     durability: Durability = Durability.FULL,
+    checkpoint_every: float | timedelta | None = None,
     policy: Mapping[str, Any] | None = None,
     create: bool = True,
     readonly: bool = False,
@@ -91,6 +94,8 @@ def open(
         suite: 1 signs each commit with both signatures, 2 certifies a fast session key.
         plugins: see `ate.trust.plugin`; one with a built-in's name replaces it.
         durability: default of `dio.commit()`.
+        checkpoint_every: seconds; at this interval, and on closing, write a checkpoint if there are
+            commits that none covers. The session must hold a root key.
         policy: for a new chain, e.g. {"worm": True}.
         create: make the chain when there is none.
         readonly: take no lock and write nothing; another process may be writing.
@@ -105,6 +110,9 @@ def open(
         NotFound: there is none and `create` is false (or `readonly` is true).
     """
     chosen = ChainName(name)
+    beat_s = seconds_of(checkpoint_every) if checkpoint_every is not None else 0.0
+    if beat_s and (session is None or readonly):
+        raise UsageError("checkpoint_every= needs a session with a root key, and leave to write")
     ticking = clock or SystemClock()
 
     async def make() -> Chain:
@@ -127,7 +135,7 @@ def open(
                         store.destroy()  # a chain that was never begun leaves no files
                     raise
             check_chain(ledger, chosen, roots or ())
-            await chain._start()
+            await chain._start(beat_s)
         except BaseException:
             store.close()
             raise
@@ -193,6 +201,7 @@ class Chain:
         self._services: list[Service] = []
         self._mailbox: Mailbox | None = None
         self._followers = Followers(self)
+        self._heartbeat: Heartbeat | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -273,11 +282,11 @@ class Chain:
 
         Raises:
             UsageError: the session holds no root key.
-            Conflict: commits kept coming in between.
         """
         ledger = self._ledger
-        row = checkpoint_row(ledger, ledger.session)
-        await self._writer.submit([row], ledger.session, self.durability, ledger.view.head)
+        await self._writer.submit_made(
+            lambda: [checkpoint_row(ledger, ledger.session)], ledger.session, self.durability
+        )
 
     # --- facts ------------------------------------------------------------------------------
 
@@ -333,12 +342,16 @@ class Chain:
 
     # --- opening and closing ----------------------------------------------------------------
 
-    async def _start(self) -> None:
+    async def _start(self, beat_s: float) -> None:
+        if beat_s:
+            self._heartbeat = Heartbeat(self, beat_s)
         for plugin in self._ledger.pipeline.plugins:
             attach = getattr(plugin, "attach", None)
             if attach is not None:
                 attach(self)
         await self._followers.start()
+        if self._heartbeat is not None:
+            self._heartbeat.start()
 
     async def close(self) -> None:
         """End services, finish what was submitted, write the snapshot, release the files."""
@@ -347,6 +360,8 @@ class Chain:
         self._closed = True
         for service in tuple(self._services):
             await service.stop()
+        if self._heartbeat is not None:
+            await self._heartbeat.stop()
         await self._writer.close()
         await self._followers.stop()
         for one in tuple(self._watches):

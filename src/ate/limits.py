@@ -46,6 +46,8 @@ VALUE_DEPTH_MAX: Final = 128
 TIME_SKEW_US: Final = 600 * 1_000_000
 #: The end of the year 9999: the last moment that dates can express.
 TIME_US_MAX: Final = 253_402_300_799_999_999
+#: A checkpoint adds 4 KiB to the log and a millisecond to the writer: seldom enough not to matter.
+CHECKPOINT_EVERY_S_MIN: Final = 1
 
 
 def check(limit: str, value: int, bound: int, *, hint: str | None = None) -> None:

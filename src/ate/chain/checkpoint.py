@@ -17,7 +17,7 @@ from ate.event.draft import Draft
 from ate.event.row import Kind
 from ate.event.system import CHECKPOINT_CONTEXT, Checkpoint, decode, encode, system_id
 from ate.ids import ROOT
-from ate.session import Session
+from ate.session import KeyPair, Session
 
 if TYPE_CHECKING:
     from ate.chain.ledger import Ledger
@@ -34,11 +34,7 @@ def checkpoint_row(ledger: Ledger, session: Session | None) -> Draft:
         UsageError: the session holds none of the chain's root keys.
     """
     view = ledger.view
-    roots = view.trust.root_keys()
-    held = session.authorities(view.trust.chain_id) if session else ()
-    pair = next((one for one in held if one.key_id in roots), None)
-    if pair is None:
-        raise UsageError("a checkpoint is signed with a root key, and the session holds none")
+    pair = root_key(ledger, session)
     frontier = view.frontier
     unsigned = Checkpoint(frontier.size, frontier.root(), ledger.now_us(), pair.key_id)
     message = unsigned.message(view.trust.chain_id)
@@ -48,6 +44,22 @@ def checkpoint_row(ledger: Ledger, session: Session | None) -> Draft:
     base = known.seq if known else 0
     created = (known.row.created or known.seq) if known else 0
     return Draft(int(Kind.CHECKPOINT), CHECKPOINT_ID, bytes(ROOT), 0, base, created, 0, 0, body)
+
+
+def root_key(ledger: Ledger, session: Session | None) -> KeyPair:
+    """Return a root key of the chain that the session holds; raises UsageError without one."""
+    trust = ledger.view.trust
+    roots = trust.root_keys()
+    for pair in session.authorities(trust.chain_id) if session else ():
+        if pair.key_id in roots:
+            return pair
+    raise UsageError("a checkpoint is signed with a root key, and the session holds none")
+
+
+def is_sealed(view: View) -> bool:
+    """Return whether the newest commit holds a checkpoint, or is the genesis."""
+    sealed = view.trust.checkpoint.size if view.trust.checkpoint else 0
+    return view.frontier.size <= sealed + 1
 
 
 def check_checkpoints(view: View, record: Record) -> None:

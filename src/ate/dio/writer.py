@@ -10,7 +10,7 @@ its own, and only what cannot go together is split. It decodes nothing and keeps
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
@@ -56,6 +56,8 @@ class Transaction:
     durability: Durability
     at: int | None
     done: asyncio.Future[Committed] = field(repr=False)
+    #: Makes the drafts when it is their turn, of what the chain is then; goes alone.
+    make: Callable[[], list[Draft]] | None = None
     current: list[int] = field(default_factory=list, repr=False)
 
 
@@ -97,6 +99,12 @@ class Writer:
         self._closed = False
         self._busy = False
 
+    async def submit_made(
+        self, make: Callable[[], list[Draft]], session: Session | None, durability: Durability
+    ) -> Committed:
+        """Commit what `make` returns when nothing can come in between any more; as `submit`."""
+        return await self._submit([], session, durability, make=make)
+
     async def submit(
         self, drafts: list[Draft], session: Session | None, durability: Durability, at: int | None
     ) -> Committed:
@@ -105,12 +113,22 @@ class Writer:
         Raises:
             Conflict, Refused and the other commit errors; StorageError. Nothing landed then.
         """
+        return await self._submit(drafts, session, durability, at)
+
+    async def _submit(
+        self,
+        drafts: list[Draft],
+        session: Session | None,
+        durability: Durability,
+        at: int | None = None,
+        make: Callable[[], list[Draft]] | None = None,
+    ) -> Committed:
         if self._closed:
             raise UsageError("the chain is closed")
         if self.ledger.store.readonly:
             raise ReadOnly("this chain was opened read-only")
         loop = asyncio.get_running_loop()
-        transaction = Transaction(drafts, session, durability, at, loop.create_future())
+        transaction = Transaction(drafts, session, durability, at, loop.create_future(), make)
         if self._is_alone(loop):
             await self._run_one(transaction, loop)
         else:
@@ -190,7 +208,7 @@ class Writer:
         queue = self._queue
         first = queue.pop(0)
         group = [first]
-        if first.at is not None or not queue:
+        if first.at is not None or first.make is not None or not queue:
             return group
         rows = len(first.drafts)
         ids = {draft.id for draft in first.drafts}
@@ -199,6 +217,8 @@ class Writer:
             other = queue[0]
             rows += len(other.drafts)
             if other.session is not first.session or other.at is not None or rows > _GATHER_ROWS:
+                break
+            if other.make is not None:
                 break
             more = {draft.id for draft in other.drafts}
             above = {draft.parent for draft in other.drafts}
@@ -250,6 +270,8 @@ class Writer:
     def _is_current(self, transaction: Transaction) -> bool:
         """Check `at` and the bases against the present; answers the transaction when they fail."""
         try:
+            if transaction.make is not None:
+                transaction.drafts = transaction.make()
             limits.check("rows in a commit", len(transaction.drafts), limits.COMMIT_ROWS_MAX,
                          hint="commit in smaller portions")  # fmt: skip
             head = self.ledger.view.head
