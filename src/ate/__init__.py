@@ -16,6 +16,9 @@ from importlib import import_module
 
 if typing.TYPE_CHECKING:
     from ate import blocking as blocking
+    from ate.chain.checker import Checked as Checked
+    from ate.chain.checker import check_proof as check_proof
+    from ate.chain.evidence import Evidence as Evidence
     from ate.client import Chain as Chain
     from ate.client import home as home
     from ate.client import open as open  # noqa: A004 — the product's verb
@@ -72,6 +75,8 @@ if typing.TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ate.chain.checker": ("Checked", "check_proof"),
+    "ate.chain.evidence": ("Evidence",),
     "ate.client": ("Chain", "home", "open"),
     "ate.dio.collections": ("Child", "Link", "Map", "Ref", "Vec"),
     "ate.dio.dao": ("Dao",),

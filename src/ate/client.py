@@ -21,6 +21,7 @@ from ate.dio.dio import Dio
 from ate.dio.follower import Followers
 from ate.dio.governance import RoleChange, set_access, set_role
 from ate.dio.heartbeat import Heartbeat, seconds_of
+from ate.dio.proving import prove
 from ate.dio.receipt import Receipt
 from ate.dio.watch import Watch, watch
 from ate.dio.writer import Durability, Writer
@@ -36,6 +37,7 @@ from ate.log.store import LogStore
 from ate.session import Session
 
 if TYPE_CHECKING:
+    from ate.chain.evidence import Evidence
     from ate.dio.mailbox import Mailbox
     from ate.dio.rpc import Service
 
@@ -277,16 +279,21 @@ class Chain:
         """Read-only chains: take in what the writing process appended; returns the head."""
         return await self._ledger.refresh()
 
-    async def checkpoint(self) -> None:
+    async def checkpoint(self, *, session: Session | None = None) -> None:
         """Seal all commits so far with a root key's composite signature.
 
         Raises:
             UsageError: the session holds no root key.
         """
-        ledger = self._ledger
+        ledger, acting = self._ledger, session or self.session
         await self._writer.submit_made(
-            lambda: [checkpoint_row(ledger, ledger.session)], ledger.session, self.durability
+            lambda: [checkpoint_row(ledger, acting)], acting, self.durability
         )
+
+    async def prove(self, object_id: ObjectId | None = None, **options: Any) -> Evidence:
+        """Return a proof that can be checked without the chain; see `ate.dio.proving.prove`."""
+        self._check_open()
+        return await prove(self, object_id, **options)
 
     # --- facts ------------------------------------------------------------------------------
 

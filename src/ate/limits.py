@@ -46,6 +46,10 @@ VALUE_DEPTH_MAX: Final = 128
 TIME_SKEW_US: Final = 600 * 1_000_000
 #: The end of the year 9999: the last moment that dates can express.
 TIME_US_MAX: Final = 253_402_300_799_999_999
+#: A proof holds one body at most, and the keys that its signatures need.
+PROOF_BYTES_MAX: Final = 32 * MIB
+#: Commits in a proof: each costs a composite verification, half a millisecond.
+PROOF_COMMITS_MAX: Final = 1024
 #: A checkpoint adds 4 KiB to the log and a millisecond to the writer: seldom enough not to matter.
 CHECKPOINT_EVERY_S_MIN: Final = 1
 

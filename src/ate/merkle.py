@@ -31,6 +31,11 @@ def leaf_hash(data: Buffer) -> bytes:
     return digest(_LEAF + data)
 
 
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Return the node above two."""
+    return digest(_NODE + left + right)
+
+
 class Frontier(NamedTuple):
     """All that is needed to append to a tree, and to prove its newest leaf: a value, cheap to keep.
 
@@ -108,6 +113,17 @@ def root(leaves: Hashes) -> bytes:
     while len(level) > HASH_BYTES:
         level = _parents(level)
     return level
+
+
+def levels(leaves: Hashes) -> list[bytes]:
+    """Return all levels of the RFC 9162 tree, the leaves first and the root last.
+
+    A node without a sibling is in both levels.
+    """
+    found = [_joined(leaves)]
+    while len(found[-1]) > HASH_BYTES:
+        found.append(_parents(found[-1]))
+    return found
 
 
 def inclusion_proof(leaves: Hashes, index: int) -> tuple[bytes, ...]:

@@ -87,6 +87,16 @@ class AuthorPart(NamedTuple):
     def encode(self) -> bytes:
         return _AUTHOR.pack(*self)
 
+    @classmethod
+    def decode(cls, raw: Buffer) -> AuthorPart:
+        """Read 192 bytes; raises ProtocolError at another length, UnsupportedFormat if newer."""
+        if len(raw) != AUTHOR_BYTES:
+            raise ProtocolError(f"an author part has {AUTHOR_BYTES} bytes, this has {len(raw)}")
+        part = cls._make(_AUTHOR.unpack(raw))
+        if part.version != VERSION:
+            raise UnsupportedFormat(f"commit format {part.version}, this version reads {VERSION}")
+        return part
+
     @property
     def origin(self) -> Origin:
         return Origin(self.device, self.session, self.lsn, self.prev)
