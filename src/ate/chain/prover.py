@@ -115,7 +115,7 @@ def prove(
         to: the number of commits that the checkpoint covers; the newest one if not given.
 
     Raises:
-        UsageError: there is no such checkpoint, it does not cover the row, or the chain has no keys.
+        UsageError: there is no such checkpoint, it does not cover the row, or there are no keys.
         Compacted: what the proof stands on is not kept any more.
         TrustError: the chain does not continue one of `earlier`: it is another one.
     """
