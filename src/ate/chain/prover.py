@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ate.chain.checker import check
-from ate.chain.checkpoint import CHECKPOINT_ID
+from ate.chain.checkpoint import CHECKPOINT_ID, is_sealed
 from ate.chain.evidence import Continued, Evidence, ShownCommit, ShownRow
 from ate.chain.index import SEQ_MASK, SYSTEM
 from ate.chain.ledger import Ledger
@@ -65,11 +65,11 @@ def version(view: View, object_id: bytes, at_seq: int | None = None) -> int:
 
 
 def is_covered(view: View, seq: int, earlier: Sequence[Earlier] = ()) -> bool:
-    """Return whether the newest checkpoint covers a row, if there is one, and what was before."""
+    """Return whether the newest checkpoint covers a row, or all there is, and what was before."""
     newest = view.trust.checkpoint
     if newest is None or any(size > newest.size for size, _ in earlier):
         return False
-    return not seq or view.find(seq)[0].sequencer.index < newest.size
+    return view.find(seq)[0].sequencer.index < newest.size if seq else is_sealed(view)
 
 
 def opened(ledger: Ledger, session: Session | None, seq: int) -> Opened:

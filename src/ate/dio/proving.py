@@ -63,9 +63,24 @@ async def prove(
     seq = prover.version(ledger.view, bytes(object_id), at_seq) if object_id is not None else 0
     shown = _shown(chain, acting, seq, reveal=reveal) if value else None
     earlier = [_state(continues)] if continues is not None else []
-    if to is None and not prover.is_covered(ledger.view, seq, earlier) and _can_seal(chain, acting):
+    lacks = to is None and not prover.is_covered(ledger.view, seq, earlier)
+    if lacks and not chain.readonly and _can_seal(chain, acting):
         await chain.checkpoint(session=acting)
     return prover.prove(ledger, seq, shown=shown, earlier=earlier, to=to)
+
+
+def lacks_checkpoint(
+    chain: Chain,
+    object_id: ObjectId | None = None,
+    *,
+    at_seq: int | None = None,
+    continues: Known | None = None,
+) -> bool:
+    """Return whether a proof needs a new checkpoint, and the chain's session could sign it."""
+    view = chain._ledger.view
+    seq = prover.version(view, bytes(object_id), at_seq) if object_id is not None else 0
+    earlier = [_state(continues)] if continues is not None else []
+    return not prover.is_covered(view, seq, earlier) and _can_seal(chain, chain.session)
 
 
 def _shown(chain: Chain, session: Session | None, seq: int, *, reveal: bool) -> prover.Opened:
@@ -87,7 +102,7 @@ def _state(known: Known) -> prover.Earlier:
 
 
 def _can_seal(chain: Chain, session: Session | None) -> bool:
-    if chain.readonly or not chain._ledger.view.trust.has_roots:
+    if not chain._ledger.view.trust.has_roots:
         return False
     try:
         root_key(chain._ledger, session)
