@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.unit.atecli.conftest import Ate
 
 from ate.chain.evidence import Evidence
 from atecli import output
-from tests.unit.atecli.conftest import Ate
 
 
 @pytest.fixture
