@@ -68,6 +68,7 @@ if typing.TYPE_CHECKING:
     from ate.event.access import Principal as Principal
     from ate.ids import ChainName as ChainName
     from ate.ids import ObjectId as ObjectId
+    from ate.ntp.clock import NtpClock as NtpClock
     from ate.session import Session as Session
 
     FULL, LOCAL, NONE = Durability.FULL, Durability.LOCAL, Durability.NONE
@@ -96,6 +97,7 @@ _HOMES = {
     ),
     "ate.event.access": ("Access", "Any", "Everyone", "Inherit", "Nobody", "Only", "Principal"),
     "ate.ids": ("ChainName", "ObjectId"),
+    "ate.ntp.clock": ("NtpClock",),
     "ate.session": ("Session",),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
