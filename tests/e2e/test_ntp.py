@@ -1,4 +1,4 @@
-"""`NtpClock` and a real time server: chronyd on loopback, which leaves the machine's clock alone."""
+"""`NtpClock` and a real time server: chronyd on loopback, which leaves the clock alone."""
 
 from __future__ import annotations
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
+import itertools
 import threading
 
 import pytest
+from tests.unit.ate.ntp.conftest import Start, TimeServer, packet, right, silent
 
 import ate
 from ate import limits
 from ate.errors import NetworkError, TimedOut, UsageError
 from ate.ntp.clock import NtpClock, _server
 from ate.testing.simclock import START_US, SimClock
-from tests.unit.ate.ntp.conftest import Start, TimeServer, packet, right, silent
 
 SECOND = 1_000_000
 YEAR_S = 365 * 86_400
@@ -64,7 +64,7 @@ def test_it_slows_down_and_never_steps_back(start: Start) -> None:
         own.advance(1)
         truth.advance(1)
         seen.append(clock.now_us())
-    steps = [after - one for one, after in zip(seen, seen[1:], strict=False)]
+    steps = [after - one for one, after in itertools.pairwise(seen)]
     assert min(steps) >= 0.9 * SECOND - 5
     assert clock.now_us() == pytest.approx(truth.now_us(), abs=10)
     assert steps[299] < SECOND

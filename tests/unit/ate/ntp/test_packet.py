@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.ate.ntp.conftest import packet, stamp
 
 from ate.errors import NetworkError
 from ate.ntp.packet import Answer, Goodbye, answers, question, read
-from tests.unit.ate.ntp.conftest import packet, stamp
 
 NONCE = bytes(range(8))
 NOW = int(datetime(2026, 6, 1, tzinfo=UTC).timestamp()) * 1_000_000

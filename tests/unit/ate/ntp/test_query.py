@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.ate.ntp.conftest import Start, packet, right, silent
 
 from ate.errors import NetworkError, TimedOut
 from ate.ntp.packet import Goodbye
 from ate.ntp.query import ask
 from ate.testing.simclock import START_US, SimClock
-from tests.unit.ate.ntp.conftest import Start, packet, right, silent
 
 NONCE = bytes(range(8))
 SHORT_S = 0.05
