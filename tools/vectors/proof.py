@@ -24,7 +24,7 @@ async def proofs() -> dict[str, Any]:
     made: list[tuple[str, Evidence, Session]] = []
     for suite in (1, 2):
         stage = Stage("deeds", suite=suite)
-        alice, bob = await stage.cast("alice", "bob")
+        _, bob = await stage.cast("alice", "bob")
         played = await _play(stage, bob)
         made += [
             (f"suite {suite}: {what}", one, by)

@@ -65,11 +65,13 @@ def version(view: View, object_id: bytes, at_seq: int | None = None) -> int:
 
 
 def is_covered(view: View, seq: int, earlier: Sequence[Earlier] = ()) -> bool:
-    """Return whether the newest checkpoint covers a row, or all there is, and what was before."""
+    """Return whether the newest checkpoint covers a row; a way from before leads to all there is."""
     newest = view.trust.checkpoint
-    if newest is None or any(size > newest.size for size, _ in earlier):
+    if newest is None:
         return False
-    return view.find(seq)[0].sequencer.index < newest.size if seq else is_sealed(view)
+    if not seq or earlier:
+        return is_sealed(view) and all(size <= newest.size for size, _ in earlier)
+    return view.find(seq)[0].sequencer.index < newest.size
 
 
 def opened(ledger: Ledger, session: Session | None, seq: int) -> Opened:
