@@ -57,9 +57,12 @@ def _shown(known: dict[str, Any], when: str) -> list[tuple[str, object]]:
         ("commits", known["commits"]),
         ("head", f"{known['head']}, {when}"),
         ("root", known["root"]),
+        ("sealed", _sealed(known)),
         ("suite", f"{known['suite']}, {SUITES.get(known['suite'], 'unknown')}"),
         ("mode", known["mode"]),
     ]
+    if known["clock_skew"]:
+        rows.append(("clock", f"{known['clock_skew']:+.0f} seconds off by this chain's time"))
     rows += [("policy", f"{name}: {value}") for name, value in known["policy"].items()]
     for root in known["roots"]:
         rows.append(("root key", f"{root['identity']}  {fingerprint(root['key_id'])}"))
@@ -70,3 +73,10 @@ def _shown(known: dict[str, Any], when: str) -> list[tuple[str, object]]:
     rows.append(("generation", ", ".join(map(str, known["generations"]))))
     rows += [("file", f"{name}  {size(length)}") for name, length in known["files"].items()]
     return rows
+
+
+def _sealed(known: dict[str, Any]) -> str:
+    """Return what the newest checkpoint covers."""
+    if known["checkpoint"] is None:
+        return "no checkpoint"
+    return f"checkpoint over {known['checkpoint']} of {count(known['commits'], 'commit')}"
