@@ -65,7 +65,7 @@ def version(view: View, object_id: bytes, at_seq: int | None = None) -> int:
 
 
 def is_covered(view: View, seq: int, earlier: Sequence[Earlier] = ()) -> bool:
-    """Return whether the newest checkpoint covers a row; a way from before leads to all there is."""
+    """Return whether the newest checkpoint covers a row, and with `earlier` all there is."""
     newest = view.trust.checkpoint
     if newest is None:
         return False
