@@ -222,9 +222,11 @@ class NtpClock:
             )  # fmt: skip
         except NetworkError as error:
             server.problem = error.message
-            if isinstance(error, Goodbye):
-                rest_s = math.inf if error.for_ever else _ROUNDS_OF_REST * self.interval_s
-                server.quiet_until_s = self._clock.monotonic_s() + rest_s
+            answers.put(None)
+        except Goodbye as word:
+            server.problem = str(word)
+            rest_s = math.inf if word.for_ever else _ROUNDS_OF_REST * self.interval_s
+            server.quiet_until_s = self._clock.monotonic_s() + rest_s
             answers.put(None)
         else:
             server.problem = ""

@@ -45,7 +45,7 @@ class Answer(NamedTuple):
     error_us: int
 
 
-class Goodbye(NetworkError):
+class Goodbye(Exception):
     """A kiss-o'-death: the server does not want to be asked, for a while or for ever."""
 
     def __init__(self, code: bytes) -> None:

@@ -28,6 +28,7 @@ def ask(
 
     Raises:
         TimedOut: nothing came.
+        Goodbye: it does not want to be asked.
         NetworkError: there is no way to it, or its answer is not to be believed.
     """
     try:

@@ -58,9 +58,8 @@ def test_a_kiss_of_death(code: bytes, *, for_ever: bool) -> None:
 
 @pytest.mark.parametrize("code", [bytes(4), b"INIT", b"\xff\xff\xff\xff"])
 def test_a_server_that_has_not_found_the_time_yet(code: bytes) -> None:
-    with pytest.raises(NetworkError, match="know the time") as found:
+    with pytest.raises(NetworkError, match="know the time"):
         read(packet(NOW, NONCE, stratum=0, code=code), NOW, NOW)
-    assert not isinstance(found.value, Goodbye)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +88,6 @@ def test_a_time_before_this_was_written(year: int) -> None:
 def test_any_answer_ends_in_a_number_or_a_typed_error(raw: bytes, sent: int, came: int) -> None:
     try:
         found = read(raw, sent, came)
-    except NetworkError:
+    except (Goodbye, NetworkError):
         return
     assert found.error_us >= 0
