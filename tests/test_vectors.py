@@ -18,9 +18,10 @@ import ate
 from ate import merkle
 from ate.chain.admit import admit, check_bodies
 from ate.chain.evidence import Evidence
+from ate.chain.form import check_form, check_rows
 from ate.chain.ledger import Ledger
 from ate.chain.verify import verify
-from ate.chain.view import View, check_form, check_rows
+from ate.chain.view import View
 from ate.crypto.aead import Sealer
 from ate.crypto.entropy import system_entropy
 from ate.crypto.hash import digest, keyed
@@ -273,7 +274,7 @@ def test_a_proof_by_hand(case: dict[str, Any]) -> None:
     raw = bytes_of(case["proof"])
     assert raw[:8] == b"ATEPRF1\n"
     commits, checkpoint, seq, key, continued = msgspec.msgpack.decode(raw[8:])
-    size, root, time_us, key_id, signature = checkpoint
+    size, root, time_us, key_id, signature, state = checkpoint
     for index, first, time, author, _, path, rows in commits:
         merkle.verify_inclusion(leaf_of(digest(author), first, time), index, size, path, root)
         count, rows_root = int.from_bytes(author[4:8], "little"), author[128:160]
@@ -293,7 +294,7 @@ def test_a_proof_by_hand(case: dict[str, Any]) -> None:
         for _, signed, _, body in commit[6]:
             if signed[0] == 5 and (role := msgspec.msgpack.decode(body))["name"] == "root":
                 keys = [sign for _, sign, _ in role["keys"]]
-    message = chain_id + size.to_bytes(8, "little") + root + time_us.to_bytes(8, "little")
+    message = chain_id + size.to_bytes(8, "little") + root + time_us.to_bytes(8, "little") + state
     (signer,) = [one for one in keys if _signs(one, signature, message)]
     assert key_id.hex() == case["signer"]
     assert signer

@@ -20,7 +20,6 @@ if typing.TYPE_CHECKING:
     from ate.chain.checker import check_proof as check_proof
     from ate.chain.evidence import Evidence as Evidence
     from ate.client import Chain as Chain
-    from ate.client import home as home
     from ate.client import open as open  # noqa: A004 — the product's verb
     from ate.dio.collections import Child as Child
     from ate.dio.collections import Link as Link
@@ -32,6 +31,7 @@ if typing.TYPE_CHECKING:
     from ate.dio.lens import Lens as Lens
     from ate.dio.logic import Logic as Logic
     from ate.dio.method import method as method
+    from ate.dio.opening import home as home
     from ate.dio.queue import Queue as Queue
     from ate.dio.receipt import Proof as Proof
     from ate.dio.receipt import Receipt as Receipt
@@ -78,13 +78,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "ate.chain.checker": ("Checked", "check_proof"),
     "ate.chain.evidence": ("Evidence",),
-    "ate.client": ("Chain", "home", "open"),
+    "ate.client": ("Chain", "open"),
     "ate.dio.collections": ("Child", "Link", "Map", "Ref", "Vec"),
     "ate.dio.dao": ("Dao",),
     "ate.dio.dio": ("Dio",),
     "ate.dio.lens": ("Lens",),
     "ate.dio.logic": ("Logic",),
     "ate.dio.method": ("method",),
+    "ate.dio.opening": ("home",),
     "ate.dio.queue": ("Queue",),
     "ate.dio.receipt": ("Proof", "Receipt"),
     "ate.dio.rpc": ("call", "serve"),

@@ -6,21 +6,24 @@ It holds no rule of its own.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ate.chain.checkpoint import checkpoint_row
+from ate.chain.compact import Thinned
 from ate.chain.genesis import check_chain, write_genesis
 from ate.chain.ledger import Ledger
 from ate.chain.reader import Reader
+from ate.chain.retention import Retention
 from ate.clock import Clock, SystemClock
 from ate.crypto.entropy import Entropy, system_entropy
+from ate.dio.compactor import Compactor, CompactPolicy
 from ate.dio.dio import Dio
 from ate.dio.follower import Followers
-from ate.dio.governance import RoleChange, set_access, set_role
+from ate.dio.governance import RoleChange, set_access, set_hold, set_role
 from ate.dio.heartbeat import Heartbeat, seconds_of
+from ate.dio.opening import Opening, open_store
 from ate.dio.proving import prove
 from ate.dio.receipt import Receipt
 from ate.dio.watch import Watch, watch
@@ -29,32 +32,13 @@ from ate.errors import CorruptLog, NotFound, UsageError
 from ate.event.access import Access, Principal
 from ate.event.commit import Origin
 from ate.ids import ChainName, IdSource, ObjectId
-from ate.log import recovery
-from ate.log.disk import Disk, RealDisk
-from ate.log.local import LocalLog
-from ate.log.memory import MemoryLog
-from ate.log.store import LogStore
+from ate.log.disk import Disk
 from ate.session import Session
 
 if TYPE_CHECKING:
     from ate.chain.evidence import Evidence
     from ate.dio.mailbox import Mailbox
     from ate.dio.rpc import Service
-
-
-def home() -> Path:
-    """Return the user's data directory.
-
-    `$ATE_HOME`, else `$XDG_DATA_HOME/ate`, else `~/.local/share/ate`.
-    """
-    if chosen := os.environ.get("ATE_HOME"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "ate"
-
-
-def chain_directory(name: ChainName, path: str | os.PathLike[str] | None = None) -> Path:
-    """Return where a chain's files are: below `path`, or below the user's data directory."""
-    return (Path(path) if path is not None else home() / "chains") / name
 
 
 def open(
@@ -71,6 +55,7 @@ def open(
     durability: Durability = Durability.FULL,
     checkpoint_every: float | timedelta | None = None,
     policy: Mapping[str, Any] | None = None,
+    compact: CompactPolicy | str | None = None,
     create: bool = True,
     readonly: bool = False,
     salvage: bool = False,
@@ -99,6 +84,7 @@ def open(
         checkpoint_every: seconds; at this interval, and on closing, write a checkpoint if there are
             commits that none covers. The session must hold a root key.
         policy: for a new chain, e.g. {"worm": True}.
+        compact: when the chain compacts by itself: a mode such as "factor-or-timer", or a policy.
         create: make the chain when there is none.
         readonly: take no lock and write nothing; another process may be writing.
         salvage: with `readonly`, open a damaged chain too, up to the damage; see `chain.damage`.
@@ -118,11 +104,14 @@ def open(
     ticking = clock or SystemClock()
 
     async def make() -> Chain:
-        store = _store(chosen, path, disk, memory=memory, readonly=readonly, create=create)
+        store = open_store(chosen, path, disk, memory=memory, readonly=readonly, create=create)
         ledger = Ledger(store, plugins=plugins, session=session, clock=ticking, entropy=entropy)
         try:
             await ledger.replay(salvage=salvage and readonly)
-            chain = Chain(chosen, ledger, durability, destroy_when_empty=destroy_when_empty)
+            chain = Chain(
+                chosen, ledger, durability, destroy_when_empty=destroy_when_empty,
+                compact=CompactPolicy.of(compact),
+            )  # fmt: skip
             if ledger.view.trust.genesis is None:
                 if readonly or (not create and not memory):
                     raise NotFound(f"there is no chain {chosen!r} here")
@@ -146,51 +135,13 @@ def open(
     return Opening(make)
 
 
-def _store(
-    name: ChainName,
-    path: str | os.PathLike[str] | None,
-    disk: Disk | None,
-    *,
-    memory: bool,
-    readonly: bool,
-    create: bool,
-) -> LogStore:
-    if memory:
-        if path is not None or readonly:
-            raise UsageError("a memory chain has no path and cannot be read-only")
-        return MemoryLog()
-    directory, disk = chain_directory(name, path), disk or RealDisk()
-    create = create and not readonly
-    if not create and not recovery.locate(disk, str(directory)):
-        raise NotFound(f"there is no chain {str(name)!r} in {directory.parent}")
-    return LocalLog.open(directory, disk=disk, readonly=readonly, create=create)
-
-
-class Opening:
-    """A chain about to be opened: `await` it, or enter it with `async with`."""
-
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make = make
-        self._chain: Chain | None = None
-
-    def __await__(self) -> Generator[Any, None, Chain]:
-        return self._make().__await__()  # type: ignore[no-any-return]
-
-    async def __aenter__(self) -> Chain:
-        self._chain = await self
-        return self._chain
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._chain is not None:
-            await self._chain.close()
-
-
 class Chain:
     """One open chain: hands out units of work, watches, and facts about itself."""
 
     def __init__(
-        self, name: ChainName, ledger: Ledger, durability: Durability, *, destroy_when_empty: bool
-    ) -> None:
+        self, name: ChainName, ledger: Ledger, durability: Durability, *, destroy_when_empty: bool,
+        compact: CompactPolicy,
+    ) -> None:  # fmt: skip
         self.name, self.durability = name, durability
         self._ledger = ledger
         self._destroy_when_empty = destroy_when_empty
@@ -204,6 +155,7 @@ class Chain:
         self._mailbox: Mailbox | None = None
         self._followers = Followers(self)
         self._heartbeat: Heartbeat | None = None
+        self._compactor = Compactor(self, compact)
         self._closed = False
 
     def __repr__(self) -> str:
@@ -278,6 +230,27 @@ class Chain:
     async def refresh(self) -> int:
         """Read-only chains: take in what the writing process appended; returns the head."""
         return await self._ledger.refresh()
+
+    async def compact(self, retention: Retention | None = None) -> Thinned:
+        """Drop what was superseded, while readers and writers go on.
+
+        Args:
+            retention: what stays beyond the present; by default nothing, or what the chain's own
+                policy demands.
+
+        Raises:
+            Refused: the chain is write-once, or under a legal hold.
+            UsageError: the chain has roots, the session holds none of them, and no checkpoint
+                vouches for what would be left.
+            StorageError: the medium failed; the chain is as it was, or must be opened again.
+        """
+        self._check_open()
+        return await self._compactor.compact(retention or self._compactor.policy.retention)
+
+    async def set_hold(self, reason: str | None, *, session: Session | None = None) -> Receipt:
+        """Forbid compaction until it is released with None; see `ate.dio.governance.set_hold`."""
+        self._check_open()
+        return await set_hold(self, reason, session=session)
 
     async def checkpoint(self, *, session: Session | None = None) -> None:
         """Seal all commits so far with a root key's composite signature.
@@ -359,11 +332,13 @@ class Chain:
         await self._followers.start()
         if self._heartbeat is not None:
             self._heartbeat.start()
+        self._compactor.start()
 
     async def close(self) -> None:
         """End services, finish what was submitted, write the snapshot, release the files."""
         if self._closed:
             return
+        await self._compactor.stop()
         self._closed = True
         for service in tuple(self._services):
             await service.stop()

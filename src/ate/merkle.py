@@ -31,11 +31,6 @@ def leaf_hash(data: Buffer) -> bytes:
     return digest(_LEAF + data)
 
 
-def node_hash(left: bytes, right: bytes) -> bytes:
-    """Return the node above two."""
-    return digest(_NODE + left + right)
-
-
 class Frontier(NamedTuple):
     """All that is needed to append to a tree, and to prove its newest leaf: a value, cheap to keep.
 
@@ -74,6 +69,18 @@ class Frontier(NamedTuple):
             frontier = frontier.append(leaf)
         return frontier
 
+    def graft(self, level: int, node: bytes) -> Frontier:
+        """Return the frontier with a full subtree of 2**level leaves behind the last one.
+
+        Such a tree can grow; it says nothing of its last leaf until the next one comes.
+        """
+        nodes, keep, carry = self.nodes, len(self.nodes), self.size >> level
+        while carry & 1:
+            keep -= 1
+            node = digest(_NODE + nodes[keep] + node)
+            carry >>= 1
+        return Frontier(self.size + (1 << level), (*nodes[:keep], node))
+
     def root(self) -> bytes:
         """Return the root of the tree."""
         if not self.nodes:
@@ -101,13 +108,13 @@ class Frontier(NamedTuple):
         count = (size - 1).bit_count() + 1 if size else 0
         if len(raw) != _SIZE_BYTES + count * HASH_BYTES:
             raise ProtocolError("these bytes are no frontier of a tree")
-        hashes = _split(raw[_SIZE_BYTES:])
+        hashes = split(raw[_SIZE_BYTES:])
         return cls(size - 1, tuple(hashes[:-1])).append(hashes[-1]) if size else cls()
 
 
 def root(leaves: Hashes) -> bytes:
     """Return the RFC 9162 root over leaves (made by `leaf_hash`)."""
-    level = _joined(leaves)
+    level = joined(leaves)
     if not level:
         return EMPTY_ROOT
     while len(level) > HASH_BYTES:
@@ -120,7 +127,7 @@ def levels(leaves: Hashes) -> list[bytes]:
 
     A node without a sibling is in both levels.
     """
-    found = [_joined(leaves)]
+    found = [joined(leaves)]
     while len(found[-1]) > HASH_BYTES:
         found.append(_parents(found[-1]))
     return found
@@ -132,7 +139,7 @@ def inclusion_proof(leaves: Hashes, index: int) -> tuple[bytes, ...]:
     Raises:
         UsageError: there is no such leaf.
     """
-    level = _joined(leaves)
+    level = joined(leaves)
     if not 0 <= index < len(level) // HASH_BYTES:
         raise UsageError(f"a tree of {len(level) // HASH_BYTES} leaves has no leaf {index}")
     proof = []
@@ -176,7 +183,7 @@ def consistency_proof(leaves: Hashes, old: int) -> tuple[bytes, ...]:
     Raises:
         UsageError: there were never so many leaves.
     """
-    level = _joined(leaves)
+    level = joined(leaves)
     size = len(level) // HASH_BYTES
     if not 0 <= old <= size:
         raise UsageError(f"a tree of {size} leaves has no beginning of {old}")
@@ -185,15 +192,15 @@ def consistency_proof(leaves: Hashes, old: int) -> tuple[bytes, ...]:
     if old in (0, size):
         return ()
     while old != size:
-        split = _split_of(size)
-        cut = (first + split) * HASH_BYTES
+        half = _split_of(size)
+        cut = (first + half) * HASH_BYTES
         end = (first + size) * HASH_BYTES
-        if old <= split:
+        if old <= half:
             proof.append(root(level[cut:end]))
-            size = split
+            size = half
         else:
             proof.append(root(level[first * HASH_BYTES : cut]))
-            first, old, size, is_whole = first + split, old - split, size - split, False
+            first, old, size, is_whole = first + half, old - half, size - half, False
     if not is_whole:
         proof.append(root(level[first * HASH_BYTES : (first + size) * HASH_BYTES]))
     return tuple(reversed(proof))
@@ -235,9 +242,9 @@ def rows_root(hashes: Hashes) -> bytes:
 
     The number of rows is no part of it: whoever signs the root signs the count with it.
     """
-    level = _joined(hashes)
+    level = joined(hashes)
     while len(level) > _GROUP_BYTES:
-        level = _rows_parents(level)
+        level = rows_parents(level)
     return digest(_ROWS + level)
 
 
@@ -252,14 +259,14 @@ def rows_proof(hashes: Hashes, index: int) -> tuple[bytes, ...]:
     Raises:
         UsageError: there is no such row.
     """
-    level = _joined(hashes)
+    level = joined(hashes)
     if not 0 <= index < len(level) // HASH_BYTES:
         raise UsageError(f"a commit of {len(level) // HASH_BYTES} rows has no row {index}")
     proof = []
     while True:
         at, start = index * HASH_BYTES, index // FAN_OUT * _GROUP_BYTES
         proof.append(level[start:at] + level[at + HASH_BYTES : start + _GROUP_BYTES])
-        level, index = _rows_parents(level), index // FAN_OUT
+        level, index = rows_parents(level), index // FAN_OUT
         if len(level) == HASH_BYTES:
             return tuple(proof)
 
@@ -290,7 +297,18 @@ def verify_rows(hash: bytes, index: int, count: int, proof: Sequence[bytes], roo
         raise _unproven()
 
 
-def _joined(hashes: Hashes) -> bytes:
+def node(left: bytes, right: bytes) -> bytes:
+    """Return the node over two subtrees of the RFC 9162 tree."""
+    return digest(_NODE + left + right)
+
+
+def rows_node(children: bytes) -> bytes:
+    """Return the node over up to sixteen joined children of a tree of rows."""
+    return digest(_ROWS + children)
+
+
+def joined(hashes: Hashes) -> bytes:
+    """Return hashes as one string of bytes."""
     if isinstance(hashes, bytes | bytearray | memoryview):
         raw = bytes(hashes)
         fits = len(raw) % HASH_BYTES == 0
@@ -302,7 +320,8 @@ def _joined(hashes: Hashes) -> bytes:
     return raw
 
 
-def _split(raw: Buffer) -> list[bytes]:
+def split(raw: Buffer) -> list[bytes]:
+    """Return joined hashes one by one."""
     return [bytes(raw[at : at + HASH_BYTES]) for at in range(0, len(raw), HASH_BYTES)]
 
 
@@ -311,7 +330,8 @@ def _parents(level: bytes) -> bytes:
     return _folded(level, _NODE, 2 * HASH_BYTES, len(level) & -(2 * HASH_BYTES))
 
 
-def _rows_parents(level: bytes) -> bytes:
+def rows_parents(level: bytes) -> bytes:
+    """Return the level above in a tree of rows."""
     return _folded(level, _ROWS, _GROUP_BYTES, len(level))
 
 

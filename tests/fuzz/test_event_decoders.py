@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ate.chain.view import check_form, check_rows
+from ate.chain.form import check_form, check_rows
 from ate.errors import AteError, CorruptLog, LimitExceeded, ProtocolError, UnsupportedFormat
 from ate.event.access import Access
 from ate.event.commit import ROWS_AT, Record, SequencerPart

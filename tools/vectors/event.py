@@ -259,7 +259,7 @@ def system() -> dict[str, Any]:
         "certificate": CertificateBody(HASH, b"i" * 16, HASH, 1 << 50, bytes(3373)),
         "grant": Grant(bytes(oid(1)), 1, {b"r" * 16: bytes(1168)}),
         "grant of a later epoch": Grant(bytes(oid(1)), 3, {b"r" * 16: bytes(1168)}, bytes(80)),
-        "checkpoint": Checkpoint(5, HASH, 1 << 50, b"r" * 16, bytes(3373)),
+        "checkpoint": Checkpoint(5, HASH, 1 << 50, b"r" * 16, bytes(3373), HASH),
     }
     invalid: list[tuple[str, str, Any]] = [
         ("Genesis", "a list", []),

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ate.chain.checkpoint import check_checkpoints
+from ate.chain.form import check_form, check_rows, ids_of
 from ate.chain.index import SEQ_MASK, SYSTEM
-from ate.chain.view import View, check_form, check_rows, ids_of
+from ate.chain.view import View
 from ate.crypto.hash import digest_many
 from ate.errors import Conflict, CorruptLog, ProtocolError
 from ate.event.commit import Record
@@ -79,11 +80,33 @@ async def admit(
         raise ProtocolError("a commit touches one object twice")
     current = view.index.locate_many(ids[: len(ids) - len(known)])
     current += known
-    _check_place(view, record)
+    check_place(view, record)
     _check_kinds(record, current)
-    trust = check_system_rows(record, lambda at: view.body(record, record.row(at)), view.trust)
     check_checkpoints(view, record)
-    proposal = Proposal(
+    await pipeline.judge(propose(view, record, current, time_us=time_us, drafts=drafts))
+    if not prepared_here:
+        _check_bases(record, current)
+    return current
+
+
+def propose(
+    view: View,
+    record: Record,
+    current: Sequence[int],
+    *,
+    time_us: int,
+    drafts: Sequence[Draft] | None = None,
+) -> Proposal:
+    """Return a commit as the validators see it; its system rows are sound then.
+
+    Args:
+        current: what the index says about its ids.
+
+    Raises:
+        CorruptLog, ProtocolError, BadSignature, LimitExceeded: see `check_system_rows`.
+    """
+    trust = check_system_rows(record, lambda at: view.body(record, record.row(at)), view.trust)
+    return Proposal(
         author=record.author,
         root=record.root,
         signature=record.signature,
@@ -94,19 +117,15 @@ async def admit(
         trust=trust,
         stored=view.stored,
         time_us=time_us,
-        prepared_here=prepared_here,
+        prepared_here=drafts is not None,
         drafts=drafts,
         root_access=view.root_access(),
         rules=view.rules > 1 or bool(len(record.rare)),
         authorities=trust.authorities(record.author.key_id, time_us),
     )
-    await pipeline.judge(proposal)
-    if not prepared_here:
-        _check_bases(record, current)
-    return current
 
 
-def _check_place(view: View, record: Record) -> None:
+def check_place(view: View, record: Record) -> None:
     """Raise CorruptLog when the author's own words about the chain deny that this is the place."""
     author = record.author
     if view.trust.chain_id and author.chain_id != view.trust.chain_id:

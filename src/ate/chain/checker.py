@@ -15,9 +15,16 @@ from ate.chain.evidence import Evidence, ShownCommit, ShownRow
 from ate.crypto.aead import Sealer
 from ate.crypto.hash import digest
 from ate.crypto.sign import FastVerifyKey, VerifyKey
-from ate.errors import BadSignature, CannotOpen, ProtocolError, TrustError, UntrustedRoot
+from ate.errors import (
+    BadSignature,
+    CannotOpen,
+    ProtocolError,
+    TrustError,
+    UnsupportedFormat,
+    UntrustedRoot,
+)
 from ate.event.access import Principal
-from ate.event.commit import SIGN_CONTEXT, AuthorPart, leaf_of
+from ate.event.commit import AUTHOR_BYTES, SIGN_CONTEXT, VERSION, AuthorPart, leaf_of
 from ate.event.row import CODEC_FORMAT, HEAD_BYTES, SIGNED_BYTES, Kind, Row, unpack
 from ate.event.system import CHECKPOINT_CONTEXT, Genesis, Role, decode
 from ate.trust.compression import Zstd
@@ -194,7 +201,7 @@ class _Walk:
 
     def take(self, commit: ShownCommit) -> None:
         """Judge one commit and learn what it says."""
-        author = AuthorPart.decode(commit.author)
+        author = _author(commit.author)
         self._check_place(commit, author)
         rows = [_row(shown, author) for shown in commit.rows]
         if not rows or [one.at for one in commit.rows] != sorted({one.at for one in commit.rows}):
@@ -339,6 +346,15 @@ class _Walk:
             merkle.verify_consistency(one.size, one.root, sealed.size, one.path, sealed.root)
             last = one.size
         return signer
+
+
+def _author(raw: bytes) -> AuthorPart:
+    if len(raw) != AUTHOR_BYTES:
+        raise ProtocolError(f"an author part has {AUTHOR_BYTES} bytes, this has {len(raw)}")
+    part = AuthorPart.decode(raw)
+    if part.version != VERSION:
+        raise UnsupportedFormat(f"commit format {part.version}, this version reads {VERSION}")
+    return part
 
 
 def _row(shown: ShownRow, author: AuthorPart) -> Row:

@@ -7,53 +7,56 @@ it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from ate.chain.present import CHECKPOINT_ID, state_of
+from ate.chain.run import U64
 from ate.chain.view import View
 from ate.crypto.sign import VerifyKey
-from ate.errors import BadSignature, CorruptLog, UsageError
+from ate.errors import BadSignature, CorruptLog, ProtocolError, UsageError
 from ate.event.commit import Record
 from ate.event.draft import Draft
 from ate.event.row import Kind
-from ate.event.system import CHECKPOINT_CONTEXT, Checkpoint, decode, encode, system_id
+from ate.event.system import CHECKPOINT_CONTEXT, Checkpoint, decode, encode
 from ate.ids import ROOT
 from ate.session import KeyPair, Session
 
 if TYPE_CHECKING:
     from ate.chain.ledger import Ledger
 
-CHECKPOINT_ID: Final = system_id("checkpoint", b"")
+
+def root_key(ledger: Ledger, session: Session | None) -> KeyPair | None:
+    """Return a key of the session that is a root of the chain now, or None."""
+    trust = ledger.view.trust
+    held = session.authorities(trust.chain_id) if session else ()
+    return next((one for one in held if one.key_id in trust.root_keys()), None)
 
 
-def checkpoint_row(ledger: Ledger, session: Session | None) -> Draft:
-    """Return the row that seals everything up to the present head.
+def checkpoint_row(ledger: Ledger, session: Session | None, dropped: U64 | None = None) -> Draft:
+    """Return the row that seals everything up to the present head, and vouches for the present.
 
     It must be committed `at` that head; a commit in between would make it untrue.
+
+    Args:
+        dropped: seqs of live rows that retention is about to drop, sorted.
 
     Raises:
         UsageError: the session holds none of the chain's root keys.
     """
     view = ledger.view
     pair = root_key(ledger, session)
+    if pair is None:
+        raise UsageError("a checkpoint is signed with a root key, and the session holds none")
     frontier = view.frontier
-    unsigned = Checkpoint(frontier.size, frontier.root(), ledger.now_us(), pair.key_id)
+    now_us, state = ledger.now_us(), state_of(view, dropped)
+    unsigned = Checkpoint(frontier.size, frontier.root(), now_us, pair.key_id, state=state)
     message = unsigned.message(view.trust.chain_id)
     signature = pair.sign.sign(message, CHECKPOINT_CONTEXT)
-    body = encode(Checkpoint(*unsigned.fields(), signature))
+    body = encode(Checkpoint(*unsigned.fields(), signature, state))
     known = view.stored(CHECKPOINT_ID)
     base = known.seq if known else 0
     created = (known.row.created or known.seq) if known else 0
     return Draft(int(Kind.CHECKPOINT), CHECKPOINT_ID, bytes(ROOT), 0, base, created, 0, 0, body)
-
-
-def root_key(ledger: Ledger, session: Session | None) -> KeyPair:
-    """Return a root key of the chain that the session holds; raises UsageError without one."""
-    trust = ledger.view.trust
-    roots = trust.root_keys()
-    for pair in session.authorities(trust.chain_id) if session else ():
-        if pair.key_id in roots:
-            return pair
-    raise UsageError("a checkpoint is signed with a root key, and the session holds none")
 
 
 def is_sealed(view: View) -> bool:
@@ -68,6 +71,8 @@ def check_checkpoints(view: View, record: Record) -> None:
     if at < 0:
         return
     checkpoint = decode(Checkpoint, view.body(record, record.row(at)))
+    if len(checkpoint.state) not in (0, 32):
+        raise ProtocolError("a checkpoint's hash of the present has the wrong length")
     if checkpoint.size != view.frontier.size or checkpoint.root != view.frontier.root():
         raise CorruptLog(
             f"the checkpoint in commit {record.sequencer.index} does not cover what is before it"

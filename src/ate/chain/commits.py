@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ import numpy.typing as npt
 from ate.chain.run import U64
 
 LEAF_BYTES: Final = 32
+
+#: First seqs, places and leaves of commits, in their order.
+CommitColumns: TypeAlias = "tuple[U64, U64, npt.NDArray[np.uint8]]"
 
 
 class CommitTable:
@@ -42,6 +45,11 @@ class CommitTable:
         base = self._firsts
         at = bisect_right(base, seq) - 1
         return base[at], self._places[at]
+
+    def place_at(self, number: int) -> int:
+        """Return the place of the commit with this number in the table."""
+        split = len(self._firsts)
+        return self._places[number] if number < split else self._place[number - split]
 
     def between(self, first: int, last: int) -> Iterator[int]:
         """Yield the places of the commits that may hold rows from `first` to `last`, in order."""
@@ -74,7 +82,7 @@ class CommitTable:
             return b""
         return bytes(leaves[LEAF_BYTES * at : LEAF_BYTES * (at + 1)])
 
-    def columns(self) -> tuple[U64, U64, npt.NDArray[np.uint8]]:
+    def columns(self) -> CommitColumns:
         """Return first seqs, places and leaves of all commits, for a snapshot."""
         first = np.concatenate([self._base_first, np.frombuffer(self._first, dtype=np.uint64)])
         place = np.concatenate([self._base_place, np.frombuffer(self._place, dtype=np.uint64)])

@@ -48,6 +48,8 @@ class Index:
         self._clear_tail()
         #: Live data objects.
         self.live = 0
+        #: Ids of all kinds, those of deleted objects and system rows too.
+        self.objects = 0
 
     def _clear_tail(self) -> None:
         self._tail = {}
@@ -162,6 +164,7 @@ class Index:
         """Set the newest row of one object; `seq` carries the flags."""
         before = self.locate(object_id)
         self.live += (seq < SYSTEM) - (0 < before < SYSTEM)
+        self.objects += not before
         self._tail[object_id] = len(self._seq)
         self._ids += object_id
         self._seq.append(seq)
@@ -181,6 +184,7 @@ class Index:
         if any(before):
             self.live -= sum(1 for one in before if 0 < one < SYSTEM)
         self.live += int(np.count_nonzero(seq < np.uint64(SYSTEM)))
+        self.objects += before.count(0)
         if len(seq) >= _DIRECT:
             self._seal_tail()
             self._add(Run.of(high, low, seq, created, child))
@@ -218,21 +222,32 @@ class Index:
 
     def columns(self) -> list[npt.NDArray[np.generic]]:
         """Return all there is as one run's columns: five of u64, then the child order as u32."""
+        run = self.run()
+        return [*run.columns(), run.order()]
+
+    def run(self) -> Run:
+        """Return all there is as one run, which stays as it is when more is folded in."""
         self._seal_tail()
         while len(self._runs) > 1:
             newer = self._runs.pop()
             self._runs.append(self._runs.pop().merged(newer))
         if not self._runs:
             none = np.empty(0, np.uint64)
-            return [none, none, none, none, none, np.empty(0, np.uint32)]
-        run = self._runs[0]
-        return [run.high, run.low, run.seq, run.created, run.child, run.order()]
+            return Run(none, none, none, none, none)
+        return self._runs[0]
+
+    def remove(self, seqs: U64) -> None:
+        """Forget the objects whose newest row is one of these, flags left out."""
+        if len(seqs):
+            self._runs = [self.run().without(seqs)]
+            self.live = int(np.count_nonzero(self._runs[0].seq < np.uint64(SYSTEM)))
+            self.objects = len(self._runs[0])
 
     def adopt(self, columns: Sequence[U64], order: npt.NDArray[np.uint32], live: int) -> None:
         """Take over the columns of a snapshot; they may be read-only maps of a file."""
         self._clear_tail()
         self._runs = [Run(*columns[:5], order=order)] if len(order) else []
-        self.live = live
+        self.live, self.objects = live, len(order)
 
 
 def _halves(raw: bytes) -> tuple[U64, U64]:

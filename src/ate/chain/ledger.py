@@ -15,21 +15,16 @@ from typing import Any
 
 from ate import limits
 from ate.chain.admit import admit
+from ate.chain.commits import CommitColumns
 from ate.chain.feed import Feed
+from ate.chain.replay import Replay
+from ate.chain.run import U64
 from ate.chain.snapshot import read_snapshot, write_snapshot
 from ate.chain.timeline import Timeline
 from ate.chain.view import View
 from ate.clock import Clock
 from ate.crypto.entropy import Entropy
-from ate.errors import (
-    CommitError,
-    CorruptLog,
-    LimitExceeded,
-    ProtocolError,
-    ReadOnly,
-    StorageError,
-    TrustError,
-)
+from ate.errors import CorruptLog, ReadOnly, StorageError
 from ate.event.commit import Buffer, Commit, Record, SequencerPart, encode_payload
 from ate.event.draft import Draft
 from ate.event.row import Kind
@@ -66,6 +61,7 @@ class Ledger:
         self.store, self.session, self.clock, self.entropy = store, session, clock, entropy
         self.view = View(store)
         self._timeline = Timeline(clock)
+        self._plugins = tuple(plugins)
         self.pipeline = Pipeline(plugins, self.view.origins)
         self.feed = Feed()
         self._domains: dict[int, tuple[Session | None, Domains]] = {}
@@ -96,12 +92,19 @@ class Ledger:
             self.store.trim_bodies(self.view.bodies_end)
 
     async def refresh(self) -> int:
-        """For readers: take in what the writer appended since; returns the new head."""
+        """For readers: take in what the writer appended since; returns the new head.
+
+        Raises:
+            CorruptLog: what was appended, or put in the log's place, does not follow.
+        """
         before = self.view.head
         if not self.store.readonly:
             return before  # what a writer has appended becomes visible when it is settled
-        self.store.refresh()
-        await self._follow(self._last_place)
+        if self.store.is_superseded():
+            await self._move()
+        else:
+            self.store.refresh()
+            await self._follow(self._last_place)
         if self.view.head != before:
             self.now_us()
             self.feed.publish(self.view.head)
@@ -109,21 +112,49 @@ class Ledger:
 
     async def _follow(self, after: int) -> None:
         self._last_place = after
+        replay = Replay(self.view, self.pipeline)
         for place, payload in self.store.scan(after):
-            try:
-                record = Record(payload)
-                self.view.check_next(record)
-                current = await admit(
-                    self.view, self.pipeline, record, time_us=record.sequencer.time_us
-                )
-            except (ProtocolError, TrustError, LimitExceeded, CommitError) as error:
-                raise CorruptLog(
-                    f"commit {self.view.frontier.size} is not admissible: {error}"
-                ) from error
-            self.view.apply(record, place, current)
-            self._after_apply(record)
+            record = await replay.take(place, payload)
             self._last_place = place
-            self.verified_commits += 1
+            if record is not None:
+                self._after_apply(record)
+                self.verified_commits += 1
+        replay.end()
+
+    async def _move(self) -> None:
+        """Read on in the generation that took the place of the one that was read."""
+        store = self.store.reopened()
+        try:
+            fresh = Ledger(
+                store, plugins=self._plugins, session=self.session, clock=self.clock,
+                entropy=self.entropy,
+            )  # fmt: skip
+            await fresh.replay()
+            self.view.check_successor(fresh.view)
+        except BaseException:
+            store.close()
+            raise
+        old, self.store = self.store, store
+        self.view.become(fresh.view)
+        for _, domains in self._domains.values():
+            domains.forget_all()
+        self._last_place = fresh._last_place
+        old.close()
+
+    def replace_store(self, store: LogStore, columns: CommitColumns, dropped: U64) -> None:
+        """Go on with the successor of the store, which has taken over.
+
+        Args:
+            columns: first seqs, places in it and leaves of the commits it holds.
+            dropped: seqs of the newest rows that it does not hold, sorted.
+        """
+        self.store, places = store, columns[1]
+        self.view.move(store, columns, dropped)
+        self._last_place = int(places[-1])
+
+    def snapshot_written(self, head: int) -> None:
+        """Say up to which row the snapshot beside the log goes; 0 when there is none."""
+        self._snapshot_head = head
 
     # --- time -------------------------------------------------------------------------------
 

@@ -54,7 +54,7 @@ class Paths:
         while end:
             level = (end & -end).bit_length() - 1
             left = self.node(level, (end >> level) - 1)
-            root = merkle.node_hash(left, root) if root else left
+            root = merkle.node(left, root) if root else left
             end &= end - 1
         return root
 

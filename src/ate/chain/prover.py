@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ate.chain.checker import check
-from ate.chain.checkpoint import CHECKPOINT_ID, is_sealed
+from ate.chain.checkpoint import is_sealed
 from ate.chain.evidence import Continued, Evidence, ShownCommit, ShownRow
 from ate.chain.index import SEQ_MASK, SYSTEM
 from ate.chain.ledger import Ledger
 from ate.chain.paths import Paths, row_path
+from ate.chain.present import CHECKPOINT_ID
 from ate.chain.view import View
 from ate.crypto.hash import digest
 from ate.errors import Compacted, CorruptLog, NotFound, TrustError, UsageError

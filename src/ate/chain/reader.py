@@ -13,7 +13,7 @@ from ate.chain.index import DEAD, SEQ_MASK
 from ate.chain.ledger import Ledger
 from ate.crypto.aead import Sealer
 from ate.crypto.hash import digest, digest_many
-from ate.errors import CannotOpen, CorruptLog, Deleted, NoReadKey, NotFound
+from ate.errors import CannotOpen, Compacted, CorruptLog, Deleted, NoReadKey, NotFound
 from ate.event.commit import Brief, Record
 from ate.event.header import Header
 from ate.event.row import CODEC_FORMAT, EPOCH_SHIFT, FLAG_HEADER, PLACE_BODY_FILE, Row
@@ -99,7 +99,10 @@ class Reader:
         view = self.view
         first, place = view.commits.find(seq)
         record = view.recent.get(place) or view.record(place)
-        at = seq - first
+        index = seq - first
+        at = record.at(seq) if record.is_thinned else index
+        if at < 0:
+            raise Compacted(f"row {seq} was superseded and is not kept any more")
         _, codec, schema_id, domain, stamp, wanted, length, place = record.brief(at)
         if place < PLACE_BODY_FILE and record.reaches(place, length):
             body = record.payload[place : place + length]
@@ -112,7 +115,7 @@ class Reader:
             sealer = self._sealers.get((first, domain, epoch)) or self._sealer(
                 record, domain, epoch
             )
-            plain = await self._how.open_one(sealer, body, record.head(at), at)
+            plain = await self._how.open_one(sealer, body, record.head(at), index)
         else:
             plain = bytes(body)
         if codec > CODEC_FORMAT:
@@ -137,13 +140,13 @@ class Reader:
                 plains = await self._open_run(record, run, briefs[0], bodies)
             except NoReadKey:
                 continue
-            first = record.first_seq
             for at, (_, codec, schema, *_rest), plain in zip(run, briefs, plains, strict=True):
+                seq = record.seq_at(at)
                 if codec > CODEC_FORMAT:
                     plain_codec, body = self._unfilter(codec, plain)
-                    out.append(Opened(first + at, record, at, schema, plain_codec, body))
+                    out.append(Opened(seq, record, at, schema, plain_codec, body))
                 else:
-                    out.append(Opened(first + at, record, at, schema, codec, plain))
+                    out.append(Opened(seq, record, at, schema, codec, plain))
         return out
 
     def _runs(
@@ -153,24 +156,27 @@ class Reader:
         run: list[int] = []
         briefs: list[Brief] = []
         record: Record | None = None
-        first = end = 0
+        first = last = 0
         key: tuple[bytes, int] | None = None
         for seq in seqs:
-            if not first <= seq < end:
+            if first <= seq <= last and record is not None:
+                at = record.at(seq)
+                if at < 0:
+                    raise Compacted(f"row {seq} was superseded and is not kept any more")
+            else:
                 if run and record is not None:
                     yield record, run, briefs
                     run, briefs = [], []
                 record, at = self.view.find(seq)
-                first, end = seq - at, seq - at + record.row_count
-            assert record is not None
-            brief = record.brief(seq - first)
+                first, last = record.first_seq, record.last_seq
+            brief = record.brief(at)
             if schema_id is not None and brief[2] != schema_id:
                 continue
             here = (brief[3], brief[4] >> EPOCH_SHIFT)
             if run and here != key:
                 yield record, run, briefs
                 run, briefs = [], []
-            run.append(seq - first)
+            run.append(at)
             briefs.append(brief)
             key = here
         if run and record is not None:
@@ -191,11 +197,12 @@ class Reader:
         if not epoch:
             return [bytes(body) for body in bodies]
         sealer, how = self._sealer(record, brief[3], epoch), self._how
-        if run == list(range(run[0], run[-1] + 1)):
-            return await how.open(sealer, bodies, [record.head(at) for at in run], run[0])
+        indexes = run if not record.is_thinned else [record.indexes[at] for at in run]
+        if indexes == list(range(indexes[0], indexes[-1] + 1)):
+            return await how.open(sealer, bodies, [record.head(at) for at in run], indexes[0])
         return [
-            await how.open_one(sealer, body, record.head(at), at)
-            for at, body in zip(run, bodies, strict=True)
+            await how.open_one(sealer, body, record.head(at), index)
+            for at, index, body in zip(run, indexes, bodies, strict=True)
         ]
 
     def _sealer(self, record: Record, domain: bytes, epoch: int) -> Sealer:

@@ -18,6 +18,7 @@ U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 
 _HALVES: Final = struct.Struct("<QQ").unpack
+_SEQ_MASK: Final = np.uint64((1 << 48) - 1)
 COLUMNS: Final = ("high", "low", "seq", "created", "child")
 
 
@@ -101,6 +102,18 @@ class Run:
                 old[at[same]] = new[same]
             columns.append(np.insert(old, at[fresh], new[fresh]))
         return Run(*columns)
+
+    def columns(self) -> tuple[U64, ...]:
+        """Return the five columns."""
+        return self.high, self.low, self.seq, self.created, self.child
+
+    def without(self, seqs: U64) -> Run:
+        """Return a run without the ids whose newest row is one of these, flags left out."""
+        at = np.minimum(seqs.searchsorted(self.seq & _SEQ_MASK), max(len(seqs) - 1, 0))
+        stays = seqs[at] != self.seq & _SEQ_MASK if len(seqs) else np.ones(len(self), np.bool_)
+        if stays.all():
+            return self
+        return Run(*(getattr(self, name)[stays] for name in COLUMNS))
 
     def order(self) -> npt.NDArray[np.uint32]:
         """Return positions sorted by child key."""

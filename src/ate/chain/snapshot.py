@@ -17,14 +17,16 @@ import msgspec
 import numpy as np
 
 from ate import merkle
-from ate.chain.commits import LEAF_BYTES
-from ate.chain.index import SEQ_MASK
+from ate.chain.commits import LEAF_BYTES, CommitColumns
+from ate.chain.index import SEQ_MASK, SYSTEM
+from ate.chain.run import U64
 from ate.crypto.hash import keyed
 from ate.crypto.sign import FastVerifyKey
 from ate.errors import AteError, CorruptLog
-from ate.event.commit import Record
+from ate.event.prefix import is_commit
 from ate.event.row import Kind
 from ate.event.system import Checkpoint, Genesis, PublicKeys, Role, decode
+from ate.event.thinned import decode_record
 from ate.trust.state import Certified, Trust
 
 if TYPE_CHECKING:
@@ -58,6 +60,10 @@ class _Header(msgspec.Struct):
     frontier: bytes
     rules: int
     live: int
+    held: int
+    settled: tuple[int, int]
+    cut: int
+    lasting: list[int]
     bodies_end: int
     last_place: int
     last_leaf: bytes
@@ -69,16 +75,49 @@ class _Header(msgspec.Struct):
 def write_snapshot(ledger: Ledger) -> None:
     """Write the view of `ledger` as it is now, all of which must be flushed."""
     view = ledger.view
-    first, place, leaves = view.commits.columns()
-    columns: list[np.ndarray[Any, Any]] = [*view.index.columns(), first, place, leaves]
+    ledger.store.write_index(
+        encode_snapshot(
+            ledger, view.commits.columns(), held=view.held, cut=view.cut, lasting=view.lasting,
+            bodies_end=view.bodies_end,
+        )
+    )  # fmt: skip
+
+
+def encode_snapshot(
+    ledger: Ledger,
+    commits: CommitColumns,
+    *,
+    held: int,
+    cut: int,
+    lasting: list[int],
+    bodies_end: int,
+    dropped: U64 | None = None,
+) -> list[bytes]:
+    """Return the snapshot of the present, for a log that holds these commits.
+
+    Args:
+        commits: first seqs, places in that log and leaves.
+        held: rows in them.
+        cut, lasting, bodies_end: as in `View`, for that log.
+        dropped: seqs of newest rows that it does not hold, sorted.
+    """
+    view = ledger.view
+    first, place, leaves = commits
+    run = view.index.run() if dropped is None else view.index.run().without(dropped)
+    index: list[np.ndarray[Any, Any]] = [*run.columns(), run.order()]
+    columns: list[np.ndarray[Any, Any]] = [*index, first, place, leaves]
     header = _Header(
         head=view.head,
         time_us=view.time_us,
         link=view.link,
         frontier=view.frontier.encode(),
         rules=view.rules,
-        live=view.index.live,
-        bodies_end=view.bodies_end,
+        live=int(np.count_nonzero(run.seq < np.uint64(SYSTEM))),
+        held=held,
+        settled=(view.settled_rows, view.settled_bytes),
+        cut=cut,
+        lasting=lasting,
+        bodies_end=bodies_end,
         last_place=int(place[-1]) if len(place) else 0,
         last_leaf=leaves[-LEAF_BYTES:].tobytes(),
         origins=[(*key, *value) for key, value in view.origins.table.items()],
@@ -91,7 +130,7 @@ def write_snapshot(ledger: Ledger) -> None:
         parts.append(np.ascontiguousarray(column).data.cast("B"))
         parts.append(bytes(-column.nbytes % _ALIGN))
     raw = b"".join(parts)
-    ledger.store.write_index([_HEAD.pack(_MAGIC, _VERSION, len(encoded), _guard(ledger, raw)), raw])
+    return [_HEAD.pack(_MAGIC, _VERSION, len(encoded), _guard(ledger, raw)), raw]
 
 
 def read_snapshot(ledger: Ledger) -> int:
@@ -128,7 +167,7 @@ def _check_tail(ledger: Ledger, header: _Header) -> None:
         return
     hint = "commits that were here are gone: restore from a backup or a replica"
     try:
-        record = Record(ledger.store.read(header.last_place))
+        record = decode_record(ledger.store.read(header.last_place))
         found = record.leaf
     except AteError:
         raise CorruptLog(
@@ -154,6 +193,8 @@ def _restore(ledger: Ledger, header: _Header, raw: memoryview, at: int) -> None:
     view.origins.table.update({(d, s): (lsn, seq) for d, s, lsn, seq in header.origins})
     view.head, view.time_us, view.link = header.head, header.time_us, header.link
     view.rules, view.bodies_end = header.rules, header.bodies_end
+    view.settled_rows, view.settled_bytes = header.settled
+    view.cut, view.lasting, view.held = header.cut, header.lasting, header.held
 
 
 def _check_shape(header: _Header, columns: list[Any], commits: int) -> None:
@@ -164,7 +205,9 @@ def _check_shape(header: _Header, columns: list[Any], commits: int) -> None:
     """
     objects = len(columns[0])
     sizes = [len(column) for column in columns]
-    if sizes != [objects] * 6 + [commits, commits, LEAF_BYTES * commits] or not commits:
+    held = sizes[6]
+    is_whole = held == commits or (header.cut and 0 < held < commits)
+    if sizes != [objects] * 6 + [held, held, LEAF_BYTES * held] or not is_whole:
         raise ValueError("columns of different lengths")
     high, order, first, place = columns[0], columns[5], columns[6], columns[7]
     if (
@@ -196,7 +239,9 @@ def _is_signed(ledger: Ledger) -> bool:
     An unkeyed guard is worth nothing there.
     """
     for _, payload in ledger.store.scan(0):
-        record = Record(payload)
+        if not is_commit(payload):
+            continue
+        record = decode_record(payload)
         row = record.row(0)
         return row.kind != Kind.GENESIS or bool(decode(Genesis, record.inline(row)).roots)
     return True

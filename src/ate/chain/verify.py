@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ate.chain.admit import admit, check_bodies
 from ate.chain.ledger import Ledger
+from ate.chain.replay import Replay
 from ate.chain.view import View
 from ate.errors import AteError, CorruptLog
 from ate.event.commit import Record
@@ -76,19 +76,18 @@ async def verify(
     """
     found = Verification(notes=list(store.torn))
     view = View(store)
-    pipeline = Pipeline(plugins, view.origins)
+    replay = Replay(view, Pipeline(plugins, view.origins), bodies=True)
     try:
         for place, payload in store.scan(0):
-            record = Record(payload)
-            view.check_next(record)
-            current = await admit(view, pipeline, record, time_us=record.sequencer.time_us)
-            check_bodies(view, record)
-            view.apply(record, place, current)
+            record = await replay.take(place, payload)
+            if record is None:
+                continue
             _count(found, view, record)
             if witness is not None and view.head == witness.view.head:
                 _compare(found, view, witness)
             if progress is not None:
                 progress(len(payload))
+        replay.end()
     except AteError as error:
         found.problems.append(f"after row {view.head}: {error}")
     found.head, found.root = view.head, view.frontier.root()

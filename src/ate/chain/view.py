@@ -12,7 +12,8 @@ from typing import Final
 import numpy as np
 
 from ate import merkle
-from ate.chain.commits import CommitTable
+from ate.chain.commits import CommitColumns, CommitTable
+from ate.chain.form import check_rows, ids_of
 from ate.chain.index import (
     COLLECTION_MASK,
     DEAD,
@@ -22,22 +23,21 @@ from ate.chain.index import (
     Index,
     child_key,
 )
-from ate.crypto.hash import digest, digest_many
+from ate.chain.run import U64
+from ate.crypto.hash import digest
 from ate.errors import Compacted, CorruptLog, LimitExceeded, NotFound, ProtocolError
 from ate.event.access import Access
-from ate.event.commit import ROWS_AT, Record, link_after
+from ate.event.commit import Record, link_after
 from ate.event.row import (
     CREATED_MASK,
     FLAG_ACCESS,
     FLAG_HEADER,
-    FLAGS_KNOWN,
-    KINDS,
     PLACE_BODY_FILE,
-    SIGNED_BYTES,
     SYSTEM_FIRST,
     Kind,
     Row,
 )
+from ate.event.thinned import decode_record
 from ate.ids import ROOT
 from ate.log.store import LogStore
 from ate.trust.plugin import Stored
@@ -47,6 +47,7 @@ from ate.trust.state import Trust
 #: Parsed commits kept at hand; a random reader over single-row commits evicts them all anyway.
 _RECORDS_MAX: Final = 4096
 _SMALL: Final = 64
+_LASTING: Final = (Kind.GENESIS, Kind.KEY, Kind.ROLE, Kind.CERTIFICATE)
 
 
 class View:
@@ -64,7 +65,14 @@ class View:
         self.frontier = merkle.Frontier()
         #: Rows with an access rule seen so far; 1 means that only the chain itself has one.
         self.rules = 0
-        #: Everything up to this many commits was verified, by us or by a trusted snapshot.
+        #: Commits before this one may be missing or thinned; 0 when all are there.
+        self.cut = 0
+        #: Rows that the log holds.
+        self.held = 0
+        #: Rows beyond the present, and bytes, that the last compaction left.
+        self.settled_rows = self.settled_bytes = 0
+        #: Seqs of the rows that later commits may need to be proved: keys, roles, certificates.
+        self.lasting: list[int] = []
         self.bodies_end = 0
         #: Parsed commits by place.
         self.recent: dict[int, Record] = {}
@@ -81,16 +89,20 @@ class View:
         """
         known = self.recent.get(place)
         if known is None:
-            known = self._read(place)
+            known = self.read(place)
             if len(self.recent) >= _RECORDS_MAX:
                 self.recent.clear()
             self.recent[place] = known
         return known
 
-    def _read(self, place: int) -> Record:
-        """Read a commit from the log again; the files may have been changed since it was judged."""
+    def read(self, place: int) -> Record:
+        """Read a commit from the log again; the files may have been changed since it was judged.
+
+        Raises:
+            CorruptLog: they were.
+        """
         try:
-            record = Record(self.store.read(place))
+            record = decode_record(self.store.read(place))
         except (ProtocolError, LimitExceeded) as error:
             raise CorruptLog(f"a commit was altered: {error.message}") from None
         if record.leaf != self.commits.leaf_at(place):
@@ -139,6 +151,22 @@ class View:
             access = (stored.access if stored else None) or Access()
             self._root_access = (self.rules, access)
         return access
+
+    @property
+    def hold(self) -> str | None:
+        """Why nothing may be dropped from the chain; None when something may."""
+        stored = self.stored(ROOT)
+        if stored is None or not stored.row.flags & FLAG_HEADER:
+            return None
+        record, at = self.find(stored.seq)
+        header = record.header(at)
+        reason = header.unknown.get("hold") if header is not None else None
+        return str(reason) if reason else None
+
+    def settle(self, store: LogStore) -> None:
+        """Take what the log holds now for what a compaction leaves."""
+        self.settled_rows = self.held - self.index.objects
+        self.settled_bytes = store.size()
 
     def time_of(self, seq: int) -> int:
         """Return the sequencer's time of row `seq`, in microseconds."""
@@ -212,6 +240,40 @@ class View:
             raise CorruptLog(f"the grant {system_id.hex()} was altered")
         return body
 
+    # --- another generation of the log ---------------------------------------------------------
+
+    def check_successor(self, other: View) -> None:
+        """Raise CorruptLog unless `other`, of a newer generation, goes on where this view ends."""
+        same = other.trust.chain_id == self.trust.chain_id
+        known = self.commits.find(self.head)[1] if self.head else 0
+        if known and other.head >= self.head:
+            leaf, again = self.commits.leaf_at(known), other.commits.find(self.head)
+            if again[0] == self.commits.find(self.head)[0]:
+                same = same and other.commits.leaf_at(again[1]) == leaf
+        if not same or other.head < self.head:
+            raise CorruptLog("another log took the place of this one, and it does not go on here")
+
+    def become(self, other: View) -> None:
+        """Take over all of another view, which is not used any more."""
+        trust, origins = self.trust, self.origins
+        trust.__dict__.update(other.trust.__dict__)
+        origins.table = other.origins.table
+        self.__dict__.update(other.__dict__)
+        self.trust, self.origins = trust, origins  # others hold on to these two
+
+    def move(self, store: LogStore, columns: CommitColumns, dropped: U64) -> None:
+        """Go on with another generation of the log, which says the same of the present.
+
+        Args:
+            columns: first seqs, places there and leaves of the commits it holds.
+            dropped: seqs of the newest rows that it does not hold, sorted.
+        """
+        self.store = store
+        self.commits.adopt(*columns)
+        self.recent.clear()
+        self.index.remove(dropped)
+        self._root_access = (-1, Access())
+
     # --- folding in -------------------------------------------------------------------------
 
     def check_next(self, record: Record) -> None:
@@ -239,18 +301,19 @@ class View:
         """
         first, count = record.first_seq, record.row_count
         if count < _SMALL:
-            self._apply_rows(record, first, count)
+            self._apply_rows(record, count)
         else:
-            self._apply_table(record, first, count, current)
+            self._apply_table(record, current)
         author = record.author
         self.origins.apply(author.device, author.session, author.lsn, first)
         self.commits.append(first, place, record.leaf)
         self.head = record.last_seq
+        self.held += record.row_count
         self.time_us = record.sequencer.time_us
         self.link = link_after(self.link, record.leaf)
         self.frontier = self.frontier.append(record.leaf)
 
-    def _apply_rows(self, record: Record, first: int, count: int) -> None:
+    def _apply_rows(self, record: Record, count: int) -> None:
         for at in range(count):
             row = record.row(at)
             if row.kind >= SYSTEM_FIRST:
@@ -259,15 +322,13 @@ class View:
                 self.rules += 1
             if row.place & PLACE_BODY_FILE:
                 self._saw_body(row.place, row.length)
-            seq = first + at
+            seq = record.seq_at(at)
             self.index.put(
                 row.id, seq | flags_of(row.kind), row.created or seq,
                 child_key(row.parent, row.collection),
             )  # fmt: skip
 
-    def _apply_table(
-        self, record: Record, first: int, count: int, current: Sequence[int] | None
-    ) -> None:
+    def _apply_table(self, record: Record, current: Sequence[int] | None) -> None:
         table = record.table
         kinds = table["kind"]
         for at in np.flatnonzero(kinds >= SYSTEM_FIRST).tolist():
@@ -275,7 +336,7 @@ class View:
         self.rules += int(np.count_nonzero(table["flags"] & FLAG_ACCESS))
         for at in np.flatnonzero(table["place"] >= np.uint64(PLACE_BODY_FILE)).tolist():
             self._saw_body(int(table["place"][at]), int(table["length"][at]))
-        seqs = np.arange(first, first + count, dtype=np.uint64)
+        seqs = record.seqs
         created = table["stamp"] & np.uint64(CREATED_MASK)
         created = np.where(created == 0, seqs, created)
         flags = np.where(kinds == Kind.TOMBSTONE, np.uint64(DEAD), np.uint64(0))
@@ -291,6 +352,8 @@ class View:
     def _apply_system(self, record: Record, at: int, row: Row) -> None:
         if row.kind == Kind.GENESIS and not self.trust.chain_id:
             self.trust.chain_id = record.root
+        if row.kind in _LASTING:
+            self.lasting.append(record.seq_at(at))
         if row.kind != Kind.GRANT:
             self.trust.apply(row.kind, row.id, self.body(record, row))
 
@@ -303,62 +366,3 @@ def flags_of(kind: int) -> int:
     if kind == Kind.TOMBSTONE:
         return DEAD
     return SYSTEM if kind >= SYSTEM_FIRST else 0
-
-
-def ids_of(table: np.ndarray[tuple[int], np.dtype[np.void]]) -> list[bytes]:
-    """Return the object ids of a row table."""
-    pairs = np.empty((len(table), 2), dtype=np.uint64)
-    pairs[:, 0], pairs[:, 1] = table["id_hi"], table["id_lo"]
-    raw = pairs.tobytes()
-    return [raw[at : at + 16] for at in range(0, len(raw), 16)]
-
-
-def check_rows(record: Record) -> None:
-    """Raise CorruptLog when rows or rare fields are not the ones the author's part names."""
-    if record.row_count == 1:
-        # Every cold read of a small commit comes through here; the generic way costs twice as much.
-        found = merkle.root_of_one_row(digest(record.payload[ROWS_AT : ROWS_AT + SIGNED_BYTES]))
-    else:
-        found = merkle.rows_root(b"".join(digest_many(record.signed_rows())))
-    if found != record.author.rows_root:
-        raise CorruptLog(f"the rows of commit {record.sequencer.index} were altered")
-    rare = record.rare
-    if (digest(rare) if len(rare) else merkle.EMPTY_ROOT) != record.author.rare_hash:
-        raise CorruptLog(f"the header fields of commit {record.sequencer.index} were altered")
-
-
-def check_form(record: Record) -> None:
-    """Raise ProtocolError unless every row is of a known kind, in canonical form.
-
-    And stands alone.
-    """
-    table = record.table
-    known = np.isin(table["kind"], np.fromiter(KINDS, dtype=np.uint8))
-    if not known.all() or table["zero"].any() or table["zero2"].any() or record.author.flags:
-        raise ProtocolError("a row has an unknown kind or non-zero padding")
-    if any(record.padding):
-        raise ProtocolError("the padding of a commit is not zero")
-    _check_flags(record)
-    high = table["id_hi"]
-    if len(np.unique(high)) != len(high) and len(set(ids := ids_of(table))) != len(ids):
-        raise ProtocolError("a commit touches one object twice")
-    nameless = (high == 0) & (table["id_lo"] == 0)
-    if nameless.any() and not (table["kind"] == Kind.GENESIS).any():
-        raise ProtocolError(f"object id {ROOT} is reserved for the chain itself")
-
-
-def _check_flags(record: Record) -> None:
-    """Raise ProtocolError unless the flags of every row say what the rare section holds for it."""
-    flags = record.table["flags"]
-    if not flags.any() and not len(record.rare):
-        return
-    if (flags & np.uint8(0xFF ^ FLAGS_KNOWN)).any():
-        raise ProtocolError("a row has unknown flags")
-    flagged = np.flatnonzero(flags & (FLAG_HEADER | FLAG_ACCESS)).tolist()
-    headers = record.headers
-    if flagged != sorted(headers):
-        raise ProtocolError("the flags of the rows do not fit the header fields")
-    for at, header in headers.items():
-        said = bool(flags[at] & FLAG_HEADER), bool(flags[at] & FLAG_ACCESS)
-        if said != (True, header.access is not None):
-            raise ProtocolError("the flags of the rows do not fit the header fields")

@@ -10,7 +10,7 @@ between at which a member who left could still read what is new.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from ate.chain.view import View
@@ -112,7 +112,35 @@ async def set_access(chain: Chain, access: Access, *, session: Session | None = 
     record, at = view.find(stored.seq)
     body = bytes(view.body(record, record.row(at)))
     draft = _system(view, Kind.GENESIS, ROOT, body)
-    draft.header = Header(access)
+    known = record.header(at) or Header()
+    draft.header = replace(known, access=access)
+    landed = await chain._writer.submit([draft], session or chain.session, chain.durability, None)
+    return landed.receipt()
+
+
+async def set_hold(chain: Chain, reason: str | None, *, session: Session | None = None) -> Receipt:
+    """Put the whole chain under a legal hold, or release it.
+
+    Under a hold nothing is dropped by anybody: compaction is refused, and so every version stays.
+
+    Args:
+        reason: why, for people; None releases the hold.
+        session: acts instead of the chain's own; it must be a root.
+
+    Raises:
+        WriteDenied: the session is no root.
+        UsageError: the reason is empty.
+    """
+    if reason is not None and not reason.strip():
+        raise UsageError("a legal hold has a reason")
+    view = chain._ledger.view
+    stored = view.stored(ROOT)
+    assert stored is not None  # every chain begins with it
+    record, at = view.find(stored.seq)
+    draft = _system(view, Kind.GENESIS, ROOT, bytes(view.body(record, record.row(at))))
+    known = record.header(at) or Header(Access())
+    others = {name: value for name, value in known.unknown.items() if name != "hold"}
+    draft.header = replace(known, unknown={**others, **({"hold": reason} if reason else {})})
     landed = await chain._writer.submit([draft], session or chain.session, chain.durability, None)
     return landed.receipt()
 

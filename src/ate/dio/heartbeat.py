@@ -43,7 +43,8 @@ class Heartbeat:
     def __init__(self, chain: Chain, every_s: float) -> None:
         if chain.readonly:
             raise UsageError("a chain that is open for reading writes no checkpoints")
-        root_key(chain._ledger, chain.session)
+        if root_key(chain._ledger, chain.session) is None:
+            raise UsageError("checkpoint_every= needs a session with a root key")
         self._chain, self._every_s = chain, every_s
         self._ended = asyncio.Event()
         self._task: asyncio.Task[None] | None = None

@@ -10,10 +10,10 @@ its own, and only what cannot go together is split. It decodes nothing and keeps
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from ate import limits
 from ate.chain.index import DEAD, SEQ_MASK
@@ -26,6 +26,8 @@ from ate.event.row import Kind
 from ate.ids import ROOT
 from ate.merkle import Frontier
 from ate.session import Session
+
+T = TypeVar("T")
 
 
 class Durability(IntEnum):
@@ -92,10 +94,13 @@ class Writer:
         self.ledger = ledger
         self._device, self._session_number = device, session_number
         self._queue: list[Transaction] = []
+        self._errands: list[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = []
         self._wake: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._flush_s = 0.0
         self._lsn = 0
+        #: Commits made so far.
+        self.landed = 0
         self._closed = False
         self._busy = False
 
@@ -142,7 +147,7 @@ class Writer:
         `_ready` is what asyncio's own loops call the tasks that could run now; other loops have no
         such attribute, and everything goes through the queue there.
         """
-        if self._busy or self._queue or self._flush_s >= _INLINE_FLUSH_S:
+        if self._busy or self._queue or self._errands or self._flush_s >= _INLINE_FLUSH_S:
             return False
         if not self.ledger.pipeline.never_waits:
             return False  # the author could be cancelled in the middle of it
@@ -158,7 +163,7 @@ class Writer:
             self._stop([transaction], error)
         finally:
             self._busy = False
-            if self._queue:
+            if self._queue or self._errands:
                 self._start(loop)
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -170,6 +175,33 @@ class Writer:
         elif self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
+    async def run_alone(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Run `work` while no commit is on its way; those that come wait until it is done.
+
+        Raises:
+            UsageError: the chain is closed; and what `work` raises.
+        """
+        if self._closed:
+            raise UsageError("the chain is closed")
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        self._errands.append((work, done))
+        self._start(loop)
+        return await done
+
+    async def _run_errand(self) -> None:
+        work, done = self._errands.pop(0)
+        try:
+            result = await work()
+        except BaseException as error:
+            if not done.done():
+                done.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            if not done.done():  # whoever waited may have been cancelled
+                done.set_result(result)
+
     async def close(self) -> None:
         """Finish what was submitted, then take no more."""
         self._closed = True
@@ -180,12 +212,18 @@ class Writer:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._queue or not self._closed:
-            if not self._queue or self._busy:
+        while self._queue or self._errands or not self._closed:
+            if self._busy or not (self._queue or self._errands):
                 self._wake = loop.create_future()
                 await self._wake
                 continue
             self._busy = True
+            if self._errands:
+                try:
+                    await self._run_errand()
+                finally:
+                    self._busy = False
+                continue
             group = self._gather()
             try:
                 await self._commit(group)
@@ -260,6 +298,7 @@ class Writer:
             await self._flush()
         record = ledger.settle(pending)
         self._lsn += 1
+        self.landed += 1
         offset = len(rows) - len(drafts)
         for transaction in ready:
             if not transaction.done.done():

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ate import limits, merkle
-from ate.crypto.hash import digest
+from ate.crypto.hash import digest, digest_many
 from ate.errors import ProtocolError, UnsupportedFormat
 from ate.event import row as rows_
 from ate.event.header import Header, decode_headers
@@ -50,6 +50,7 @@ _LEAF: Final = struct.Struct("<32sQQ")
 
 _unpack_row: Final = rows_.FULL.unpack_from
 _BRIEF: Final = struct.Struct("<BxBxI48x16sQ32sI4xQ").unpack_from
+_SIGNED: Final = rows_.SIGNED_BYTES
 _make_row: Final = rows_.Row._make
 SIGN_CONTEXT: Final = b"ate/commit/1"
 
@@ -89,13 +90,8 @@ class AuthorPart(NamedTuple):
 
     @classmethod
     def decode(cls, raw: Buffer) -> AuthorPart:
-        """Read 192 bytes; raises ProtocolError at another length, UnsupportedFormat if newer."""
-        if len(raw) != AUTHOR_BYTES:
-            raise ProtocolError(f"an author part has {AUTHOR_BYTES} bytes, this has {len(raw)}")
-        part = cls._make(_AUTHOR.unpack(raw))
-        if part.version != VERSION:
-            raise UnsupportedFormat(f"commit format {part.version}, this version reads {VERSION}")
-        return part
+        """Read the first 192 bytes."""
+        return cls._make(_AUTHOR.unpack_from(raw))
 
     @property
     def origin(self) -> Origin:
@@ -113,6 +109,11 @@ class SequencerPart(NamedTuple):
 
     def encode(self) -> bytes:
         return _SEQUENCER.pack(*self)
+
+    @classmethod
+    def decode(cls, raw: Buffer) -> SequencerPart:
+        """Read the first 64 bytes."""
+        return cls._make(_SEQUENCER.unpack_from(raw))
 
 
 class Commit(msgspec.Struct, frozen=True, gc=False, eq=False):
@@ -229,7 +230,7 @@ class Record:
         if len(payload) < ROWS_AT:
             raise ProtocolError("a commit is shorter than its header")
         self.payload = payload
-        self.author = author = AuthorPart._make(_AUTHOR.unpack_from(payload, 0))
+        self.author = author = AuthorPart.decode(payload)
         self.sequencer = SequencerPart._make(_SEQUENCER.unpack_from(payload, AUTHOR_BYTES))
         if author.version != VERSION:
             raise UnsupportedFormat(f"commit format {author.version}, this version reads {VERSION}")
@@ -262,9 +263,9 @@ class Record:
 
     @property
     def headers(self) -> dict[int, Header]:
-        """Rare fields by row index; raises ProtocolError when they do not decode."""
+        """Rare fields by index in the commit; raises ProtocolError when they do not decode."""
         if self._headers is None:
-            self._headers = decode_headers(self.rare, self.row_count)
+            self._headers = decode_headers(self.rare, self.author.row_count)
         return self._headers
 
     @property
@@ -305,6 +306,11 @@ class Record:
         return _make_row(_unpack_row(self.payload, ROWS_AT + rows_.ROW_BYTES * index))
 
     @property
+    def is_thinned(self) -> bool:
+        """Whether the commit may have lost rows."""
+        return self.row_count != self.author.row_count
+
+    @property
     def last_seq(self) -> int:
         """The seq of the last row the commit was made with."""
         return self.first_seq + self.author.row_count - 1
@@ -317,6 +323,16 @@ class Record:
         """Return where row `seq` is kept in this record, -1 when it is not any more."""
         at = seq - self.first_seq
         return at if 0 <= at < self.row_count else -1
+
+    @property
+    def indexes(self) -> Sequence[int]:
+        """The index in the commit of each row that is kept: it is the nonce of a sealed body."""
+        return range(self.row_count)
+
+    @property
+    def seqs(self) -> npt.NDArray[np.uint64]:
+        """The seq of each row that is kept."""
+        return np.arange(self.first_seq, self.first_seq + self.row_count, dtype=np.uint64)
 
     def header(self, at: int) -> Header | None:
         """Return the rare fields of the row at `at`, or None."""
@@ -336,10 +352,18 @@ class Record:
         at = ROWS_AT + rows_.ROW_BYTES * index
         return self.payload[at : at + rows_.HEAD_BYTES]
 
-    def signed_rows(self) -> list[memoryview]:
+    def rows_root(self) -> bytes:
+        """Return the root over the hashes of all rows."""
+        if self.row_count == 1:
+            # Every cold read of a small commit comes through here; the generic way costs twice.
+            return merkle.root_of_one_row(digest(self.payload[ROWS_AT : ROWS_AT + _SIGNED]))
+        return merkle.rows_root(b"".join(digest_many(self.signed_rows())))
+
+    def signed_rows(self) -> Sequence[Buffer]:
+        """Return the signed bytes of each row that is kept."""
         payload, size = self.payload, rows_.ROW_BYTES
         starts = range(ROWS_AT, ROWS_AT + size * self.author.row_count, size)
-        return [payload[at : at + rows_.SIGNED_BYTES] for at in starts]
+        return [payload[at : at + _SIGNED] for at in starts]
 
     def inline(self, row: rows_.Row) -> memoryview:
         """Return an inline body; raises ProtocolError when it points outside the bodies."""

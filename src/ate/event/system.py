@@ -111,6 +111,7 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
         time_us: when.
         key_id: the root key that signed.
         signature: composite, over `message()`.
+        state: hash of the present (`ate.chain.present`); empty in a checkpoint of before.
     """
 
     size: Unsigned
@@ -118,6 +119,7 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     time_us: Unsigned
     key_id: bytes
     signature: bytes = b""
+    state: bytes = b""
 
     def fields(self) -> tuple[int, bytes, int, bytes]:
         """Return what is signed, in order."""
@@ -130,6 +132,7 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
             + self.size.to_bytes(8, "little")
             + self.root
             + self.time_us.to_bytes(8, "little")
+            + self.state
         )
 
 

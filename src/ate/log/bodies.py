@@ -62,6 +62,12 @@ class Bodies:
         self._tail = Tail(file, extent.number, end=(size + 7) & ~7, size=size, bound=0)
         return self._tail
 
+    @property
+    def end(self) -> int:
+        """The place behind the last body, for who writes them; 0 when there is none."""
+        tail = self._tail
+        return 0 if tail is None else segment.place_of(tail.number, tail.end)
+
     def is_full(self, length: int) -> bool:
         """Tell whether `length` bytes more need another segment: `sync`, then `roll`."""
         tail = self._tail

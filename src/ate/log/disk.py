@@ -112,6 +112,10 @@ class Disk(Protocol):
         """Take the writer's lock that this file stands for; raises LogLocked when it is taken."""
         ...
 
+    def share(self, path: str) -> DiskLock:
+        """Keep `lock` from being taken on an existing file; raises LogLocked when it is taken."""
+        ...
+
 
 def storage_error(error: OSError, verb: str, path: str) -> StorageError:
     """Return what an operating system error means to a caller of the log."""
@@ -304,6 +308,21 @@ class RealDisk:
         except (BlockingIOError, FileNotFoundError) as error:
             os.close(fd)
             raise LogLocked("another program writes to this chain") from error
+        except OSError as error:
+            os.close(fd)
+            raise storage_error(error, "lock", path) from error
+        return _FileLock(fd)
+
+    def share(self, path: str) -> _FileLock:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise storage_error(error, "open", path) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(fd)
+            raise LogLocked("another program replaces this chain") from error
         except OSError as error:
             os.close(fd)
             raise storage_error(error, "lock", path) from error

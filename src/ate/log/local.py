@@ -9,15 +9,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import Self
 
 from ate import limits
 from ate.errors import ReadOnly, StorageError, UnsupportedFormat
-from ate.log import recovery, segment
+from ate.log import generations, recovery, segment
 from ate.log.bodies import Bodies
 from ate.log.disk import Buffer, Disk, DiskFile, DiskLock, RealDisk
+from ate.log.generations import NoLock
 from ate.log.heads import Heads, damage
+from ate.log.indexfile import IndexFile
 from ate.log.segment import HEADER_BYTES
+from ate.log.store import LogStore
 from ate.log.tail import Tail
 
 
@@ -38,9 +42,11 @@ class LocalLog:
         self.torn: tuple[str, ...] = ()
         self._disk = disk
         self._directory = directory
-        self._generation = generation
+        self.generation = generation
         self._path = recovery.generation_path(directory, generation)
+        self._index = IndexFile(disk, self._path)
         self._lock = lock
+        self._share: DiskLock = NoLock()
         self._segment_bytes = segment_bytes
         self._tail: Tail | None = None
         self._fault = ""
@@ -48,13 +54,8 @@ class LocalLog:
         # Keeps the file of a flush in another thread open while this thread rolls over.
         self._syncing = threading.Lock()
         self._heads = Heads(disk, self._path, generation=generation, follows=self.readonly)
-        self._bodies = Bodies(
-            disk,
-            self._path,
-            generation=generation,
-            segment_bytes=segment_bytes,
-            readonly=self.readonly,
-        )
+        self._bodies = Bodies(disk, self._path, generation=generation,
+                              segment_bytes=segment_bytes, readonly=self.readonly)  # fmt: skip
 
     @classmethod
     def open(
@@ -82,18 +83,21 @@ class LocalLog:
         """
         disk = disk or RealDisk()
         path = os.path.abspath(directory)
-        generation = recovery.locate(disk, path)
-        if not generation and (readonly or not create):
-            raise UnsupportedFormat(f"there is no chain in {os.path.basename(path)}")
         if readonly:
+            generation, share = generations.share(disk, path)
             reader = cls(path, generation, disk=disk, lock=None, segment_bytes=segment_bytes)
+            reader._share = share
             return reader._opened(reader._open_reader)
+        if not create and not recovery.locate(disk, path):
+            raise UnsupportedFormat(f"there is no chain in {os.path.basename(path)}")
         recovery.make_directory(disk, path)
         lock = disk.lock(f"{path}/{recovery.LOCK}")
         try:
             generation = recovery.locate(disk, path) or recovery.create(disk, path)
             log = cls(path, generation, disk=disk, lock=lock, segment_bytes=segment_bytes)
-            return log._opened(log._open_writer)
+            log._opened(log._open_writer)
+            generations.sweep(disk, path, generation)
+            return log
         except BaseException:
             lock.close()
             raise
@@ -107,10 +111,10 @@ class LocalLog:
         return self
 
     def _open_reader(self) -> None:
-        verdict = self._heads.open_end(self._vouched())
+        verdict, heads = self._heads.open_end(self._vouched()), self._heads
         if verdict.rest and verdict.proof < 0:
-            path = self._heads.extents[-1].name
-            self.torn = (recovery.torn_note(path, verdict, self._heads.end, "left alone"),)
+            note = recovery.torn_note(heads.extents[-1].name, verdict, heads.end, "left alone")
+            self.torn = (note,)
 
     def _open_writer(self) -> None:
         extent = self._heads.extents[-1]
@@ -147,9 +151,7 @@ class LocalLog:
 
     def _vouched(self) -> int:
         """Return the offset of the frame in the last segment that the index names, or 0."""
-        index = self._load_index()
-        place = None if index is None else segment.decode_index(index)
-        number, offset = segment.split(place or 0)
+        number, offset = segment.split(self._index.place())
         return offset if number == len(self._heads.extents) else 0
 
     # Writing
@@ -163,8 +165,7 @@ class LocalLog:
         """See `LogStore.append`."""
         payload = b"".join(parts)
         size = segment.frame_size(len(payload))
-        if len(payload) > limits.COMMIT_BYTES_MAX:
-            limits.check("frame bytes", len(payload), limits.COMMIT_BYTES_MAX)
+        limits.check("frame bytes", len(payload), limits.COMMIT_BYTES_MAX)
         tail = self._room_for(size)
         offset = self._put(tail, segment.flatten(payload, self._durable), size)
         self._last = segment.place_of(tail.number, offset)
@@ -180,10 +181,7 @@ class LocalLog:
         tail = self._room_for(sum(sizes))
         parts = [part for payload in payloads for part in segment.flatten(payload, self._durable)]
         place = segment.place_of(tail.number, self._put(tail, parts, sum(sizes)))
-        places = []
-        for size in sizes:
-            places.append(place)
-            place += size
+        places = list(accumulate(sizes[:-1], initial=place))
         self._last = places[-1]
         return places
 
@@ -315,37 +313,59 @@ class LocalLog:
         if self.readonly and not self._fault:
             self._heads.follow()
 
-    def _load_index(self) -> memoryview | None:
-        path = f"{self._path}/{recovery.INDEX}"
-        if not self._disk.exists(path):
-            return None
-        file = self._disk.open(path, readonly=True)
-        try:
-            return file.map(file.size())
-        finally:
-            file.close()
-
     def read_index(self) -> memoryview | None:
         """See `LogStore.read_index`."""
-        index = self._load_index()
-        if index is None or segment.decode_index(index) is None:
-            return None
-        return index[HEADER_BYTES:]
+        return self._index.read()
 
     def write_index(self, parts: Sequence[Buffer]) -> None:
         """See `LogStore.write_index`."""
         self._writer()
-        preamble = segment.encode_index(self._last_durable)
-        recovery.replace(self._disk, f"{self._path}/{recovery.INDEX}", (preamble, *parts))
+        self._index.write(parts, self._last_durable)
+
+    # Generations
+
+    def successor(self) -> LocalLog:
+        """See `LogStore.successor`."""
+        self._writer()
+        number = generations.begin(self._disk, self._directory, self.generation)
+        log = LocalLog(self._directory, number, disk=self._disk, lock=NoLock(),
+                       segment_bytes=self._segment_bytes)  # fmt: skip
+        return log._opened(log._open_writer)
+
+    def take_over(self, predecessor: LogStore) -> None:
+        """See `LogStore.take_over`."""
+        assert isinstance(predecessor, LocalLog)
+        predecessor._writer()
+        self.flush()
+        try:
+            generations.switch(self._disk, self._directory, self.generation)
+        except BaseException as error:
+            predecessor._poison(error)
+            self._poison(error)
+            raise
+        self._lock, predecessor._lock = predecessor._lock, NoLock()
+        predecessor._fault = "another generation has taken over"
+
+    def sweep(self) -> tuple[str, ...]:
+        """See `LogStore.sweep`."""
+        return generations.sweep(self._disk, self._directory, self.generation)
+
+    def is_superseded(self) -> bool:
+        """See `LogStore.is_superseded`."""
+        return recovery.locate(self._disk, self._directory) not in (0, self.generation)
+
+    def reopened(self) -> LocalLog:
+        """See `LogStore.reopened`."""
+        return LocalLog.open(self._directory, disk=self._disk, readonly=True,
+                             segment_bytes=self._segment_bytes)  # fmt: skip
+
+    def size(self) -> int:
+        """See `LogStore.size`."""
+        return segment.bytes_before((self.end, self._bodies.end), self._segment_bytes)
 
     def files(self) -> dict[str, int]:
         """See `LogStore.files`."""
-        sizes = {}
-        for name in self._disk.listdir(self._path):
-            file = self._disk.open(f"{self._path}/{name}", readonly=True)
-            sizes[f"{self._generation:06d}/{name}"] = file.size()
-            file.close()
-        return sizes
+        return recovery.files(self._disk, self._directory, self.generation)
 
     # The end
 
@@ -362,11 +382,11 @@ class LocalLog:
 
     def destroy(self) -> None:
         """See `LogStore.destroy`."""
-        tail = self._writer()
+        file = self._writer().file
         try:
-            recovery.doom(self._disk, self._directory, self._generation)
+            recovery.doom(self._disk, self._directory, self.generation)
         finally:
-            self._give_back(tail.file)
+            self._give_back(file)
 
     def _give_back(self, file: DiskFile | None) -> None:
         self._fault = self._fault or "the log is closed"
@@ -374,5 +394,6 @@ class LocalLog:
             file.close()
         self._heads.close()
         self._bodies.close()
+        self._share.close()
         if self._lock is not None:
             self._lock.close()

@@ -10,6 +10,7 @@ from ate.errors import CorruptLog, StorageError
 from ate.log import segment
 from ate.log.disk import Buffer
 from ate.log.segment import BODY_BIT, HEADER_BYTES, place_of
+from ate.log.store import LogStore
 
 
 class MemoryLog:
@@ -17,6 +18,7 @@ class MemoryLog:
 
     def __init__(self) -> None:
         self.readonly = False
+        self.generation = 1
         self.torn: tuple[str, ...] = ()
         self.end = place_of(1, HEADER_BYTES)
         self._order: list[int] = []
@@ -101,6 +103,33 @@ class MemoryLog:
         """See `LogStore.write_index`."""
         self._check_open()
         self._index = b"".join(parts)
+
+    def successor(self) -> MemoryLog:
+        """See `LogStore.successor`."""
+        self._check_open()
+        made = MemoryLog()
+        made.generation = self.generation + 1
+        return made
+
+    def take_over(self, predecessor: LogStore) -> None:
+        """See `LogStore.take_over`."""
+        self._check_open()
+
+    def sweep(self) -> tuple[str, ...]:
+        """See `LogStore.sweep`."""
+        return ()
+
+    def is_superseded(self) -> bool:
+        """See `LogStore.is_superseded`; there is no second process."""
+        return False
+
+    def reopened(self) -> MemoryLog:
+        """See `LogStore.reopened`."""
+        return self
+
+    def size(self) -> int:
+        """See `LogStore.size`."""
+        return segment.bytes_before((self.end, self._body_end), 0)
 
     def files(self) -> dict[str, int]:
         """See `LogStore.files`: none."""

@@ -168,6 +168,16 @@ def _sync_ancestors(disk: Disk, directory: str) -> None:
         directory, above = above, os.path.dirname(above)
 
 
+def files(disk: Disk, directory: str, generation: int) -> dict[str, int]:
+    """Return the names and sizes of the files of a generation."""
+    sizes = {}
+    for name in disk.listdir(generation_path(directory, generation)):
+        file = disk.open(f"{generation_path(directory, generation)}/{name}", readonly=True)
+        sizes[f"{generation:06d}/{name}"] = file.size()
+        file.close()
+    return sizes
+
+
 def doom(disk: Disk, directory: str, generation: int) -> None:
     """Remove the files of a chain; once begun, the next open finishes it."""
     name = f"{generation:06d}"

@@ -57,6 +57,11 @@ def split(place: int) -> tuple[int, int]:
     return (place & ~BODY_BIT) >> _OFFSET_BITS, place & _OFFSET_MASK
 
 
+def bytes_before(places: Sequence[int], segment_bytes: int) -> int:
+    """Return about how many bytes lie before these ends, all earlier segments taken as full."""
+    return sum(max(number - 1, 0) * segment_bytes + at for number, at in map(split, places))
+
+
 def file_name(kind: int, number: int) -> str:
     """Return the name of a segment's file."""
     return f"{KIND_NAMES[kind]}.{number:06d}"

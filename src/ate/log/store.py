@@ -31,6 +31,11 @@ class LogStore(Protocol):
         ...
 
     @property
+    def generation(self) -> int:
+        """The number of this generation of the log: compaction makes the next one."""
+        ...
+
+    @property
     def torn(self) -> tuple[str, ...]:
         """One line for each torn tail that was found when the log was opened."""
         ...
@@ -121,6 +126,39 @@ class LogStore(Protocol):
 
     def write_index(self, parts: Sequence[Buffer]) -> None:
         """Replace the index: after a crash the old one or the new one is there, whole."""
+        ...
+
+    def successor(self) -> LogStore:
+        """Return an empty log, open for writing, that can take this one's place.
+
+        What an unfinished successor left behind is removed. This log goes on as before.
+        """
+        ...
+
+    def take_over(self, predecessor: LogStore) -> None:
+        """Take the place of the log whose successor this is; it can be read until it is closed.
+
+        All of this one is flushed first. After a crash the old log or the new one is there, whole.
+
+        Raises:
+            StorageError: it is unknown which of them a crash would leave: open the chain again.
+        """
+        ...
+
+    def sweep(self) -> tuple[str, ...]:
+        """Remove the other generations; returns the names of those that somebody still reads."""
+        ...
+
+    def is_superseded(self) -> bool:
+        """Tell a reader whether another generation has taken this one's place."""
+        ...
+
+    def reopened(self) -> LogStore:
+        """Return the generation that lives now, open for reading as this one was."""
+        ...
+
+    def size(self) -> int:
+        """Return about how many bytes frames and bodies take, without asking the medium."""
         ...
 
     def files(self) -> dict[str, int]:

@@ -37,6 +37,7 @@ class SimDisk:
         self.seed = seed
         self.journal: list[Op] = []
         self.locks: set[str] = set()
+        self.shares: dict[str, int] = {}
         self._chance = Chance(seed)
         self._platter = platter or Platter()
         self._origin = copy.deepcopy(self._platter)
@@ -214,12 +215,19 @@ class SimDisk:
         self._record(("syncdir", self._find(path), "", ""))
 
     def lock(self, path: str) -> SimLock:
-        if path in self.locks:
+        if path in self.locks or self.shares.get(path):
             raise LogLocked("another program writes to this chain")
         if not self.exists(path):
             self.create(path)
         self.locks.add(path)
         return SimLock(self.locks, path)
+
+    def share(self, path: str) -> SimShare:
+        self._find(path)
+        if path in self.locks:
+            raise LogLocked("another program replaces this chain")
+        self.shares[path] = self.shares.get(path, 0) + 1
+        return SimShare(self.shares, path)
 
 
 class SimLock:
@@ -231,6 +239,18 @@ class SimLock:
     def close(self) -> None:
         self._locks.discard(self._path)
         self._locks = set()
+
+
+class SimShare:
+    """A reader's share in a file of a simulated disk."""
+
+    def __init__(self, shares: dict[str, int], path: str) -> None:
+        self._shares, self._path = shares, path
+
+    def close(self) -> None:
+        if self._shares.get(self._path):
+            self._shares[self._path] -= 1
+        self._shares = {}
 
 
 class SimFile:

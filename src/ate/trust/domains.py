@@ -76,6 +76,10 @@ class Domains:
         """A newer grant of `domain` was applied: open it anew at the next use."""
         self._keys.pop(domain, None)
 
+    def forget_all(self) -> None:
+        """The chain was read anew."""
+        self._keys.clear()
+
     def newest(self, domain: bytes) -> DomainKey | None:
         """Return the key to seal with, or None when the domain has no grant yet.
 

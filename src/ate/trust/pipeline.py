@@ -71,6 +71,17 @@ class Pipeline:
         if not allowed:
             raise Refused("no validator was in favour of the commit")
 
+    async def judge_signature(self, proposal: Proposal) -> None:
+        """Return when the commit is signed as its chain demands; raises BadSignature otherwise.
+
+        For commits of which only the signature can still be judged.
+        """
+        for validator in self.validators:
+            if getattr(validator, "name", "") == "signature":
+                verdict = await validator.validate(proposal)
+                if isinstance(verdict, Sequence) and verdict:
+                    _refuse("signature", verdict)
+
     def decode(self, codec: int, body: bytes) -> tuple[int, bytes]:
         """Undo the filters in reverse order."""
         for one in reversed(self.filters):

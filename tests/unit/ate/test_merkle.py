@@ -255,4 +255,4 @@ def test_all_levels_at_once(count: int) -> None:
     if count:
         assert levels[-1] == merkle.root(leaves)
     if count == 2:
-        assert merkle.node_hash(*leaves) == levels[-1]
+        assert merkle.node(*leaves) == levels[-1]

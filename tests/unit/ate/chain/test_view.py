@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 import ate
+from ate.chain.form import check_form, ids_of
 from ate.chain.index import DEAD
-from ate.chain.view import View, check_form, flags_of, ids_of
+from ate.chain.view import View, flags_of
 from ate.client import Chain
 from ate.errors import CorruptLog, NotFound, ProtocolError, UnsupportedFormat
 from ate.event.access import Access, Everyone

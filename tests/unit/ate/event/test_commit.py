@@ -16,7 +16,6 @@ from ate.event.commit import (
     AUTHOR_BYTES,
     ROWS_AT,
     SIGN_CONTEXT,
-    AuthorPart,
     Commit,
     Origin,
     Record,
@@ -204,13 +203,3 @@ def test_a_body_lies_inside_its_commit(place: int) -> None:
     record = Record(with_field(payload_of(forged([b"one"])), ROWS_AT + ROW_BYTES - 8, "<Q", place))
     with pytest.raises(ProtocolError, match="outside its commit"):
         record.inline(record.row(0))
-
-
-def test_an_author_part_alone() -> None:
-    part = AuthorPart(1, 2, 0, 1, bytes(32), 1, 2, 3, 2, bytes(16), 9, bytes(32), *[bytes(32)] * 2)
-    assert AuthorPart.decode(part.encode()) == part
-    for wrong in (b"", part.encode()[:-1], part.encode() + b"x"):
-        with pytest.raises(ProtocolError, match="192"):
-            AuthorPart.decode(wrong)
-    with pytest.raises(UnsupportedFormat):
-        AuthorPart.decode(b"\x02" + part.encode()[1:])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from ate.chain.view import check_form, check_rows
+from ate.chain.form import check_form, check_rows
 from ate.crypto.sign import FastKey, SigningKey
 from ate.errors import BadSignature
 from ate.event.access import Access, Everyone

@@ -1,0 +1,282 @@
+"""Drives compactions: one when it is asked for, and by itself when a policy says so.
+
+Commits come first: it works between them, in small steps. It decides nothing about rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import numpy as np
+
+from ate.chain.checkpoint import checkpoint_row, root_key
+from ate.chain.compact import Compaction, Step, Thinned
+from ate.chain.index import SEQ_MASK
+from ate.chain.retention import Retention, ask, old_tombstones, older_versions
+from ate.chain.thinning import Cut, newest_rows
+from ate.dio.bell import Bell
+from ate.errors import AteError, Conflict, ReadOnly, Refused, UsageError
+from ate.limits import MIB
+from ate.trust.plugin import Retention as Voter
+
+if TYPE_CHECKING:
+    from ate.client import Chain
+
+T = TypeVar("T")
+
+_log = logging.getLogger("ate")
+_TRIES: Final = 8
+#: Between two steps of some 0.1 ms when commits come meanwhile.
+_REST_S: Final = 0.001
+#: Below this a log is not worth the work.
+_FACTOR_BYTES_MIN: Final = 2 * MIB
+
+MODES: Final = (
+    "never", "modified", "timer", "factor", "size", "factor-or-timer", "size-or-timer",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class CompactPolicy:
+    """When a chain compacts by itself.
+
+    Args:
+        mode: "never"; "modified": when the chain is closed and rows were superseded since the last
+            compaction; "timer", "factor", "size" and the two pairs: while it is open.
+        timer_s: so often, if rows were superseded.
+        factor: when so many rows were superseded for each row that is needed; logs under 2 MiB
+            are left alone.
+        size_bytes: when the log has grown by so much since the last compaction.
+        retention: what stays beyond the present.
+    """
+
+    mode: str = "never"
+    timer_s: float = 3600.0
+    factor: float = 0.2
+    size_bytes: int = 100 * MIB
+    retention: Retention = field(default_factory=Retention)
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise UsageError(f"a mode of compaction is one of {', '.join(MODES)}")
+        if self.timer_s <= 0 or self.factor <= 0 or self.size_bytes <= 0:
+            raise UsageError("timer, factor and size of a compaction policy are greater than zero")
+
+    @classmethod
+    def of(cls, policy: CompactPolicy | str | None) -> CompactPolicy:
+        """Return a policy for a mode's name; None is "never"."""
+        if isinstance(policy, CompactPolicy):
+            return policy
+        return cls(policy or "never")
+
+    def is_due(self, superseded: int, needed: int, grown: int, total: int, waited_s: float) -> bool:
+        """Tell whether to compact now.
+
+        Args:
+            superseded: rows, since the last compaction.
+            needed: rows of the present.
+            grown, total: bytes of the log, since the last compaction and in all.
+            waited_s: since the last compaction or attempt.
+        """
+        if not superseded:
+            return False
+        by_timer = "timer" in self.mode and waited_s >= self.timer_s
+        enough = superseded >= self.factor * max(needed, 1) and total >= _FACTOR_BYTES_MIN
+        by_factor = self.mode.startswith("factor") and enough
+        return by_timer or by_factor or (self.mode.startswith("size") and grown >= self.size_bytes)
+
+
+class Compactor:
+    """All compactions of one chain.
+
+    Args:
+        chain: open; nothing happens on one that is read-only.
+        policy: when to compact by itself.
+    """
+
+    def __init__(self, chain: Chain, policy: CompactPolicy) -> None:
+        self._chain, self.policy = chain, policy
+        self._one = asyncio.Lock()
+        self._landed = 0
+        self._bell = Bell(chain)
+        self._task: asyncio.Task[None] | None = None
+
+    # --- by itself --------------------------------------------------------------------------
+
+    def start(self) -> None:
+        if self.policy.mode not in ("never", "modified") and not self._chain.readonly:
+            self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    async def stop(self) -> None:
+        """End; a compaction under way is given up, or finished if it is about to take over."""
+        self._bell.end()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self.policy.mode == "modified" and not self._chain.readonly and self._superseded():
+            await self._try()
+
+    async def _watch(self) -> None:
+        clock = self._chain._ledger.clock
+        last_s = clock.monotonic_s()
+        with self._bell as bell:
+            while not bell.ended:
+                if self._is_due(clock.monotonic_s() - last_s):
+                    await self._try()
+                    last_s = clock.monotonic_s()
+                await bell.rest(self.policy.timer_s - (clock.monotonic_s() - last_s))
+
+    async def _try(self) -> None:
+        try:
+            await self.compact(self.policy.retention)
+        except AteError as error:
+            self._chain._ledger.view.settle(self._chain._ledger.store)  # not again at once
+            _log.warning("the chain could not be compacted: %s", error)
+
+    def _superseded(self) -> int:
+        view = self._chain._ledger.view
+        return view.held - view.index.objects - view.settled_rows
+
+    def _is_due(self, waited_s: float) -> bool:
+        ledger = self._chain._ledger
+        superseded = self._superseded()
+        if superseded <= 0:
+            return False
+        total = ledger.store.size()
+        grown = total - ledger.view.settled_bytes
+        return self.policy.is_due(superseded, ledger.view.index.objects, grown, total, waited_s)
+
+    # --- one --------------------------------------------------------------------------------
+
+    async def compact(
+        self, retention: Retention, *, progress: Callable[[int, int], None] | None = None
+    ) -> Thinned:
+        """Compact now; see `Chain.compact`."""
+        chain = self._chain
+        view = chain._ledger.view
+        if chain.readonly:
+            raise ReadOnly("this chain was opened read-only")
+        genesis = view.trust.genesis
+        if genesis is not None and genesis.policy.get("worm"):
+            raise Refused("a write-once chain keeps everything: it is never compacted")
+        if view.hold is not None:
+            raise Refused(
+                f"a legal hold forbids compaction: {view.hold}",
+                hint="a root releases it with chain.set_hold(None)",
+            )
+        kept = retention.widened(genesis.policy if genesis else {})
+        async with self._one:
+            for attempt in range(_TRIES):
+                try:
+                    return await self._compact_once(kept)
+                except Conflict:
+                    if attempt == _TRIES - 1:
+                        raise
+        raise AssertionError("unreachable")
+
+    async def _compact_once(self, retention: Retention) -> Thinned:
+        ledger = self._chain._ledger
+        view, now_us = ledger.view, max(ledger.clock.now_us(), ledger.view.time_us)
+        extra: set[int] = set()
+        dropped: set[int] = set()
+        voters = [one for one in ledger.pipeline.plugins if isinstance(one, Voter)]
+        if voters:
+            await self._drive(ask(view, voters, view.head, extra, dropped))
+        if view.trust.has_roots:
+            if root_key(ledger, ledger.session) is None:
+                dropped.clear()  # only a root may say that something alive is not needed
+            else:
+                await self._vouch(dropped)
+        compaction = Compaction(ledger, Cut(view, dropped))
+        try:
+            await self._fill(compaction, retention, extra, now_us)
+            done = await _to_its_end(self._chain._writer.run_alone(lambda: _take_over(compaction)))
+        finally:
+            size, still_read = await asyncio.to_thread(compaction.tidy_up)
+        view.settle(ledger.store)
+        return replace(done, bytes_after=size, still_read=still_read)
+
+    async def _vouch(self, dropped: set[int]) -> None:
+        """Make a checkpoint of the present, unless the newest commit is one already."""
+        ledger = self._chain._ledger
+        gone = np.array(sorted(dropped), np.uint64)
+        row = checkpoint_row(ledger, ledger.session, gone)
+        chain = self._chain
+        await chain._writer.submit([row], ledger.session, chain.durability, ledger.view.head)
+
+    async def _fill(
+        self, compaction: Compaction, retention: Retention, extra: set[int], now_us: int
+    ) -> None:
+        cut, view = compaction.cut, self._chain._ledger.view
+        await self._drive(cut.present())
+        cut.check()
+        newest = newest_rows(cut)
+        if retention.keeps_past:
+            seqs = [one & SEQ_MASK for one in newest]
+            await self._drive(older_versions(view, seqs, retention, now_us, extra))
+        if retention.tombstones is not None:
+            gone: set[int] = set()
+            await self._drive(old_tombstones(view, newest, retention.tombstones, now_us, gone))
+            cut.drop(gone)
+        await self._drive(compaction.thin(extra, now_us))
+        await self._drive(compaction.catch_up())
+        await self._drive(compaction.prepare())
+
+    async def _drive(self, steps: Iterator[Step]) -> None:
+        """Take steps, between commits; steps that are calls are made in a thread."""
+        assert isinstance(steps, Generator)
+        writer = self._chain._writer
+        value: Any = None
+        with suppress(StopIteration):
+            while True:
+                landed = writer.landed
+                step = steps.send(value)
+                value = None
+                if step is not None:
+                    value = await _to_its_end(asyncio.to_thread(step))
+                elif writer.landed == landed == self._landed:
+                    await _Pause()
+                else:
+                    await _rest()  # somebody commits: leave most of the time to them
+                self._landed = landed
+
+
+async def _rest() -> None:
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+    timer = loop.call_later(_REST_S, over.set_result, None)
+    try:
+        await over
+    finally:
+        timer.cancel()
+
+
+async def _take_over(compaction: Compaction) -> Thinned:
+    """The last of it, while no commit is on its way."""
+    for step in compaction.catch_up():
+        if step is not None:
+            step()
+    await asyncio.to_thread(compaction.switch)
+    return compaction.adopt()
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for work that must not be left alone: who is cancelled learns it when it is over."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+class _Pause(Awaitable[None]):
+    """Lets the event loop take one turn."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
