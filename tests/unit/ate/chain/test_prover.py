@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import ate
@@ -11,7 +13,7 @@ from ate.chain.prover import is_covered, opened, prove, version
 from ate.errors import Compacted, CorruptLog, NoReadKey, NotFound, TrustError, UsageError
 from ate.event.row import Kind
 from ate.event.system import system_id
-from ate.testing.stage import Note, Stage
+from ate.testing.stage import Note, Stage, member
 
 
 async def proof_of(
@@ -242,3 +244,23 @@ async def test_a_key_that_is_not_kept_any_more() -> None:
             issuers={**issuers, bytes(16): 1 << 60}
         )
         assert check_proof(prove(ledger, seq)).proven is not None, "another issuer will do"
+
+
+async def test_roots_that_changed_before_a_compaction(tmp_path: Path) -> None:
+    alice, bob = member("alice"), member("bob")
+    async with ate.open("c", path=tmp_path, session=alice) as chain:
+        dio = chain.dio()
+        note = dio.store({"n": 0})
+        await dio.commit()
+        await chain.set_role("root", [alice.public, bob.public])
+        await chain.set_role("root", [bob.public, alice.public])
+        for number in range(5):
+            note.value = {"n": number + 1}
+            await dio.commit()
+        old = await chain.prove(note.id, at_seq=note.seq - 1)
+        new = await chain.prove(note.id)
+        await chain.compact()
+        assert (await chain.prove(note.id, to=new.checkpoint.size)).encode() == new.encode()
+        with pytest.raises(Compacted):
+            await chain.prove(note.id, at_seq=old.seq)
+    assert check_proof(old, roots=[alice.public]).proven is not None
