@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tools.vectors import deltas, event, golden, judgements, trust, values
+from tools.vectors import deltas, event, golden, judgements, proof, trust, values
 from tools.vectors.fixed import VECTORS, write
 
 import ate
@@ -48,6 +48,8 @@ async def make() -> None:
             await golden.golden(name, folder)
     if not (VECTORS / "trust" / "judgements.json").exists():
         write(VECTORS / "trust" / "judgements.json", await judgements.judgements())
+    if not (VECTORS / "trust" / "proofs.json").exists():
+        write(VECTORS / "trust" / "proofs.json", await proof.proofs())
 
 
 def main() -> None:

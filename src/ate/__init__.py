@@ -16,8 +16,10 @@ from importlib import import_module
 
 if typing.TYPE_CHECKING:
     from ate import blocking as blocking
+    from ate.chain.checker import Checked as Checked
+    from ate.chain.checker import check_proof as check_proof
+    from ate.chain.evidence import Evidence as Evidence
     from ate.client import Chain as Chain
-    from ate.client import home as home
     from ate.client import open as open  # noqa: A004 — the product's verb
     from ate.dio.collections import Child as Child
     from ate.dio.collections import Link as Link
@@ -31,6 +33,7 @@ if typing.TYPE_CHECKING:
     from ate.dio.lens import Lens as Lens
     from ate.dio.logic import Logic as Logic
     from ate.dio.method import method as method
+    from ate.dio.opening import home as home
     from ate.dio.queue import Queue as Queue
     from ate.dio.receipt import Proof as Proof
     from ate.dio.receipt import Receipt as Receipt
@@ -69,6 +72,7 @@ if typing.TYPE_CHECKING:
     from ate.event.access import Principal as Principal
     from ate.ids import ChainName as ChainName
     from ate.ids import ObjectId as ObjectId
+    from ate.ntp.clock import NtpClock as NtpClock
     from ate.session import Session as Session
 
     FULL, LOCAL, NONE = Durability.FULL, Durability.LOCAL, Durability.NONE
@@ -76,7 +80,9 @@ if typing.TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "ate.client": ("Chain", "home", "open"),
+    "ate.chain.checker": ("Checked", "check_proof"),
+    "ate.chain.evidence": ("Evidence",),
+    "ate.client": ("Chain", "open"),
     "ate.dio.collections": ("Child", "Link", "Map", "Ref", "Vec"),
     "ate.dio.dao": ("Dao",),
     "ate.dio.dio": ("Dio",),
@@ -85,6 +91,7 @@ _HOMES = {
     "ate.dio.lens": ("Lens",),
     "ate.dio.logic": ("Logic",),
     "ate.dio.method": ("method",),
+    "ate.dio.opening": ("home",),
     "ate.dio.queue": ("Queue",),
     "ate.dio.receipt": ("Proof", "Receipt"),
     "ate.dio.rpc": ("call", "serve"),
@@ -98,6 +105,7 @@ _HOMES = {
     ),
     "ate.event.access": ("Access", "Any", "Everyone", "Inherit", "Nobody", "Only", "Principal"),
     "ate.ids": ("ChainName", "ObjectId"),
+    "ate.ntp.clock": ("NtpClock",),
     "ate.session": ("Session",),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -54,6 +54,23 @@ DELTA_DEPTH_MAX: Final = 41
 MERGE_WORK_MAX: Final = 1 << 22
 #: Nesting of containers in a value; deeper input is refused, not recursed into.
 VALUE_DEPTH_MAX: Final = 128
+#: A clock that is off by more is not believed at once, and the difference is told: far more than
+#: clocks drift, far less than what certificates and leases are made for. 10 minutes.
+TIME_SKEW_US: Final = 600 * 1_000_000
+#: The end of the year 9999: the last moment that dates can express.
+TIME_US_MAX: Final = 253_402_300_799_999_999
+#: 1 January 2025: older than this code, so whoever says it is earlier is wrong.
+TIME_US_MIN: Final = 1_735_689_600_000_000
+#: Time servers that one clock asks: as many as are of use, each costs a thread for a moment.
+NTP_SERVERS_MAX: Final = 16
+#: Asked more often than this, public servers refuse to answer (RFC 4330, 10).
+NTP_INTERVAL_S_MIN: Final = 64
+#: A proof holds one body at most, and the keys that its signatures need.
+PROOF_BYTES_MAX: Final = 32 * MIB
+#: Commits in a proof: each costs a composite verification, half a millisecond.
+PROOF_COMMITS_MAX: Final = 1024
+#: A checkpoint adds 4 KiB to the log and a millisecond to the writer: seldom enough not to matter.
+CHECKPOINT_EVERY_S_MIN: Final = 1
 
 
 def check(limit: str, value: int, bound: int, *, hint: str | None = None) -> None:

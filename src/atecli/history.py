@@ -206,6 +206,8 @@ def facts_of(chain: Chain) -> dict[str, Any]:
             {"identity": trust.keys[one].identity, "key_id": one.hex()}
             for one in sorted(trust.root_keys())
         ],
+        "checkpoint": trust.checkpoint.size if trust.checkpoint else None,
+        "clock_skew": chain.clock_skew,
         "roles": {name: role.generation for name, role in sorted(trust.roles.items())},
         "time_us": view.time_us,
         "files": dict(sorted(ledger_of(chain).store.files().items())),

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 if TYPE_CHECKING:
-    from ate.client import Chain, Opening
+    from ate.client import Chain
+    from ate.dio.opening import Opening
     from ate.log.local import LocalLog
     from ate.session import Session
 
@@ -43,7 +44,7 @@ class Target:
 
     def directory(self) -> Path:
         """Return the directory of the chain, there or not; raises UsageError when it is no name."""
-        from ate.client import chain_directory
+        from ate.dio.opening import chain_directory
         from ate.ids import ChainName
 
         return chain_directory(ChainName(self.name), self.path)

@@ -42,6 +42,10 @@ WORDS: Final[dict[str, dict[str, Word]]] = {
         "verify": Word("verify", "check a whole chain: hashes, signatures, rules"),
         "repair": Word("repair", "replace what is damaged by what a copy holds"),
     },
+    "proofs": {
+        "prove": Word("prove", "write a proof of an object, for somebody without the chain"),
+        "check": Word("check", "check such proofs, without the chain"),
+    },
     "in and out": {
         "import": Word("importer", "make typed objects from a JSON-lines or CSV file"),
         "export": Word("exporter", "write the objects to a JSON-lines or CSV file"),

@@ -103,7 +103,7 @@ def split(words: tuple[str, ...], *, is_all: bool) -> tuple[str | None, str]:
 
 def _chains(name: str | None, path: Path | None) -> Callable[[], Mapping[str, Path]]:
     """Return what lists the chains at the beginning of each round."""
-    from ate.client import home
+    from ate.dio.opening import home
     from atecli.commands.chains import found
 
     if name is None:

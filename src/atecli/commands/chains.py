@@ -46,7 +46,7 @@ def command(*, path: Path | None, as_json: bool) -> None:
 
 def found(path: Path | None) -> Iterator[Found]:
     """Yield every chain below a directory; without one, below the user's."""
-    from ate.client import home
+    from ate.dio.opening import home
 
     top = path if path is not None else home() / "chains"
     for folder, folders, files in os.walk(top):

@@ -57,9 +57,12 @@ def _shown(known: dict[str, Any], when: str) -> list[tuple[str, object]]:
         ("commits", known["commits"]),
         ("head", f"{known['head']}, {when}"),
         ("root", known["root"]),
+        ("sealed", _sealed(known)),
         ("suite", f"{known['suite']}, {SUITES.get(known['suite'], 'unknown')}"),
         ("mode", known["mode"]),
     ]
+    if known["clock_skew"]:
+        rows.append(("clock", f"{known['clock_skew']:+.0f} seconds off by this chain's time"))
     fork = known["fork"]
     if fork is not None:
         rows.append(("forked from", f"{fork.get('name')}, row {fork.get('seq')}"))
@@ -79,3 +82,10 @@ def _shown(known: dict[str, Any], when: str) -> list[tuple[str, object]]:
     rows.append(("generation", ", ".join(map(str, known["generations"]))))
     rows += [("file", f"{name}  {size(length)}") for name, length in known["files"].items()]
     return rows
+
+
+def _sealed(known: dict[str, Any]) -> str:
+    """Return what the newest checkpoint covers."""
+    if known["checkpoint"] is None:
+        return "no checkpoint"
+    return f"checkpoint over {known['checkpoint']} of {count(known['commits'], 'commit')}"

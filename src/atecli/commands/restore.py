@@ -102,7 +102,7 @@ def _moment(text: str | None) -> Moment | None:
 
 def _restore(series: Series, wanted: Moment | None, path: Path | None, *, as_json: bool) -> None:
     from ate.archive.restore import restore
-    from ate.client import chain_directory
+    from ate.dio.opening import chain_directory
     from ate.ids import ChainName
     from atecli.progress import bar
 

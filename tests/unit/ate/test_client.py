@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import ate
-from ate.client import chain_directory, home
+from ate.dio.opening import chain_directory, home
 from ate.errors import (
     CorruptLog,
     LimitExceeded,

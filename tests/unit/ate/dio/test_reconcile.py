@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 import ate
-from ate.client import Chain, Opening
+from ate.client import Chain
+from ate.dio.opening import Opening
 from ate.errors import Conflict
 from ate.event.access import Access, Any, Everyone
 from ate.testing.stage import member
