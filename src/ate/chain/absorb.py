@@ -122,6 +122,8 @@ def check_vouched(view: View, record: Record, state: bytes) -> None:
         record: the commit behind it, which was admitted.
         state: what `Absorption.finish` returned.
     """
+    if record.author.seen_seq != view.head:
+        raise CorruptLog("the compacted part of this log does not end where its checkpoint says")
     for at, kind in enumerate(record.kinds):
         if kind == Kind.CHECKPOINT and record.row(at).id == CHECKPOINT_ID:
             body = view.body(record, record.row(at))

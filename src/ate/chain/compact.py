@@ -7,6 +7,7 @@ decides when commits come first; a step that is a call may be made in another th
 
 from __future__ import annotations
 
+import threading
 from array import array
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,14 +18,13 @@ import numpy as np
 from ate import multiproof
 from ate.chain.commits import CommitColumns
 from ate.chain.cover import Cover
-from ate.chain.index import SEQ_MASK
 from ate.chain.ledger import Ledger
 from ate.chain.run import U64
-from ate.chain.seqs import among, seqs_of
+from ate.chain.seqs import among, minus, seqs_of
 from ate.chain.snapshot import encode_snapshot
 from ate.chain.thinning import Cut, Kept
 from ate.crypto.hash import digest, digest_many
-from ate.errors import Conflict, CorruptLog
+from ate.errors import Conflict, CorruptLog, StorageError
 from ate.event import row as rows_
 from ate.event import thinned
 from ate.event.commit import ROWS_AT, Record
@@ -86,6 +86,8 @@ class Compaction:
         self._passed = 0
         self._before = (ledger.view.held, len(ledger.view.commits), self._old.size())
         self.snapshot_head = 0
+        self._switching = threading.Lock()
+        self._lives = self._is_over = False
 
     # --- below the cut ----------------------------------------------------------------------
 
@@ -99,9 +101,7 @@ class Compaction:
         kept = Kept(self.cut, extra)
         yield from kept.complete(now_us)
         yield None
-        newest = self._view.index.run().seq & np.uint64(SEQ_MASK)
-        gone = newest[~among(newest, kept.seqs)]
-        self._dropped = np.sort(gone[gone < np.uint64(self.cut.seq)])
+        self._dropped = minus(np.sort(self.cut.newest), kept.seqs)
         lasting = seqs_of(seq for seq in self._view.lasting if seq < self.cut.seq)
         self._passed = len(lasting)
         self._lasting_kept = lasting[among(lasting, kept.seqs)].tolist()
@@ -223,7 +223,9 @@ class Compaction:
 
     def _check_bases(self, record: Record) -> None:
         """Raise Conflict when a commit that came meanwhile goes on from a row that is dropped."""
-        if among(record.table["base"], self._dropped).any():
+        table = record.table
+        bases = table["base"][table["kind"] < rows_.SYSTEM_FIRST]
+        if among(bases, self._dropped).any():
             raise Conflict("a commit changed what the compaction was about to drop")
 
     def _add(self, record: Record, payload: bytes, rows: int) -> Iterator[Step]:
@@ -276,7 +278,11 @@ class Compaction:
 
     def switch(self) -> None:
         """Let the new generation live, durably. All was copied, and no commit may be on its way."""
-        self._new.take_over(self._old)
+        with self._switching:
+            if self._is_over:
+                raise StorageError("the compaction was given up")
+            self._new.take_over(self._old)
+            self._lives = True
 
     def adopt(self) -> Thinned:
         """Let the chain go on with it."""
@@ -305,9 +311,10 @@ class Compaction:
         Returns:
             The bytes of the generation that lives, and the generations that are still read.
         """
-        gone, live = self._old, self._ledger.store
-        if live is self._old:
-            gone = self._new
+        # A thread may be taking over still, when the task that waited for it was cancelled.
+        with self._switching:
+            self._is_over = True
+            gone, live = (self._old, self._new) if self._lives else (self._new, self._old)
         gone.close()
         return live.size(), live.sweep()
 

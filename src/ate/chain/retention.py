@@ -91,8 +91,11 @@ def old_tombstones(
     """Add to `found` the seqs of the tombstones among these rows that are older than `age`."""
     before = now_us - _microseconds(age)
     for number, one in enumerate(flagged):
-        if one & DEAD and view.time_of(one & SEQ_MASK) < before:
-            found.add(one & SEQ_MASK)
+        seq = one & SEQ_MASK
+        if one & DEAD and view.time_of(seq) < before:
+            record, at = view.find(seq)
+            if view.index.locate(record.row(at).id) & SEQ_MASK == seq:  # its id was not used again
+                found.add(seq)
         if not number % _STEP:
             yield
 

@@ -45,6 +45,9 @@ class Cut:
 
     def __init__(self, view: View, dropped: set[int]) -> None:
         self.view, self.dropped = view, dropped
+        #: Ids, as two numbers, of the objects of which nothing may stay: what is older would come
+        #: back to life.
+        self.gone: set[tuple[int, int]] = set()
         self.head = view.head
         self.index, self.seq, self.state = view.frontier.size, view.head + 1, b""
         if view.trust.has_roots:
@@ -59,10 +62,10 @@ class Cut:
             self.state = checkpoint.state
         self._run = view.index.run()
         self.origins = dict(view.origins.table)
-        before = view.record(view.commits.find(self.seq - 1)[1])
-        self.time_us, self.link = before.sequencer.time_us, view.link
+        self.time_us, self.link = view.time_us, view.link
         if self.state:
-            self.link = record.sequencer.link
+            before = view.record(view.commits.find(self.seq - 1)[1])
+            self.time_us, self.link = before.sequencer.time_us, record.sequencer.link
 
     def present(self) -> Iterator[None]:
         """Work out the newest row of each object before the cut; the result is `entries`."""
@@ -86,6 +89,8 @@ class Cut:
         yield from self._rewind_origins()
         held = ~gone
         self.entries: tuple[U64, U64, U64] = (run.high[held], run.low[held], seq[held])
+        #: Their seqs, whatever is dropped of them later on.
+        self.newest: U64 = seq[held] & np.uint64(SEQ_MASK)
         if self.dropped:
             self.drop(self.dropped)
 
@@ -119,6 +124,7 @@ class Cut:
         """Leave out rows that nothing vouches for."""
         high, low, seq = self.entries
         held = ~among(seq & np.uint64(SEQ_MASK), seqs_of(seqs))
+        self.gone.update(zip(high[~held].tolist(), low[~held].tolist(), strict=True))
         self.entries = high[held], low[held], seq[held]
 
     def check(self) -> None:
@@ -166,11 +172,12 @@ class Kept:
         first, place, _ = cut.view.commits.columns()
         below = int(first.searchsorted(np.uint64(cut.seq)))
         self._first, self._place = first[:below], place[:below]
-        present = np.sort(cut.entries[2] & np.uint64(SEQ_MASK))
-        self.seqs = union(present, seqs_of(seq for seq in extra if seq < cut.seq))
+        self._extra = sorted(seq for seq in extra if seq < cut.seq)
+        self.seqs: U64 = np.sort(cut.entries[2] & np.uint64(SEQ_MASK))
 
     def complete(self, now_us: int) -> Iterator[None]:
         """Add what these rows need to be proved and read, in small steps."""
+        yield from self._older()
         certificates = yield from self._lasting(now_us)
         seen = np.zeros(len(self._first), np.bool_)
         while True:
@@ -190,6 +197,19 @@ class Kept:
                 break
             self.seqs = union(self.seqs, new)
         self.held = np.flatnonzero(held)
+
+    def _older(self) -> Iterator[None]:
+        """Add what retention keeps of objects that stay."""
+        stays: list[int] = []
+        for number, seq in enumerate(self._extra):
+            record, at = self._view.find(seq)
+            row = record.row(at)
+            key = int.from_bytes(row.id[:8], "little"), int.from_bytes(row.id[8:], "little")
+            if key not in self._cut.gone:
+                stays.append(seq)
+            if not number % _STEP:
+                yield
+        self.seqs = union(self.seqs, seqs_of(stays))
 
     def _lasting(self, now_us: int) -> Generator[None, None, dict[bytes, list[int]]]:
         """Keep keys, roles and certificates in force; returns the other certificates by key id."""

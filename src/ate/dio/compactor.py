@@ -195,11 +195,28 @@ class Compactor:
         compaction = Compaction(ledger, Cut(view, dropped))
         try:
             await self._fill(compaction, retention, extra, now_us)
-            done = await _to_its_end(self._chain._writer.run_alone(lambda: _take_over(compaction)))
+            done = await self._alone(compaction)
         finally:
             size, still_read = await asyncio.to_thread(compaction.tidy_up)
         view.settle(ledger.store)
         return replace(done, bytes_after=size, still_read=still_read)
+
+    async def _alone(self, compaction: Compaction) -> Thinned:
+        """Let it take over while no commit is on its way.
+
+        Once this has begun it is waited for, even by whoever is cancelled: what stands in which
+        generation is known only then.
+        """
+        work = asyncio.ensure_future(self._chain._writer.run_alone(lambda: _take_over(compaction)))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            while not work.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([work])
+            if not work.cancelled():
+                work.exception()  # it is seen
+            raise
 
     async def _vouch(self, dropped: set[int]) -> None:
         """Make a checkpoint of the present, unless the newest commit is one already."""
@@ -258,11 +275,19 @@ async def _rest() -> None:
 
 async def _take_over(compaction: Compaction) -> Thinned:
     """The last of it, while no commit is on its way."""
-    for step in compaction.catch_up():
-        if step is not None:
-            step()
+    finish(compaction.catch_up())
     await asyncio.to_thread(compaction.switch)
     return compaction.adopt()
+
+
+def finish(steps: Iterator[Step]) -> None:
+    """Take all steps without a pause."""
+    assert isinstance(steps, Generator)
+    value: Any = None
+    with suppress(StopIteration):
+        while True:
+            step = steps.send(value)
+            value = None if step is None else step()
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:

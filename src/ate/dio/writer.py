@@ -199,7 +199,7 @@ class Writer:
             if not done.done():
                 done.set_exception(error)
             if not isinstance(error, Exception):
-                raise
+                self._stop([], error)
         else:
             if not done.done():  # whoever waited may have been cancelled
                 done.set_result(result)
@@ -241,6 +241,9 @@ class Writer:
             # Cancelled between append and settle: nothing may follow what is half done.
             self._closed = True
             self._fail(self._queue, error)
+            for _, done in self._errands:
+                if not done.done():
+                    done.set_exception(error)
             raise error
 
     def _gather(self) -> list[Transaction]:

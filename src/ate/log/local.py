@@ -347,8 +347,9 @@ class LocalLog:
         predecessor._fault = "another generation has taken over"
 
     def sweep(self) -> tuple[str, ...]:
-        """See `LogStore.sweep`."""
-        return generations.sweep(self._disk, self._directory, self.generation)
+        """See `LogStore.sweep`; none goes when CURRENT may name any of them."""
+        place = self._disk, self._directory, self.generation
+        return () if self._fault else generations.sweep(*place)
 
     def is_superseded(self) -> bool:
         """See `LogStore.is_superseded`."""
