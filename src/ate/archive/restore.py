@@ -29,8 +29,9 @@ from ate.errors import (
     UnsupportedFormat,
     UsageError,
 )
-from ate.event.commit import Record
+from ate.event.prefix import is_commit
 from ate.event.row import PLACE_BODY_FILE
+from ate.event.thinned import decode_record
 from ate.log import recovery, segment
 from ate.log.disk import Disk, DiskLock, RealDisk
 from ate.log.local import LocalLog
@@ -197,20 +198,21 @@ def _fetch(
 def _cut_back(disk: Disk, building: str, point: Point, moment: Moment) -> None:
     """Drop the commits that came later than a moment."""
     log = LocalLog.open(building, disk=disk, readonly=True)
-    end, bodies_end, is_cut = 0, 0, False
+    end = bodies_end = 0
     try:
         for place, payload in log.scan(0):
-            if payload[0] != 1:
-                if is_cut:
-                    raise Compacted(f"compaction has thinned out the rows up to {point.thinned}")
-                end = place + segment.frame_size(len(payload))
+            stop = place + segment.frame_size(len(payload))
+            if not is_commit(payload):
+                end = stop
                 continue
-            record = Record(payload)
+            record = decode_record(payload)
             time_us = record.sequencer.time_us
-            is_cut = record.first_seq > moment.seq if moment.seq else time_us > moment.time_us
-            if is_cut and record.last_seq > point.thinned:
+            if record.first_seq > moment.seq if moment.seq else time_us > moment.time_us:
+                # The commit behind the thinned part is the one that vouches for it.
+                if point.thinned and record.first_seq <= point.thinned + 1:
+                    raise Compacted(f"compaction has thinned out the rows up to {point.thinned}")
                 break
-            end = place + segment.frame_size(len(payload))
+            end = stop
             table = record.table
             outside = table[table["place"] >= PLACE_BODY_FILE]
             ends = outside["place"] + outside["length"]

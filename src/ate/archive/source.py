@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any, TypeVar
 
 from ate import merkle
@@ -18,19 +17,16 @@ from ate.crypto.entropy import system_entropy
 from ate.crypto.hash import digest
 from ate.errors import CorruptLog, NotFound, UnsupportedFormat, UsageError
 from ate.event.commit import Record, link_after
+from ate.event.prefix import MARK as PREFIX
+from ate.event.prefix import decode_prefix, is_commit
 from ate.event.row import PLACE_BODY_FILE, Kind
 from ate.event.system import Genesis, decode
+from ate.event.thinned import decode_record
 from ate.log import recovery, segment
 from ate.log.disk import Disk, RealDisk
 from ate.log.local import LocalLog
 
 _T = TypeVar("_T")
-#: First byte of a payload that is a whole commit; others come from compaction.
-_WHOLE = 1
-#: First byte of the frame in front of a compacted part.
-_BASE = 0x82
-#: The genesis is among the first frames, also of a compacted log.
-_FIRST_FRAMES = 4
 
 
 class Moved(Exception):
@@ -136,16 +132,14 @@ class Source:
 
     def identity(self, log: LocalLog) -> tuple[str, str] | None:
         """Return the chain's name and id as its first frames tell, None when they do not."""
-        for _, payload in islice(log.scan(0), _FIRST_FRAMES):
-            if payload[0] == _BASE:
-                continue
-            record = Record(payload)
-            at = record.kinds.find(Kind.GENESIS)
-            if at >= 0:
-                genesis = decode(Genesis, record.inline(record.row(at)))
-                chain = record.author.chain_id if any(record.author.chain_id) else record.root
-                return genesis.name, chain.hex()
-        return None
+        first = next((payload for _, payload in log.scan(0) if is_commit(payload)), None)
+        if first is None:
+            return None
+        record = decode_record(first)
+        if record.kinds[0] != Kind.GENESIS or record.sequencer.index:
+            return None
+        genesis = decode(Genesis, record.inline(record.row(0)))
+        return genesis.name, record.root.hex()
 
     def survey(self, log: LocalLog) -> Facts:
         """Read and judge all of a log.
@@ -159,21 +153,17 @@ class Source:
         view = ledger.view
         if view.trust.genesis is None:
             raise NotFound(f"the chain in {os.path.basename(self.directory)} is still empty")
-        last_place, last, thinned, is_thin = 0, b"", 0, False
+        last_place, last, thinned = 0, b"", 0
         for place, payload in log.scan(0):
             last_place, last = place, digest(payload)
-            if payload[0] == _BASE:
-                is_thin = True
-                continue
-            record = Record(payload)
-            if payload[0] == _WHOLE and is_thin:
-                thinned, is_thin = record.first_seq - 1, False
-            is_thin = is_thin or payload[0] != _WHOLE
-            _check_bodies(log, record)
+            if is_commit(payload):
+                _check_bodies(log, decode_record(payload))
+            elif payload[0] == PREFIX:
+                thinned = decode_prefix(payload).head
         return Facts(
             view.trust.genesis.name, view.trust.chain_id, log.generation, log.end, view.head,
             view.time_us, view.link, view.frontier, last_place, last, view.bodies_end,
-            view.head if is_thin else thinned,
+            thinned,
         )  # fmt: skip
 
     def survey_more(self, log: LocalLog, facts: Facts) -> Facts:
@@ -183,7 +173,7 @@ class Source:
         time_us = facts.time_us
         for place, payload in log.scan(facts.last_place):
             last_place, last = place, digest(payload)
-            record = Record(payload)
+            record = decode_record(payload)
             sequencer = record.sequencer
             if (sequencer.first_seq, sequencer.index, sequencer.link) != (
                 head + 1, frontier.size, link

@@ -13,9 +13,18 @@ from ate.archive.memory import MemoryStore
 from ate.archive.prune import check
 from ate.archive.restore import Moment, restore
 from ate.archive.series import find
-from ate.errors import Conflict, CorruptBackup, CorruptLog, Disconnected, NotFound, StorageError
+from ate.errors import (
+    Compacted,
+    Conflict,
+    CorruptBackup,
+    CorruptLog,
+    Disconnected,
+    NotFound,
+    StorageError,
+)
 from ate.log.local import LocalLog
 from ate.testing.simclock import SimClock
+from ate.testing.stage import member
 
 
 def data_of(store: MemoryStore) -> dict[str, bytes]:
@@ -305,43 +314,49 @@ def test_memory_is_bounded_by_the_threads(tmp_path: Path) -> None:
     assert store.most <= 2
 
 
-def as_generation(path: Path, number: int) -> None:
-    """Give the log of a closed chain another generation number, as compaction does."""
-    from ate.log import segment
+def compacted(path: Path, *, signed: bool = False) -> tuple[int, bytes]:
+    """Update an object a few times, compact the chain, and return head and root."""
+    session = member("alice") if signed else None
+    with ate.blocking.open("c", path=path, session=session) as chain:
+        dio = chain.dio()
+        one = dio.store({"n": -1, "pad": b"y" * LARGE})
+        dio.commit()
+        for number in range(5):
+            one.value = {"n": number, "pad": b"z" * LARGE}
+            dio.commit()
+        chain.compact()
+        return chain.head, chain.root
 
-    (old,) = path.glob("00000?")
-    new = path / f"{number:06d}"
-    old.rename(new)
-    for file in [*new.glob("head.*"), *new.glob("body.*")]:
-        kind = segment.HEAD if file.name.startswith("head") else segment.BODY
-        raw = file.read_bytes()
-        header = segment.encode_header(kind, int(file.suffix[1:]), number)
-        file.write_bytes(header + raw[len(header) :])
-    (path / "CURRENT").write_text(f"{number:06d}\n")
 
-
-def test_another_generation_goes_on_in_the_same_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signed", [False, True])
+def test_another_generation_goes_on_in_the_same_line(tmp_path: Path, *, signed: bool) -> None:
     store = MemoryStore()
-    write(tmp_path, commits=3, size=LARGE)
+    write(tmp_path, commits=3, size=LARGE, signed=signed)
     with Backup(tmp_path / "c", store) as backup:
         backup.run()
-        as_generation(tmp_path / "c", 2)
+        before = compacted(tmp_path, signed=signed)
         done = backup.run()
         assert (done.point.generation, done.point.line, done.began_line) == (2, 1, False)
         assert not backup.run().is_new
-        head, root = write(tmp_path)
-        assert backup.run().put_bytes < 2000
+        head, root = write(tmp_path, signed=signed)
+        assert backup.run().put_bytes < 20_000
         assert restore(backup.series, tmp_path / "r/c").found.root == root
         first = restore(backup.series, tmp_path / "old/c", moment=Moment(point=1))
+        with pytest.raises(Compacted, match="thinned"):
+            restore(backup.series, tmp_path / "thin/c", moment=Moment(point=2, seq=4))
+        again = restore(backup.series, tmp_path / "then/c", moment=Moment(seq=before[0]))
     assert (first.point.generation, first.found.ok) == (1, True)
+    assert again.found.root == before[1]
     assert content(tmp_path / "r") == (head, root)
 
 
 def test_a_generation_that_comes_while_it_is_read(tmp_path: Path) -> None:
-    head, root = write(tmp_path, commits=3, size=LARGE)
-    store = Interfering(lambda: as_generation(tmp_path / "c", 2))
+    found: list[tuple[int, bytes]] = []
+    write(tmp_path, commits=3, size=LARGE)
+    store = Interfering(lambda: found.append(compacted(tmp_path)))
     with Backup(tmp_path / "c", store) as backup:
         point = backup.run().point
+        head, root = found[0]
         assert (point.generation, point.head, point.root) == (2, head, root.hex())
         assert not check(backup.series)
         assert restore(backup.series, tmp_path / "r/c").found.root == root
