@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -20,7 +19,6 @@ from atecli.text import count, facts
 if TYPE_CHECKING:
     from ate.chain.mended import Mend
     from ate.chain.repair import Repair
-    from ate.chain.source import Replica
 
 _HEADS: Final = "[0-9]" * 6 + "/head." + "[0-9]" * 6
 
@@ -31,13 +29,14 @@ _HEADS: Final = "[0-9]" * 6 + "/head." + "[0-9]" * 6
         "ate repair people --from copy-of-people --dry-run",
         "ate repair people --from copy-of-people",
         "ate repair people --from copy-a --from copy-b --tail",
+        "ate repair people --from backups",
     ),
 )
 @chain_command
 @click.option(
-    "--from", "sources", metavar="DIR", multiple=True, required=True,
-    type=click.Path(file_okay=False, path_type=Path),
-    help="A copy of the chain's directory, or of the directory that holds it; may be repeated.",
+    "--from", "sources", metavar="COPY", multiple=True, required=True,
+    help="A copy of the chain's directory or of the one that holds it, or a destination of "
+    "`ate backup`; may be repeated.",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would be replaced, and change nothing.")
 @click.option("--tail", is_flag=True, help="Also append the commits that only the copy has.")
@@ -51,30 +50,23 @@ def command(target: Target, **options: Any) -> None:
     run_to_write(target, _repair(target, **options))
 
 
-async def _repair(target: Target, *, sources: Sequence[Path], dry_run: bool, tail: bool) -> None:
+async def _repair(target: Target, *, sources: Sequence[str], dry_run: bool, tail: bool) -> None:
     from ate.chain.repair import repair
+    from atecli.copies import copies_of
     from atecli.progress import bar
 
     directory = target.directory()
-    copies = [_replica(one, target.name) for one in sources]
     total = sum(one.stat().st_size for one in directory.glob(_HEADS))
-    with bar("verifying", 2 * total) as advance:
+    with (
+        copies_of(target.name, sources, directory) as copies,
+        bar("verifying", 2 * total) as advance,
+    ):
         result = await repair(directory, copies, tail=tail, dry_run=dry_run, progress=advance)
     if target.as_json:
         output.document(_document(target, result, dry_run=dry_run))
     else:
         output.lines(facts(_shown(target, result, dry_run=dry_run)))
         _advise(result)
-
-
-def _replica(folder: Path, name: str) -> Replica:
-    """Return a copy of a chain: its own directory, or the one that holds it under its name."""
-    from ate.chain.source import Replica
-    from ate.log.disk import RealDisk
-
-    inside = folder / name
-    found = inside if inside.is_dir() else folder
-    return Replica(RealDisk(), str(found.absolute()), name=str(folder))
 
 
 def _document(target: Target, result: Repair, *, dry_run: bool) -> dict[str, Any]:
