@@ -17,6 +17,7 @@ import numpy as np
 from ate import multiproof
 from ate.chain.commits import CommitColumns
 from ate.chain.cover import Cover
+from ate.chain.erase import Erased, erase
 from ate.chain.index import SEQ_MASK
 from ate.chain.ledger import Ledger
 from ate.chain.run import U64
@@ -31,6 +32,8 @@ from ate.event.prefix import Prefix, encode_nodes
 
 #: A step: None is a pause, a call is work for any thread; its result is sent back.
 Step: TypeAlias = "Callable[[], Any] | None"
+#: Called with (commits written, commits to write) while a compaction goes on.
+Progress: TypeAlias = Callable[[int, int], None]
 
 _ROWS_STEP: Final = 128
 _BATCH_BYTES: Final = 64 * 1024
@@ -50,6 +53,7 @@ class Thinned:
         commits_before, commits_after: likewise.
         bytes_before, bytes_after: of frames and bodies.
         still_read: generations that other processes still read; they go when nobody does.
+        erased: what was overwritten and searched, if that was asked for.
     """
 
     generation: int
@@ -61,6 +65,7 @@ class Thinned:
     bytes_before: int
     bytes_after: int
     still_read: tuple[str, ...] = ()
+    erased: Erased | None = None
 
 
 class Compaction:
@@ -69,10 +74,11 @@ class Compaction:
     Args:
         ledger: the chain, open for writing.
         cut: where; it may just have been made.
+        progress: is told how far it is.
     """
 
-    def __init__(self, ledger: Ledger, cut: Cut) -> None:
-        self._ledger, self.cut = ledger, cut
+    def __init__(self, ledger: Ledger, cut: Cut, progress: Progress | None = None) -> None:
+        self._ledger, self.cut, self._progress = ledger, cut, progress
         self._old, self._view = ledger.store, ledger.view
         self._new = self._old.successor()
         self._first, self._place, self._leaf = array("Q"), array("Q"), bytearray()
@@ -82,7 +88,7 @@ class Compaction:
         self._batch_bytes = self._unflushed = 0
         self._dropped: U64 = np.empty(0, np.uint64)
         self._lasting_kept: list[int] = []
-        self._passed = 0
+        self._passed = self._thin_total = self._below = 0
         self._before = (ledger.view.held, len(ledger.view.commits), self._old.size())
         self.snapshot_head = 0
 
@@ -111,11 +117,11 @@ class Compaction:
         for payload in encode_nodes(nodes):
             self._new.append((payload,))
             yield None
+        self._thin_total, self._below = len(kept.held), kept.below
         for place, seqs in kept.commits():
             yield from self._thin_one(self._verified(place), seqs)
         yield from self._write()
-        first, _, _ = self._view.commits.columns()
-        self._tail = int(first.searchsorted(np.uint64(cut.seq)))
+        self._tail = kept.below
 
     def _gaps(self, cover: Cover, kept: Kept) -> Generator[Step, None, bytes]:
         """Return the roots of what is dropped between the commits that stay."""
@@ -234,10 +240,16 @@ class Compaction:
             self._place.extend(self._new.append_many([(payload,) for payload in self._batch]))
             self._unflushed += self._batch_bytes
             self._batch, self._batch_bytes = [], 0
+            self._tell()
             yield None
         if self._unflushed >= _FLUSH_BYTES:
             self._unflushed = 0
             yield self._new.flush
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            above = len(self._view.commits) - self._below
+            self._progress(len(self._first), self._thin_total + above)
 
     # --- taking over ------------------------------------------------------------------------
 
@@ -283,6 +295,10 @@ class Compaction:
             self._new.generation, self.cut.seq, rows, self._rows, commits, len(self._first),
             size, 0,
         )  # fmt: skip
+
+    def erase(self) -> Erased:
+        """Overwrite the generation that was replaced, and search for what was dropped."""
+        return erase(self._old, self._new)
 
     def _verified(self, place: int) -> Record:
         """Return a commit, all of whose bytes are what was written."""

@@ -161,8 +161,9 @@ class Kept:
     def __init__(self, cut: Cut, extra: set[int]) -> None:
         self._view, self._cut = cut.view, cut
         first, place, _ = cut.view.commits.columns()
-        below = int(first.searchsorted(np.uint64(cut.seq)))
-        self._first, self._place = first[:below], place[:below]
+        #: How many commits there are below the cut.
+        self.below = int(first.searchsorted(np.uint64(cut.seq)))
+        self._first, self._place = first[: self.below], place[: self.below]
         wanted = np.array(sorted(seq for seq in extra if seq < cut.seq), np.uint64)
         self.seqs: U64 = np.union1d(cut.entries[2] & np.uint64(SEQ_MASK), wanted)
 

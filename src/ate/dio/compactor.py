@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ate.chain.checkpoint import checkpoint_row, root_key
-from ate.chain.compact import Compaction, Step, Thinned
+from ate.chain.compact import Compaction, Progress, Step, Thinned
 from ate.chain.index import SEQ_MASK
 from ate.chain.retention import Retention, ask, old_tombstones, older_versions
 from ate.chain.thinning import Cut, newest_rows
@@ -128,7 +128,7 @@ class Compactor:
 
     async def _try(self) -> None:
         try:
-            await self.compact(self.policy.retention)
+            await self.compact(None)
         except AteError as error:
             self._chain._ledger.view.settle(self._chain._ledger.store)  # not again at once
             _log.warning("the chain could not be compacted: %s", error)
@@ -149,10 +149,11 @@ class Compactor:
     # --- one --------------------------------------------------------------------------------
 
     async def compact(
-        self, retention: Retention, *, progress: Callable[[int, int], None] | None = None
+        self, retention: Retention | None, *, erase: bool = False, progress: Progress | None = None
     ) -> Thinned:
         """Compact now; see `Chain.compact`."""
         chain = self._chain
+        retention = retention or self.policy.retention
         view = chain._ledger.view
         if chain.readonly:
             raise ReadOnly("this chain was opened read-only")
@@ -168,13 +169,15 @@ class Compactor:
         async with self._one:
             for attempt in range(_TRIES):
                 try:
-                    return await self._compact_once(kept)
+                    return await self._compact_once(kept, progress, erase=erase)
                 except Conflict:
                     if attempt == _TRIES - 1:
                         raise
         raise AssertionError("unreachable")
 
-    async def _compact_once(self, retention: Retention) -> Thinned:
+    async def _compact_once(
+        self, retention: Retention, progress: Progress | None, *, erase: bool
+    ) -> Thinned:
         ledger = self._chain._ledger
         view, now_us = ledger.view, max(ledger.clock.now_us(), ledger.view.time_us)
         extra: set[int] = set()
@@ -187,14 +190,16 @@ class Compactor:
                 dropped.clear()  # only a root may say that something alive is not needed
             else:
                 await self._vouch(dropped)
-        compaction = Compaction(ledger, Cut(view, dropped))
+        compaction, erased = Compaction(ledger, Cut(view, dropped), progress), None
         try:
             await self._fill(compaction, retention, extra, now_us)
             done = await self._chain._writer.run_alone(lambda: _take_over(compaction))
+            if erase:
+                erased = await asyncio.to_thread(compaction.erase)
         finally:
             size, still_read = await asyncio.to_thread(compaction.tidy_up)
         view.settle(ledger.store)
-        return replace(done, bytes_after=size, still_read=still_read)
+        return replace(done, bytes_after=size, still_read=still_read, erased=erased)
 
     async def _vouch(self, dropped: set[int]) -> None:
         """Make a checkpoint of the present, unless the newest commit is one already."""
