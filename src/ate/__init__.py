@@ -16,6 +16,7 @@ from importlib import import_module
 
 if typing.TYPE_CHECKING:
     from ate import blocking as blocking
+    from ate.chain.retention import Retention as Retention
     from ate.client import Chain as Chain
     from ate.client import home as home
     from ate.client import open as open  # noqa: A004 — the product's verb
@@ -24,6 +25,7 @@ if typing.TYPE_CHECKING:
     from ate.dio.collections import Map as Map
     from ate.dio.collections import Ref as Ref
     from ate.dio.collections import Vec as Vec
+    from ate.dio.compactor import CompactPolicy as CompactPolicy
     from ate.dio.dao import Dao as Dao
     from ate.dio.dio import Dio as Dio
     from ate.dio.lens import Lens as Lens
@@ -38,6 +40,7 @@ if typing.TYPE_CHECKING:
     from ate.dio.writer import Durability as Durability
     from ate.errors import AteError as AteError
     from ate.errors import CommitError as CommitError
+    from ate.errors import Compacted as Compacted
     from ate.errors import Conflict as Conflict
     from ate.errors import CorruptLog as CorruptLog
     from ate.errors import Deleted as Deleted
@@ -72,8 +75,10 @@ if typing.TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ate.chain.retention": ("Retention",),
     "ate.client": ("Chain", "home", "open"),
     "ate.dio.collections": ("Child", "Link", "Map", "Ref", "Vec"),
+    "ate.dio.compactor": ("CompactPolicy",),
     "ate.dio.dao": ("Dao",),
     "ate.dio.dio": ("Dio",),
     "ate.dio.lens": ("Lens",),
@@ -85,9 +90,10 @@ _HOMES = {
     "ate.dio.secondary": ("SecondaryIndex",),
     "ate.dio.writer": ("Durability",),
     "ate.errors": (
-        "AteError", "CommitError", "Conflict", "CorruptLog", "Deleted", "Fenced", "LimitExceeded",
-        "LoadError", "LogLocked", "NoReadKey", "NotFound", "OutOfSpace", "Refused", "RemoteError",
-        "StorageError", "TimedOut", "TrustError", "UsageError", "WriteDenied", "WrongType",
+        "AteError", "CommitError", "Compacted", "Conflict", "CorruptLog", "Deleted", "Fenced",
+        "LimitExceeded", "LoadError", "LogLocked", "NoReadKey", "NotFound", "OutOfSpace", "Refused",
+        "RemoteError", "StorageError", "TimedOut", "TrustError", "UsageError", "WriteDenied",
+        "WrongType",
     ),
     "ate.event.access": ("Access", "Any", "Everyone", "Inherit", "Nobody", "Only", "Principal"),
     "ate.ids": ("ChainName", "ObjectId"),

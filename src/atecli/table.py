@@ -44,6 +44,10 @@ WORDS: Final[dict[str, dict[str, Word]]] = {
         "import": Word("importer", "make typed objects from a JSON-lines or CSV file"),
         "export": Word("exporter", "write the objects to a JSON-lines or CSV file"),
     },
+    "care": {
+        "compact": Word("compact", "drop what was superseded, and erase it if you like"),
+        "hold": Word("hold", "forbid compaction, or allow it again"),
+    },
     "around": {
         "keys": Word("keys", "make, list and show identities"),
         "chains": Word("chains", "list the chains and their sizes"),

@@ -19,7 +19,7 @@ from ate.crypto.hash import DIGEST_BYTES, digest, digest_many
 from ate.errors import LogLocked
 from ate.event.commit import Record
 from ate.event.prefix import is_commit
-from ate.event.row import PLACE_BODY_FILE
+from ate.event.row import PLACE_BODY_FILE, Kind
 from ate.event.thinned import decode_record
 from ate.limits import MIB
 from ate.log import segment
@@ -51,8 +51,8 @@ class Erased:
         overwritten: bytes of the old generation that are zeros now.
         files, searched: how many files, and bytes in them, were searched for the dropped values.
         left: where a copy is, as "file at offset".
-        superseded: values in the log that are not the present: those that retention keeps, and
-            those that came after the cut.
+        superseded: values of objects that are in the log and not the present: those that retention
+            keeps, and those of before that came after the cut.
         still_read: the old generation, when another process reads it: nothing was overwritten and
             nothing was searched.
     """
@@ -222,8 +222,9 @@ class Kept:
                     bodies, start = _bodies(store, record)
                     prints.add(bodies)
                     _note(spans, live.generation, place, start, record)
-                    seqs.append(record.seqs[record.table["length"] > 0])
-                    bases.append(record.table["base"])
+                    table = record.table
+                    seqs.append(record.seqs[table["kind"] == int(Kind.DATA)])
+                    bases.append(table["base"])
         finally:
             if store is not live:
                 store.close()

@@ -139,7 +139,7 @@ def _prefix_origins(view: View) -> list[tuple[int, int, int, int]]:
 def _nobody_vouches() -> UsageError:
     return UsageError(
         "no checkpoint vouches for what a compaction would leave",
-        hint="compact with a session that holds a root key, or let a root call chain.checkpoint()",
+        hint="compact as one of its roots, or let a root call chain.checkpoint()",
     )
 
 

@@ -163,7 +163,7 @@ class Compactor:
         if view.hold is not None:
             raise Refused(
                 f"a legal hold forbids compaction: {view.hold}",
-                hint="a root releases it with chain.set_hold(None)",
+                hint="a root releases it: chain.set_hold(None), or `ate hold CHAIN --release`",
             )
         kept = retention.widened(genesis.policy if genesis else {})
         async with self._one:

@@ -56,11 +56,14 @@ def _shown(known: dict[str, Any], when: str) -> list[tuple[str, object]]:
         ("objects", known["objects"]),
         ("commits", known["commits"]),
         ("head", f"{known['head']}, {when}"),
+        ("rows", _rows(known)),
         ("root", known["root"]),
         ("suite", f"{known['suite']}, {SUITES.get(known['suite'], 'unknown')}"),
         ("mode", known["mode"]),
     ]
-    rows += [("policy", f"{name}: {value}") for name, value in known["policy"].items()]
+    rows += [("policy", _policy(name, value)) for name, value in known["policy"].items()]
+    if known["hold"]:
+        rows.append(("hold", known["hold"]))
     for root in known["roots"]:
         rows.append(("root key", f"{root['identity']}  {fingerprint(root['key_id'])}"))
     for name, number in known["roles"].items():
@@ -70,3 +73,16 @@ def _shown(known: dict[str, Any], when: str) -> list[tuple[str, object]]:
     rows.append(("generation", ", ".join(map(str, known["generations"]))))
     rows += [("file", f"{name}  {size(length)}") for name, length in known["files"].items()]
     return rows
+
+
+def _rows(known: dict[str, Any]) -> str:
+    """Return how much of the past is there."""
+    if not known["cut"]:
+        return f"{known['rows']}, all there ever were"
+    return f"{known['rows']} are kept, and all since commit {known['cut']}"
+
+
+def _policy(name: str, value: Any) -> str:
+    if name == "retention" and isinstance(value, dict):
+        return f"{name}: " + ", ".join(f"{number} {unit}" for unit, number in value.items())
+    return f"{name}: {value}"
