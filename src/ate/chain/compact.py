@@ -21,6 +21,7 @@ from ate.chain.erase import Erased, erase
 from ate.chain.index import SEQ_MASK
 from ate.chain.ledger import Ledger
 from ate.chain.run import U64
+from ate.chain.seqs import among, seqs_of
 from ate.chain.snapshot import encode_snapshot
 from ate.chain.thinning import Cut, Kept
 from ate.crypto.hash import digest, digest_many
@@ -35,8 +36,8 @@ Step: TypeAlias = "Callable[[], Any] | None"
 #: Called with (commits written, commits to write) while a compaction goes on.
 Progress: TypeAlias = Callable[[int, int], None]
 
-_ROWS_STEP: Final = 128
-_BATCH_BYTES: Final = 64 * 1024
+_ROWS_STEP: Final = 64
+_BATCH_BYTES: Final = 32 * 1024
 #: So much is written between two flushes: the last one, which commits wait for, is short then.
 _FLUSH_BYTES: Final = 1024 * 1024
 _LOCAL_PLACE: Final = rows_.SIGNED_BYTES + 8
@@ -103,11 +104,14 @@ class Compaction:
         """
         kept = Kept(self.cut, extra)
         yield from kept.complete(now_us)
+        yield None
         newest = self._view.index.run().seq & np.uint64(SEQ_MASK)
-        self._dropped = np.setdiff1d(newest[newest < np.uint64(self.cut.seq)], kept.seqs)
-        lasting = [seq for seq in self._view.lasting if seq < self.cut.seq]
+        gone = newest[~among(newest, kept.seqs)]
+        self._dropped = np.sort(gone[gone < np.uint64(self.cut.seq)])
+        lasting = seqs_of(seq for seq in self._view.lasting if seq < self.cut.seq)
         self._passed = len(lasting)
-        self._lasting_kept = np.intersect1d(np.array(lasting, np.uint64), kept.seqs).tolist()
+        self._lasting_kept = lasting[among(lasting, kept.seqs)].tolist()
+        yield None
         cover = yield from Cover.build(self._view)
         nodes = yield from self._gaps(cover, kept)
         cut = self.cut
@@ -143,57 +147,61 @@ class Compaction:
     def _thin_one(self, record: Record, seqs: Sequence[int]) -> Iterator[Step]:
         """Write one commit with these rows alone; unchanged when it has no others."""
         at = [record.at(seq) for seq in seqs]
+        yield None
         if len(at) == record.row_count and not record.is_thinned:
             yield from self._copy(record)
             return
-        keep: list[thinned.Kept] = []
+        siblings = yield from self._siblings(record, at)
+        table = record.table[at]
+        thinner = thinned.Thinner(
+            record,
+            kept=len(at),
+            outside=int(np.count_nonzero(table["place"] >= np.uint64(rows_.PLACE_BODY_FILE))),
+            with_headers=bool((table["flags"] & rows_.FLAG_HEADER).any()),
+            siblings=siblings,
+        )
         for number, where in enumerate(at):
-            keep.append((yield from self._keep(record, where)))
+            head, index = record.head(where), record.indexes[where]
+            _, _, _, _, _, wanted, length, place = record.brief(where)
+            if place & rows_.PLACE_BODY_FILE:
+                moved = yield from self._copy_body(record, where)
+                thinner.add_outside(head, index, length, moved, wanted)
+            else:
+                body = record.inline_at(place, length)
+                if digest(body) != wanted:
+                    raise _altered(record, where)
+                thinner.add(head, index, body)
             if number % _ROWS_STEP == _ROWS_STEP - 1:
                 yield None
-        siblings = yield from self._siblings(record, at)
-        payload = thinned.encode_thinned(record, keep, siblings)
-        yield from self._add(record, payload, len(at))
+        yield from self._add(record, thinner.payload(), len(at))
 
-    def _keep(self, record: Record, at: int) -> Generator[Step, Any, thinned.Kept]:
-        """Return one row that stays; its body is compared with it, and copied if it is large."""
+    def _copy_body(self, record: Record, at: int) -> Generator[Step, Any, int]:
+        """Copy the large body of one row, once it was compared with the row."""
         _, _, _, _, _, wanted, length, place = record.brief(at)
-        head, index = record.head(at).tobytes(), record.indexes[at]
-        body = self._body(record, at)
+        body = self._old.body(place, length)
         if digest(body) != wanted:
-            raise CorruptLog(
-                f"the body of row {record.seq_at(at)} was altered: nothing was dropped"
-            )
-        if not place & rows_.PLACE_BODY_FILE:
-            return thinned.Kept(head, index, body)
-        moved = yield from self._copy_body(body)
-        return thinned.Kept(head, index, None, moved, length, wanted)
-
-    def _body(self, record: Record, at: int) -> memoryview:
-        _, _, _, _, _, _, length, place = record.brief(at)
-        if place & rows_.PLACE_BODY_FILE:
-            return self._old.body(place, length)
-        return record.inline_at(place, length)
-
-    def _copy_body(self, body: memoryview) -> Generator[Step, Any, int]:
-        place: int = yield lambda: self._new.write_body([body])
-        self._bodies_end = max(self._bodies_end, place + len(body))
-        self._unflushed += len(body)
-        return place
+            raise _altered(record, at)
+        moved: int = yield lambda: self._new.write_body([body])
+        self._bodies_end = max(self._bodies_end, moved + length)
+        self._unflushed += length
+        return moved
 
     def _siblings(self, record: Record, kept: list[int]) -> Generator[Step, None, bytes]:
         """Return the hashes that stand for the rows that go."""
         signed = record.signed_rows()
+        yield None
         hashes: list[bytes] = []
         for start in range(0, len(signed), _ROWS_STEP):
             hashes += digest_many(signed[start : start + _ROWS_STEP])
             yield None
-        if not isinstance(record, thinned.ThinRecord):
-            return multiproof.rows_siblings(b"".join(hashes), kept)
-        indexes = record.indexes
-        return multiproof.fewer_siblings(
-            record.author.row_count, indexes, hashes, record.siblings, [indexes[at] for at in kept]
+        known = record.indexes
+        before = record.siblings if isinstance(record, thinned.ThinRecord) else b""
+        siblings, root = yield from multiproof.fewer_siblings(
+            record.author.row_count, known, hashes, before, [known[at] for at in kept]
         )
+        if root != record.author.rows_root:
+            raise CorruptLog(f"the rows of commit {record.sequencer.index} were altered")
+        return siblings
 
     # --- from the cut on --------------------------------------------------------------------
 
@@ -212,16 +220,16 @@ class Compaction:
         for at in np.flatnonzero(places >= np.uint64(rows_.PLACE_BODY_FILE)).tolist():
             if payload is record.payload:
                 payload = memoryview(bytearray(payload))
-            kept = yield from self._keep(record, at)
+            moved = yield from self._copy_body(record, at)
             where = ROWS_AT + rows_.ROW_BYTES * at + _LOCAL_PLACE
-            payload[where : where + 8] = kept.place.to_bytes(8, "little")
+            payload[where : where + 8] = moved.to_bytes(8, "little")
         if self._tail and len(self._dropped):
             self._check_bases(record)
         yield from self._add(record, payload.tobytes(), record.row_count)
 
     def _check_bases(self, record: Record) -> None:
         """Raise Conflict when a commit that came meanwhile goes on from a row that is dropped."""
-        if np.isin(record.table["base"], self._dropped).any():
+        if among(record.table["base"], self._dropped).any():
             raise Conflict("a commit changed what the compaction was about to drop")
 
     def _add(self, record: Record, payload: bytes, rows: int) -> Iterator[Step]:
@@ -301,9 +309,11 @@ class Compaction:
         return erase(self._old, self._new)
 
     def _verified(self, place: int) -> Record:
-        """Return a commit, all of whose bytes are what was written."""
-        self._old.read(place, verify=True)
-        return self._view.read(place)
+        """Return a commit, all of whose bytes are what was written; its rows were not checked."""
+        record = thinned.decode_record(self._old.read(place, verify=True))
+        if record.leaf != self._view.commits.leaf_at(place):
+            raise CorruptLog(f"commit {record.sequencer.index} is not the one that was here before")
+        return record
 
     def tidy_up(self) -> tuple[int, tuple[str, ...]]:
         """Remove the old generation, or the new one that did not take over.
@@ -316,3 +326,7 @@ class Compaction:
             gone = self._new
         gone.close()
         return live.size(), live.sweep()
+
+
+def _altered(record: Record, at: int) -> CorruptLog:
+    return CorruptLog(f"the body of row {record.seq_at(at)} was altered: nothing was dropped")

@@ -59,6 +59,7 @@ class Ledger:
     ) -> None:
         self.store, self.session, self.clock, self.entropy = store, session, clock, entropy
         self.view = View(store)
+        self._plugins = tuple(plugins)
         self.pipeline = Pipeline(plugins, self.view.origins)
         self.feed = Feed()
         self._domains: dict[int, tuple[Session | None, Domains]] = {}
@@ -121,7 +122,7 @@ class Ledger:
         store = self.store.reopened()
         try:
             fresh = Ledger(
-                store, plugins=self.pipeline.plugins, session=self.session, clock=self.clock,
+                store, plugins=self._plugins, session=self.session, clock=self.clock,
                 entropy=self.entropy,
             )  # fmt: skip
             await fresh.replay()

@@ -7,6 +7,7 @@ proved or read: keys, roles, certificates of those who signed, bases of deltas.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from ate.chain.index import SEQ_MASK, SYSTEM
 from ate.chain.present import CHECKPOINT_ID, hash_of, vouched
 from ate.chain.run import U64
+from ate.chain.seqs import among, minus, seqs_of, union
 from ate.chain.view import View, flags_of
 from ate.crypto.sign import FastVerifyKey
 from ate.errors import CorruptLog, UsageError
@@ -115,7 +117,7 @@ class Cut:
     def drop(self, seqs: set[int]) -> None:
         """Leave out rows that nothing vouches for."""
         high, low, seq = self.entries
-        held = ~np.isin(seq & np.uint64(SEQ_MASK), np.array(sorted(seqs), np.uint64))
+        held = ~among(seq & np.uint64(SEQ_MASK), seqs_of(seqs))
         self.entries = high[held], low[held], seq[held]
 
     def check(self) -> None:
@@ -164,8 +166,8 @@ class Kept:
         #: How many commits there are below the cut.
         self.below = int(first.searchsorted(np.uint64(cut.seq)))
         self._first, self._place = first[: self.below], place[: self.below]
-        wanted = np.array(sorted(seq for seq in extra if seq < cut.seq), np.uint64)
-        self.seqs: U64 = np.union1d(cut.entries[2] & np.uint64(SEQ_MASK), wanted)
+        present = np.sort(cut.entries[2] & np.uint64(SEQ_MASK))
+        self.seqs = union(present, seqs_of(seq for seq in extra if seq < cut.seq))
 
     def complete(self, now_us: int) -> Iterator[None]:
         """Add what these rows need to be proved and read, in small steps."""
@@ -183,10 +185,10 @@ class Kept:
                     yield
             seen |= held
             yield from self._bases(at, fresh)
-            new = np.setdiff1d(np.array(fresh, np.uint64), self.seqs)
+            new = minus(seqs_of(fresh), self.seqs)
             if not len(new):
                 break
-            self.seqs = np.union1d(self.seqs, new)
+            self.seqs = union(self.seqs, new)
         self.held = np.flatnonzero(held)
 
     def _lasting(self, now_us: int) -> Generator[None, None, dict[bytes, list[int]]]:
@@ -207,21 +209,22 @@ class Kept:
             stays.append(seq)
             if not number % _STEP:
                 yield
-        expired = [seq for some in certificates.values() for seq in some]
-        left = np.setdiff1d(self.seqs, np.array(expired, np.uint64))
-        self.seqs = np.union1d(left, np.array(stays, np.uint64))
+        expired = seqs_of(seq for some in certificates.values() for seq in some)
+        self.seqs = union(minus(self.seqs, expired), seqs_of(stays))
         return certificates
 
     def _bases(self, at: npt.NDArray[np.int64], found: list[int]) -> Iterator[None]:
         """Find the rows that the bodies of kept rows are deltas of."""
-        for number, commit in enumerate(np.unique(at).tolist()):
-            payload = self._view.store.read(int(self._place[commit]))
+        starts = np.flatnonzero(np.diff(at, prepend=-1))
+        for number, (start, stop) in enumerate(pairwise([*starts.tolist(), len(at)])):
+            place = int(self._place[at[start]])
+            payload = self._view.store.read(place)
             if not number % _STEP:
                 yield
             if not int.from_bytes(payload[_RARE_SIZE], "little"):
                 continue
-            record = self._view.read(int(self._place[commit]))
-            for seq in self.seqs[at == commit].tolist():
+            record = self._view.read(place)
+            for seq in self.seqs[start:stop].tolist():
                 header = record.header(record.at(seq))
                 delta = getattr(header, "delta", None)
                 if delta is not None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Generator, Iterator
+from collections.abc import Awaitable, Coroutine, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
@@ -27,8 +27,12 @@ from ate.trust.plugin import Retention as Voter
 if TYPE_CHECKING:
     from ate.client import Chain
 
+T = TypeVar("T")
+
 _log = logging.getLogger("ate")
 _TRIES: Final = 8
+#: Between two steps of some 0.1 ms when commits come meanwhile.
+_REST_S: Final = 0.001
 #: Below this a log is not worth the work.
 _FACTOR_BYTES_MIN: Final = 2 * MIB
 
@@ -98,6 +102,7 @@ class Compactor:
     def __init__(self, chain: Chain, policy: CompactPolicy) -> None:
         self._chain, self.policy = chain, policy
         self._one = asyncio.Lock()
+        self._landed = 0
         self._bell = Bell(chain)
         self._task: asyncio.Task[None] | None = None
 
@@ -160,11 +165,7 @@ class Compactor:
         genesis = view.trust.genesis
         if genesis is not None and genesis.policy.get("worm"):
             raise Refused("a write-once chain keeps everything: it is never compacted")
-        if view.hold is not None:
-            raise Refused(
-                f"a legal hold forbids compaction: {view.hold}",
-                hint="a root releases it: chain.set_hold(None), or `ate hold CHAIN --release`",
-            )
+        self._check_hold()
         kept = retention.widened(genesis.policy if genesis else {})
         async with self._one:
             for attempt in range(_TRIES):
@@ -184,7 +185,7 @@ class Compactor:
         dropped: set[int] = set()
         voters = [one for one in ledger.pipeline.plugins if isinstance(one, Voter)]
         if voters:
-            await _drive(ask(view, voters, view.head, extra, dropped))
+            await self._drive(ask(view, voters, view.head, extra, dropped))
         if view.trust.has_roots:
             if root_key(ledger, ledger.session) is None:
                 dropped.clear()  # only a root may say that something alive is not needed
@@ -193,13 +194,31 @@ class Compactor:
         compaction, erased = Compaction(ledger, Cut(view, dropped), progress), None
         try:
             await self._fill(compaction, retention, extra, now_us)
-            done = await self._chain._writer.run_alone(lambda: _take_over(compaction))
+            take_over = self._chain._writer.run_alone(lambda: self._take_over(compaction))
+            done = await _to_its_end(take_over)
             if erase:
-                erased = await asyncio.to_thread(compaction.erase)
+                erased = await _to_its_end(asyncio.to_thread(compaction.erase))
         finally:
             size, still_read = await asyncio.to_thread(compaction.tidy_up)
         view.settle(ledger.store)
         return replace(done, bytes_after=size, still_read=still_read, erased=erased)
+
+    async def _take_over(self, compaction: Compaction) -> Thinned:
+        """The last of it, while no commit is on its way."""
+        for step in compaction.catch_up():
+            if step is not None:
+                step()
+        self._check_hold()  # it may have come meanwhile
+        await asyncio.to_thread(compaction.switch)
+        return compaction.adopt()
+
+    def _check_hold(self) -> None:
+        hold = self._chain._ledger.view.hold
+        if hold is not None:
+            raise Refused(
+                f"a legal hold forbids compaction: {hold}",
+                hint="a root releases it: chain.set_hold(None), or `ate hold CHAIN --release`",
+            )
 
     async def _vouch(self, dropped: set[int]) -> None:
         """Make a checkpoint of the present, unless the newest commit is one already."""
@@ -213,42 +232,57 @@ class Compactor:
         self, compaction: Compaction, retention: Retention, extra: set[int], now_us: int
     ) -> None:
         cut, view = compaction.cut, self._chain._ledger.view
-        await _drive(cut.present())
+        await self._drive(cut.present())
         cut.check()
         newest = newest_rows(cut)
         if retention.keeps_past:
             seqs = [one & SEQ_MASK for one in newest]
-            await _drive(older_versions(view, seqs, retention, now_us, extra))
+            await self._drive(older_versions(view, seqs, retention, now_us, extra))
         if retention.tombstones is not None:
             gone: set[int] = set()
-            await _drive(old_tombstones(view, newest, retention.tombstones, now_us, gone))
+            await self._drive(old_tombstones(view, newest, retention.tombstones, now_us, gone))
             cut.drop(gone)
-        await _drive(compaction.thin(extra, now_us))
-        await _drive(compaction.catch_up())
-        await _drive(compaction.prepare())
+        await self._drive(compaction.thin(extra, now_us))
+        await self._drive(compaction.catch_up())
+        await self._drive(compaction.prepare())
+
+    async def _drive(self, steps: Iterator[Step]) -> None:
+        """Take steps, between commits; steps that are calls are made in a thread."""
+        assert isinstance(steps, Generator)
+        writer = self._chain._writer
+        value: Any = None
+        with suppress(StopIteration):
+            while True:
+                landed = writer.landed
+                step = steps.send(value)
+                value = None
+                if step is not None:
+                    value = await _to_its_end(asyncio.to_thread(step))
+                elif writer.landed == landed == self._landed:
+                    await _Pause()
+                else:
+                    await _rest()  # somebody commits: leave most of the time to them
+                self._landed = landed
 
 
-async def _take_over(compaction: Compaction) -> Thinned:
-    """The last of it, while no commit is on its way."""
-    for step in compaction.catch_up():
-        if step is not None:
-            step()
-    await asyncio.to_thread(compaction.switch)
-    return compaction.adopt()
+async def _rest() -> None:
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+    timer = loop.call_later(_REST_S, over.set_result, None)
+    try:
+        await over
+    finally:
+        timer.cancel()
 
 
-async def _drive(steps: Iterator[Step]) -> None:
-    """Take steps, letting everybody else run in between; calls are made in a thread."""
-    assert isinstance(steps, Generator)
-    value: Any = None
-    with suppress(StopIteration):
-        while True:
-            step = steps.send(value)
-            value = None
-            if step is None:
-                await _Pause()
-            else:
-                value = await asyncio.to_thread(step)
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for work that must not be left alone: who is cancelled learns it when it is over."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 class _Pause(Awaitable[None]):

@@ -97,6 +97,8 @@ class Writer:
         self._task: asyncio.Task[None] | None = None
         self._flush_s = 0.0
         self._lsn = 0
+        #: Commits made so far.
+        self.landed = 0
         self._closed = False
         self._busy = False
 
@@ -275,6 +277,7 @@ class Writer:
             await self._flush()
         record = ledger.settle(pending)
         self._lsn += 1
+        self.landed += 1
         offset = len(rows) - len(drafts)
         for transaction in ready:
             if not transaction.done.done():
