@@ -279,6 +279,7 @@ class Search:
     def __init__(self, wanted: Wanted, kept: Kept) -> None:
         self._wanted, self._kept = wanted, kept
         self._sieve = _Sieve(wanted.word)
+        self._groups: dict[int, dict[tuple[int, int], set[bytes]]] = {}
         self.files = self.searched = 0
         self.found: set[Found] = set()
 
@@ -309,13 +310,16 @@ class Search:
 
     def _like(self, word: int) -> dict[tuple[int, int], set[bytes]]:
         """Return the digests of the bodies with this word, by its offset in them and length."""
+        known = self._groups.get(word)
+        if known is not None:
+            return known
         wanted, number = self._wanted, np.uint64(word)
         low, high = (int(wanted.word.searchsorted(number, side)) for side in _SIDES)
-        groups: dict[tuple[int, int], set[bytes]] = {}
-        for at in range(low, high):
-            key = int(wanted.anchor[at]), int(wanted.length[at])
+        anchors, lengths = wanted.anchor[low:high].tolist(), wanted.length[low:high].tolist()
+        groups = self._groups[word] = {}
+        for key, name in zip(zip(anchors, lengths, strict=True), wanted.digest[low:high].tolist()):
             # NumPy leaves out zeros at the end of bytes.
-            groups.setdefault(key, set()).add(bytes(wanted.digest[at]).ljust(DIGEST_BYTES, b"\0"))
+            groups.setdefault(key, set()).add(name.ljust(DIGEST_BYTES, b"\0"))
         return groups
 
 
