@@ -177,9 +177,7 @@ async def test_the_old_files_are_overwritten_and_not_only_unlinked(
     (tmp_path / "vault/000001/head.000001.torn-64").write_bytes(b"an unfinished write, kept aside")
     (tmp_path / "torn.linked").hardlink_to(tmp_path / "vault/000001/head.000001.torn-64")
     await chain.compact(erase=True)
-    left = b"".join(
-        (tmp_path / f"{name}.linked").read_bytes() for name in ("head", "body", "torn")
-    )
+    left = b"".join((tmp_path / f"{name}.linked").read_bytes() for name in ("head", "body", "torn"))
     assert len(left) > 150_000
     assert not [one for one in secrets if len(one) > 16 and one in left]
     assert b"unfinished" not in left
