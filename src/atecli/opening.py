@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 if TYPE_CHECKING:
-    from ate.client import Chain, Opening
+    from ate.client import Chain
+    from ate.dio.opening import Opening
     from ate.log.local import LocalLog
     from ate.session import Session
 
@@ -43,7 +44,7 @@ class Target:
 
     def directory(self) -> Path:
         """Return the directory of the chain, there or not; raises UsageError when it is no name."""
-        from ate.client import chain_directory
+        from ate.dio.opening import chain_directory
         from ate.ids import ChainName
 
         return chain_directory(ChainName(self.name), self.path)
@@ -79,14 +80,19 @@ class Target:
         if self.identity is not None and passphrase.is_stdin(self.passphrase_file):
             raise UsageError("stdin cannot hold the input and the passphrase at once")
 
-    def open(self) -> Opening:
-        """Open the chain for reading, beside any writer; raises NotFound when there is none."""
+    def open(self, *, salvage: bool = False) -> Opening:
+        """Open the chain for reading, beside any writer; raises NotFound when there is none.
+
+        Args:
+            salvage: open a damaged chain too, up to the damage.
+        """
         from ate import client
 
         self.check_exists()
         return client.open(
-            self.name, path=self.path, session=self.session(), readonly=True, plugins=_filters()
-        )
+            self.name, path=self.path, session=self.session(), readonly=True, salvage=salvage,
+            plugins=filters(),
+        )  # fmt: skip
 
     @asynccontextmanager
     async def open_to_write(
@@ -112,7 +118,7 @@ class Target:
             self.check_exists()
         session = self.session()
         opening = client.open(
-            self.name, path=self.path, session=session, create=is_new, plugins=_filters()
+            self.name, path=self.path, session=session, create=is_new, plugins=filters()
         )
         async with opening as chain:
             if is_new:
@@ -131,7 +137,7 @@ class Target:
         return LocalLog.open(self.directory(), readonly=True)
 
 
-def _filters() -> tuple[Any, ...]:
+def filters() -> tuple[Any, ...]:
     """Return the filters that bodies may need to be read; none of them changes what is written."""
     from ate.errors import UsageError
     from ate.limits import BODY_BYTES_MAX

@@ -64,7 +64,7 @@ async def write_genesis(
     preparer = ledger.preparer(session)
     preparer.expect_roots(roots)
     commit, rows = await preparer.prepare(
-        [row], origin=origin, seen_seq=0, now_us=ledger.clock.now_us()
+        [row], origin=origin, seen_seq=0, now_us=ledger.now_us()
     )
     pending = await ledger.append(commit, rows)
     ledger.store.flush()

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ate.chain.index import SEQ_MASK, SYSTEM
+from ate.chain.lineage import base_held
 from ate.chain.present import CHECKPOINT_ID, hash_of, vouched
 from ate.chain.run import U64
 from ate.chain.seqs import among, minus, seqs_of, union
@@ -225,10 +226,9 @@ class Kept:
                 continue
             record = self._view.read(place)
             for seq in self.seqs[start:stop].tolist():
-                header = record.header(record.at(seq))
-                delta = getattr(header, "delta", None)
-                if delta is not None:
-                    found.append(delta)
+                base = base_held(self._view, seq, record, record.at(seq))
+                if base:
+                    found.append(base)
 
     def commits(self) -> Iterator[tuple[int, list[int]]]:
         """Yield (place, seqs that stay in it) of each commit that stays, in order."""

@@ -156,7 +156,13 @@ class Compactor:
     async def compact(
         self, retention: Retention | None, *, erase: bool = False, progress: Progress | None = None
     ) -> Thinned:
-        """Compact now; see `Chain.compact`."""
+        """Compact now; the words are those of `Chain.compact`.
+
+        Raises:
+            Refused: the chain is write-once, or under a legal hold.
+            UsageError: the session holds no root key, and no checkpoint vouches for what is left.
+            StorageError: the medium failed; if nothing can be written now, open the chain again.
+        """
         chain = self._chain
         retention = retention or self.policy.retention
         view = chain._ledger.view

@@ -58,10 +58,22 @@ def _shown(known: dict[str, Any], when: str) -> list[tuple[str, object]]:
         ("head", f"{known['head']}, {when}"),
         ("rows", _rows(known)),
         ("root", known["root"]),
+        ("sealed", _sealed(known)),
         ("suite", f"{known['suite']}, {SUITES.get(known['suite'], 'unknown')}"),
         ("mode", known["mode"]),
     ]
-    rows += [("policy", _policy(name, value)) for name, value in known["policy"].items()]
+    if known["clock_skew"]:
+        rows.append(("clock", f"{known['clock_skew']:+.0f} seconds off by this chain's time"))
+    fork = known["fork"]
+    if fork is not None:
+        rows.append(("forked from", f"{fork.get('name')}, row {fork.get('seq')}"))
+        rows.append(("source", f"id {fork.get('chain')}"))
+        rows.append(("", f"root {fork.get('root', 'not held any more')}"))
+    rows += [
+        ("policy", _policy(name, value))
+        for name, value in known["policy"].items()
+        if name != "fork" or fork is None
+    ]
     if known["hold"]:
         rows.append(("hold", known["hold"]))
     for root in known["roots"]:
@@ -86,3 +98,10 @@ def _policy(name: str, value: Any) -> str:
     if name == "retention" and isinstance(value, dict):
         return f"{name}: " + ", ".join(f"{number} {unit}" for unit, number in value.items())
     return f"{name}: {value}"
+
+
+def _sealed(known: dict[str, Any]) -> str:
+    """Return what the newest checkpoint covers."""
+    if known["checkpoint"] is None:
+        return "no checkpoint"
+    return f"checkpoint over {known['checkpoint']} of {count(known['commits'], 'commit')}"

@@ -8,6 +8,8 @@ from pathlib import Path
 from tests.unit.atecli.conftest import Ate
 
 import ate as library
+from ate.clock import SystemClock
+from ate.testing.simclock import SimClock
 
 
 def test_for_people(ate: Ate, alice: str) -> None:
@@ -21,6 +23,24 @@ def test_for_people(ate: Ate, alice: str) -> None:
     assert " an object\n" in shown
     assert "generation  1\n" in shown
     assert "file        000001/head.000001  " in shown
+
+
+def test_checkpoints_and_a_clock_that_is_wrong(ate: Ate, alice: str) -> None:
+    note = ate("put", "notes", "1", "--as", alice).out.strip()
+    assert "sealed      no checkpoint\n" in ate("info", "notes").out
+    ate("prove", "notes", note, "-o", "p", "--as", alice)
+    assert "sealed      checkpoint over 2 of 3 commits\n" in ate("info", "notes").out
+    known = ate("info", "notes", "--json").document
+    assert (known["checkpoint"], known["clock_skew"]) == (2, 0.0)
+    assert "clock " not in ate("info", "notes").out
+
+    async def ahead() -> None:
+        late = SimClock(SystemClock().now_us() + 86_400_000_000)
+        async with library.open("late", clock=late):
+            pass
+
+    asyncio.run(ahead())
+    assert "clock       -86" in ate("info", "late").out
 
 
 def test_for_programs(ate: Ate) -> None:
