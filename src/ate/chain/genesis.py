@@ -63,9 +63,7 @@ async def write_genesis(
     row = Draft(int(Kind.GENESIS), bytes(ROOT), bytes(ROOT), 0, 0, 0, 0, 0, encode(genesis), header)
     preparer = ledger.preparer(session)
     preparer.expect_roots(roots)
-    commit, rows = await preparer.prepare(
-        [row], origin=origin, seen_seq=0, now_us=ledger.now_us()
-    )
+    commit, rows = await preparer.prepare([row], origin=origin, seen_seq=0, now_us=ledger.now_us())
     pending = await ledger.append(commit, rows)
     ledger.store.flush()
     ledger.settle(pending)
