@@ -108,11 +108,12 @@ def wipe(disk: Disk, directory: str, generation: int, spans: Iterable[tuple[int,
     recovery.replace(disk, mark, (b"",))
     with closing(disk.lock(_first_head(directory, generation))):
         done = _wipe_frames(disk, path, spans)
+        known = {segment.file_name(*one): one[0] for one in recovery.segments(disk, path)}
         for name in disk.listdir(path):
             # Rows stay: live objects may still look at them, until the file is gone.
-            if name.startswith(segment.KIND_NAMES[segment.BODY]):
+            if known.get(name) == segment.BODY:
                 done += _blank(disk, f"{path}/{name}", HEADER_BYTES)
-            elif ".torn-" in name or name.endswith(".new"):
+            elif name not in known and name != recovery.INDEX:  # torn, half-made, kept aside
                 done += _blank(disk, f"{path}/{name}", 0)
         disk.remove(mark)
     return done

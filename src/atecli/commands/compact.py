@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,11 @@ def command(
 
 
 def _span(days: float | None) -> timedelta | None:
-    return timedelta(days=days) if days else None if days is None else timedelta()
+    if days is None:
+        return None
+    if math.isnan(days):  # it is in every range
+        raise click.UsageError("days are a number")
+    return timedelta(days=days)
 
 
 def _every(target: Target, retention: Retention, *, erase: bool) -> None:

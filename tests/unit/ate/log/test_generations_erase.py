@@ -39,6 +39,8 @@ def test_bodies_are_zeros_and_rows_stay(segment_bytes: int) -> None:
     old, new = replaced(disk, segment_bytes=segment_bytes)
     disk.put(HEAD + ".torn-64", b"torn" * 10)
     disk.put("/chain/000001/index.new", b"half" * 10)
+    disk.put(BODY + ".damaged-1", b"aside" * 10)
+    disk.put("/chain/000001/index", b"no body in it")
     done = old.wipe(spans(old))
     content = disk.snapshot()
     old_bytes = b"".join(text for name, text in content.items() if "/000001/" in name)
@@ -46,7 +48,9 @@ def test_bodies_are_zeros_and_rows_stay(segment_bytes: int) -> None:
     assert old_bytes.count(b"row") == 2
     assert b"torn" not in old_bytes
     assert b"half" not in old_bytes
-    assert done >= 2 * 500 + 2 * 3000 + 80
+    assert b"aside" not in old_bytes
+    assert b"no body in it" in old_bytes
+    assert done >= 2 * 500 + 2 * 3000 + 130
     assert b"all that is kept" in content["/chain/000002/head.000001"]
     old.close()
     assert new.sweep() == ()

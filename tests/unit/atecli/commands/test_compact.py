@@ -88,7 +88,7 @@ def test_what_stays_of_the_past_is_told(ate: Ate) -> None:
     ate("put", "notes", "1", "--id", object_id, "--replace")
     ate("rm", "notes", object_id)
     said = ate("compact", "notes", "--erase", "--keep-versions", "3")
-    assert "\nstill there 2 older values: kept by retention, or since the checkpoint\n" in said.out
+    assert "\nstill there  2 older values: kept by retention, or since the checkpoint\n" in said.out
     ate("compact", "notes")
     ate("put", "notes", "2", "--id", "00000000000000000000000000000001")
     ate("rm", "notes", "00000000000000000000000000000001")
@@ -133,7 +133,7 @@ def test_with_keys_a_root_compacts_and_others_only_up_to_a_checkpoint(ate: Ate, 
     assert told["rows_before"] - told["rows_after"] == 1
     again = changed(ate, "notes", "--as", alice)
     said = ate("compact", "notes", "--erase")
-    assert "\nstill there 1 older value: " in said.out
+    assert "\nstill there  1 older value: " in said.out
     assert ate("get", "notes", again, "--as", alice).status == 0
     assert ate("verify", "notes", "--as", alice).status == 0
 
