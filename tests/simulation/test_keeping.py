@@ -19,10 +19,11 @@ from ate.errors import Compacted, CorruptLog, Refused, UsageError, WriteDenied
 from ate.event.access import Access, Everyone, Inherit
 from ate.event.draft import Draft
 from ate.event.header import Header
-from ate.event.row import Kind
+from ate.event.row import Kind, Row
 from ate.ids import ROOT
 from ate.session import Session
 from ate.testing.stage import Note, Stage, submit
+from ate.trust.plugin import Vote
 
 DAY = timedelta(days=1)
 WORM = {"worm": True}
@@ -302,3 +303,131 @@ async def test_a_chain_without_keys_can_be_held_too() -> None:
             await chain.compact(erase=True)
         await chain.set_hold(None)
         await chain.compact(erase=True)
+
+
+# --- what must not come back ----------------------------------------------------------------------
+
+
+class Votes:
+    """Drops what is newest, and keeps the first version of everything."""
+
+    name = "votes"
+
+    def __init__(self, view: Anything = None) -> None:
+        self.drops: set[bytes] = set()
+
+    def vote(self, row: Row, header: Header | None) -> Vote | None:
+        if row.base:
+            return Vote(keep=False, force=True) if row.id in self.drops else None
+        return Vote(keep=True, force=True)
+
+
+@pytest.mark.parametrize("rooted", [True, False])
+@pytest.mark.parametrize("asked", [Retention(3, None, DAY), Retention(1, DAY, DAY)])
+async def test_a_forgotten_object_does_not_come_back(rooted: bool, asked: Retention) -> None:
+    """Its older versions go with its tombstone: alone they would be the present again."""
+    stage = Stage()
+    alice = (await stage.cast("alice"))[0] if rooted else None
+    note = await stage.as_(alice).store("deleted long ago")
+    await stage.as_(alice).change(note, "deleted long ago, second version")
+    await stage.as_(alice).delete(note)
+    stage.clock.advance(3 * DAY.total_seconds())
+    await stage.as_(alice).store("stays")
+    async with stage.open(alice) as chain:
+        await chain.compact(asked)
+        assert chain._ledger.view.stored(note) is None
+    assert (await stage.ledger(alice)).view.stored(note) is None
+    assert await stage.as_(alice).texts() == ["stays"]
+
+
+async def test_within_the_window_a_tombstone_is_not_forgotten() -> None:
+    stage = Stage()
+    (alice,) = await stage.cast("alice")
+    note = await stage.as_(alice).store("deleted")
+    await stage.as_(alice).delete(note)
+    stage.clock.advance(DAY.total_seconds())
+    async with stage.open(alice) as chain:
+        await chain.compact(Retention(window=2 * DAY, tombstones=timedelta()))
+    stored = (await stage.ledger(alice)).view.stored(note)
+    assert stored is not None
+    assert stored.dead
+    assert await stage.as_(alice).load(note, at_seq=stored.row.base) == "deleted"
+
+
+@pytest.mark.parametrize("rooted", [True, False])
+async def test_a_newest_version_that_votes_drop_takes_the_older_ones_along(rooted: bool) -> None:
+    votes = Votes()
+    stage = Stage(plugins=[votes])
+    alice = (await stage.cast("alice"))[0] if rooted else None
+    note = await stage.as_(alice).store("first")
+    await stage.as_(alice).change(note, "second")
+    other = await stage.as_(alice).store("other")
+    await stage.as_(alice).change(other, "other, second")
+    votes.drops.add(note)
+    async with stage.open(alice) as chain:
+        await chain.compact()
+    view = (await stage.ledger(alice)).view
+    assert view.stored(note) is None
+    assert len(list(view.rows(1, view.head))) == view.held
+    assert sorted(await stage.as_(alice).texts()) == ["other, second"]
+
+
+@pytest.mark.parametrize("policy", [{"versions": 2}, {"days": 9}, {"versions": 1}])
+async def test_neither_votes_nor_forgetting_go_below_the_policy(policy: dict[str, int]) -> None:
+    votes = Votes()
+    stage = Stage(plugins=[votes], policy={"retention": policy})
+    (alice,) = await stage.cast("alice")
+    note = await stage.as_(alice).store("first")
+    await stage.as_(alice).change(note, "second")
+    gone = await stage.as_(alice).store("deleted")
+    await stage.as_(alice).delete(gone)
+    stage.clock.advance(2 * DAY.total_seconds())
+    votes.drops.add(note)
+    async with stage.open(alice) as chain:
+        await chain.compact(Retention(tombstones=timedelta()))
+    assert await stage.as_(alice).load(note) == "second"
+    stored = (await stage.ledger(alice)).view.stored(gone)
+    assert (stored is not None) is (policy != {"versions": 1})
+
+
+async def test_a_tombstone_whose_id_was_used_again_stays() -> None:
+    """Behind the cut, that of an old checkpoint, a new row goes on from it."""
+    stage = Stage(access=Access(Everyone, Everyone))
+    (alice,) = await stage.cast("alice")
+    note = await stage.as_(alice).store("deleted")
+    await stage.as_(alice).delete(note)
+    async with stage.open(alice) as chain:
+        await chain.checkpoint()
+    await stage.as_(alice).store("again", id=note)
+    stage.clock.advance(DAY.total_seconds())
+    async with stage.open(None) as chain:
+        await chain.compact(Retention(tombstones=timedelta()))
+    assert (await verify(stage.log())).ok
+    assert await stage.as_(alice).load(note) == "again"
+
+
+@pytest.mark.parametrize("station", ["newest_rows", "forget"])
+async def test_an_id_that_is_used_again_while_its_tombstone_goes(
+    station: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever the commit comes, what is left is one sound chain that holds it."""
+    stage = Stage()
+    (alice,) = await stage.cast("alice")
+    note = await stage.as_(alice).store("deleted")
+    await stage.as_(alice).delete(note)
+    stage.clock.advance(DAY.total_seconds())
+    async with stage.open(alice) as chain:
+        drive, calls = chain._compactor._drive, 0
+
+        async def driving(steps: Anything) -> None:
+            nonlocal calls
+            await drive(steps)
+            calls += 1
+            if calls == {"newest_rows": 1, "forget": 2}[station]:
+                async with chain.dio() as dio:
+                    dio.store(Note("again"), id=note)
+
+        monkeypatch.setattr(chain._compactor, "_drive", driving)
+        await chain.compact(Retention(tombstones=timedelta()))
+    assert (await verify(stage.log())).ok
+    assert await stage.as_(alice).load(note) == "again"

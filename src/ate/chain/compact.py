@@ -223,13 +223,14 @@ class Compaction:
             moved = yield from self._copy_body(record, at)
             where = ROWS_AT + rows_.ROW_BYTES * at + _LOCAL_PLACE
             payload[where : where + 8] = moved.to_bytes(8, "little")
-        if self._tail and len(self._dropped):
+        if self._tail:
             self._check_bases(record)
         yield from self._add(record, payload.tobytes(), record.row_count)
 
     def _check_bases(self, record: Record) -> None:
         """Raise Conflict when a commit that came meanwhile goes on from a row that is dropped."""
-        if among(record.table["base"], self._dropped).any():
+        bases = record.table["base"]
+        if among(bases, self._dropped).any() or among(bases, self.cut.gone_seqs).any():
             raise Conflict("a commit changed what the compaction was about to drop")
 
     def _add(self, record: Record, payload: bytes, rows: int) -> Iterator[Step]:

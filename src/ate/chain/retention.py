@@ -28,8 +28,8 @@ class Retention:
     Args:
         versions: of each object, counted from the newest one.
         window: versions that were current at any time within it, counted back from now.
-        tombstones: drop what is left of objects deleted longer ago than this; None keeps it, so
-            that nobody can ever take their ids.
+        tombstones: drop what is left of objects deleted longer ago than this, but not within the
+            window; None keeps it, so that nobody can ever take their ids.
     """
 
     versions: int = 1
@@ -64,7 +64,10 @@ class Retention:
         """Return a retention that keeps at least what the chain's own policy demands."""
         least = Retention.of_policy(policy)
         window = max(self.window or timedelta(), least.window or timedelta())
-        return Retention(max(self.versions, least.versions), window or None, self.tombstones)
+        tombstones = None if self.tombstones is None else max(self.tombstones, window)
+        if least.versions > 1:
+            tombstones = None  # the last versions of what was deleted stay, and so it stays deleted
+        return Retention(max(self.versions, least.versions), window or None, tombstones)
 
     @property
     def keeps_past(self) -> bool:
@@ -107,11 +110,29 @@ def older_versions(
 def old_tombstones(
     view: View, flagged: Sequence[int], age: timedelta, now_us: int, found: set[int]
 ) -> Iterator[None]:
-    """Add to `found` the seqs of the tombstones among these rows that are older than `age`."""
+    """Add to `found` the seqs of the tombstones among these rows that are older than `age`.
+
+    Those whose id was used again since are left out: the newer row goes on from the tombstone.
+    """
     before = now_us - _microseconds(age)
     for number, one in enumerate(flagged):
         if one & DEAD and view.time_of(one & SEQ_MASK) < before:
-            found.add(one & SEQ_MASK)
+            record, at = view.find(one & SEQ_MASK)
+            if view.index.locate(record.row(at).id) == one:
+                found.add(one & SEQ_MASK)
+        if not number % _STEP:
+            yield
+
+
+def forget(view: View, ids: set[bytes], kept: set[int]) -> Iterator[None]:
+    """Take all rows of these objects out of `kept`, in small steps.
+
+    Without the newest row of an object an older one would take its place.
+    """
+    for number, seq in enumerate(sorted(kept)):
+        record, at = view.find(seq)
+        if record.row(at).id in ids:
+            kept.discard(seq)
         if not number % _STEP:
             yield
 

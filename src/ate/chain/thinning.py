@@ -45,6 +45,9 @@ class Cut:
 
     def __init__(self, view: View, dropped: set[int]) -> None:
         self.view, self.dropped = view, dropped
+        #: Objects of which nothing stays below the cut, and the seqs of their newest rows there.
+        self.gone: set[bytes] = set()
+        self.gone_seqs: U64 = np.empty(0, np.uint64)
         self.head = view.head
         self.index, self.seq, self.state = view.frontier.size, view.head + 1, b""
         if view.trust.has_roots:
@@ -118,7 +121,11 @@ class Cut:
     def drop(self, seqs: set[int]) -> None:
         """Leave out rows that nothing vouches for."""
         high, low, seq = self.entries
-        held = ~among(seq & np.uint64(SEQ_MASK), seqs_of(seqs))
+        left_out = among(seq & np.uint64(SEQ_MASK), seqs_of(seqs))
+        pairs = np.column_stack([high[left_out], low[left_out]]).tobytes()
+        self.gone.update(pairs[at : at + 16] for at in range(0, len(pairs), 16))
+        self.gone_seqs = union(self.gone_seqs, np.sort(seq[left_out] & np.uint64(SEQ_MASK)))
+        held = ~left_out
         self.entries = high[held], low[held], seq[held]
 
     def check(self) -> None:

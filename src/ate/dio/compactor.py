@@ -17,7 +17,7 @@ import numpy as np
 from ate.chain.checkpoint import checkpoint_row, root_key
 from ate.chain.compact import Compaction, Progress, Step, Thinned
 from ate.chain.index import SEQ_MASK
-from ate.chain.retention import Retention, ask, old_tombstones, older_versions
+from ate.chain.retention import Retention, ask, forget, old_tombstones, older_versions
 from ate.chain.thinning import Cut, newest_rows
 from ate.dio.bell import Bell
 from ate.errors import AteError, Conflict, ReadOnly, Refused, UsageError
@@ -192,11 +192,12 @@ class Compactor:
         voters = [one for one in ledger.pipeline.plugins if isinstance(one, Voter)]
         if voters:
             await self._drive(ask(view, voters, view.head, extra, dropped))
-        if view.trust.has_roots:
-            if root_key(ledger, ledger.session) is None:
-                dropped.clear()  # only a root may say that something alive is not needed
-            else:
-                await self._vouch(dropped)
+        is_root = root_key(ledger, ledger.session) is not None
+        genesis = view.trust.genesis
+        if (view.trust.has_roots and not is_root) or (genesis and "retention" in genesis.policy):
+            dropped.clear()  # only a root may say that something alive is not needed
+        if view.trust.has_roots and is_root:
+            await self._vouch(dropped)
         compaction, erased = Compaction(ledger, Cut(view, dropped), progress), None
         try:
             await self._fill(compaction, retention, extra, now_us)
@@ -248,6 +249,8 @@ class Compactor:
             gone: set[int] = set()
             await self._drive(old_tombstones(view, newest, retention.tombstones, now_us, gone))
             cut.drop(gone)
+        if cut.gone:
+            await self._drive(forget(view, cut.gone, extra))
         await self._drive(compaction.thin(extra, now_us))
         await self._drive(compaction.catch_up())
         await self._drive(compaction.prepare())

@@ -36,6 +36,10 @@ def test_what_is_none_is_told(rule: object) -> None:
 
 def test_the_wider_of_both_wins() -> None:
     asked = Retention(5, timedelta(days=1), timedelta(days=9))
-    policy = {"retention": {"versions": 2, "days": 3}}
+    policy = {"retention": {"days": 3}}
     assert asked.widened(policy) == Retention(5, timedelta(days=3), timedelta(days=9))
+    policy = {"retention": {"days": 30}}
+    assert asked.widened(policy) == Retention(5, timedelta(days=30), timedelta(days=30))
+    policy = {"retention": {"versions": 2}}
+    assert asked.widened(policy) == Retention(5, timedelta(days=1), None)
     assert Retention().widened({}) == Retention()
