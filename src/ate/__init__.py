@@ -19,6 +19,7 @@ if typing.TYPE_CHECKING:
     from ate.chain.checker import Checked as Checked
     from ate.chain.checker import check_proof as check_proof
     from ate.chain.evidence import Evidence as Evidence
+    from ate.chain.retention import Retention as Retention
     from ate.client import Chain as Chain
     from ate.client import open as open  # noqa: A004 — the product's verb
     from ate.dio.collections import Child as Child
@@ -26,6 +27,7 @@ if typing.TYPE_CHECKING:
     from ate.dio.collections import Map as Map
     from ate.dio.collections import Ref as Ref
     from ate.dio.collections import Vec as Vec
+    from ate.dio.compactor import CompactPolicy as CompactPolicy
     from ate.dio.dao import Dao as Dao
     from ate.dio.dio import Dio as Dio
     from ate.dio.fork import Fork as Fork
@@ -45,6 +47,7 @@ if typing.TYPE_CHECKING:
     from ate.dio.writer import Durability as Durability
     from ate.errors import AteError as AteError
     from ate.errors import CommitError as CommitError
+    from ate.errors import Compacted as Compacted
     from ate.errors import Conflict as Conflict
     from ate.errors import CorruptLog as CorruptLog
     from ate.errors import Deleted as Deleted
@@ -82,8 +85,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "ate.chain.checker": ("Checked", "check_proof"),
     "ate.chain.evidence": ("Evidence",),
+    "ate.chain.retention": ("Retention",),
     "ate.client": ("Chain", "open"),
     "ate.dio.collections": ("Child", "Link", "Map", "Ref", "Vec"),
+    "ate.dio.compactor": ("CompactPolicy",),
     "ate.dio.dao": ("Dao",),
     "ate.dio.dio": ("Dio",),
     "ate.dio.fork": ("Fork",),
@@ -99,9 +104,10 @@ _HOMES = {
     "ate.dio.text": ("Text", "merge_text"),
     "ate.dio.writer": ("Durability",),
     "ate.errors": (
-        "AteError", "CommitError", "Conflict", "CorruptLog", "Deleted", "Fenced", "LimitExceeded",
-        "LoadError", "LogLocked", "NoReadKey", "NotFound", "OutOfSpace", "Refused", "RemoteError",
-        "StorageError", "TimedOut", "TrustError", "UsageError", "WriteDenied", "WrongType",
+        "AteError", "CommitError", "Compacted", "Conflict", "CorruptLog", "Deleted", "Fenced",
+        "LimitExceeded", "LoadError", "LogLocked", "NoReadKey", "NotFound", "OutOfSpace", "Refused",
+        "RemoteError", "StorageError", "TimedOut", "TrustError", "UsageError", "WriteDenied",
+        "WrongType",
     ),
     "ate.event.access": ("Access", "Any", "Everyone", "Inherit", "Nobody", "Only", "Principal"),
     "ate.ids": ("ChainName", "ObjectId"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ate.chain import past
 from ate.chain.checkpoint import checkpoint_row
-from ate.chain.compact import Thinned
+from ate.chain.compact import Progress, Thinned
 from ate.chain.genesis import check_chain, write_genesis
 from ate.chain.ledger import Ledger
 from ate.chain.reader import Reader
@@ -262,21 +262,19 @@ class Chain:
         """Read-only chains: take in what the writing process appended; returns the head."""
         return await self._ledger.refresh()
 
-    async def compact(self, retention: Retention | None = None) -> Thinned:
-        """Drop what was superseded, while readers and writers go on.
+    async def compact(
+        self, retention: Retention | None = None, *, erase: bool = False,
+        progress: Progress | None = None,
+    ) -> Thinned:  # fmt: skip
+        """Drop what was superseded, while readers and writers go on; see `Compactor.compact`.
 
         Args:
-            retention: what stays beyond the present; by default nothing, or what the chain's own
-                policy demands.
-
-        Raises:
-            Refused: the chain is write-once, or under a legal hold.
-            UsageError: the chain has roots, the session holds none of them, and no checkpoint
-                vouches for what would be left.
-            StorageError: the medium failed; the chain is as it was, or must be opened again.
+            retention: what stays beyond the present, besides what the chain's policy demands.
+            erase: overwrite what was dropped, and search all files for copies: see `.erased`.
+            progress: is called with the commits written so far, and how many there will be.
         """
         self._check_open()
-        return await self._compactor.compact(retention or self._compactor.policy.retention)
+        return await self._compactor.compact(retention, erase=erase, progress=progress)
 
     async def set_hold(self, reason: str | None, *, session: Session | None = None) -> Receipt:
         """Forbid compaction until it is released with None; see `ate.dio.governance.set_hold`."""

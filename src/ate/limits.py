@@ -40,6 +40,8 @@ KEY_BYTES_MAX: Final = 1016
 NAME_BYTES_MAX: Final = 256
 #: Rows in a chain: 40 bits keep a seq and a flag in one 64-bit word.
 CHAIN_ROWS_MAX: Final = 1 << 40
+#: Days that retention may look back: their microseconds fit into 64 bits.
+RETENTION_DAYS_MAX: Final = 1_000_000
 #: Levels of parents followed to find a rule; deeper is a cycle or an attack.
 TREE_DEPTH_MAX: Final = 256
 #: Keys that one rule may name.

@@ -95,11 +95,14 @@ class Target:
         )  # fmt: skip
 
     @asynccontextmanager
-    async def open_to_write(self, *, create: bool = False) -> AsyncIterator[Chain]:
+    async def open_to_write(
+        self, *, create: bool = False, signs: bool = True
+    ) -> AsyncIterator[Chain]:
         """Open the chain as its writer.
 
         Args:
             create: make it when there is none, and say so.
+            signs: what is to be done needs a key on a chain that takes signed commits only.
 
         Raises:
             WriteDenied: nobody acts, and the chain takes signed commits only.
@@ -121,7 +124,7 @@ class Target:
             if is_new:
                 how = f"sealed and signed by {session.identity}" if session else "without keys"
                 say(f"made the chain {self.name!r}, {how}")
-            elif session is None and is_signed(chain):
+            elif signs and session is None and is_signed(chain):
                 hint = "act as somebody who may write: --as NAME"
                 raise WriteDenied("the chain takes signed commits only", hint=hint)
             yield chain
@@ -225,15 +228,18 @@ def passphrase_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)  # fmt: skip
 
 
-def chain_command(function: Callable[..., None]) -> Callable[..., None]:
+def chain_command(
+    function: Callable[..., None], *, is_required: bool = True
+) -> Callable[..., None]:
     """Give a command the chain argument and the options that all of them share.
 
-    The function is called with a `Target` and with what the command adds itself.
+    The function is called with a `Target` and with what the command adds itself. Where no chain is
+    required, its name may be empty.
     """
 
     @functools.wraps(function)
     def command(
-        chain: str,
+        chain: str | None,
         path: Path | None,
         identity: str | None,
         passphrase_file: str | None,
@@ -241,7 +247,7 @@ def chain_command(function: Callable[..., None]) -> Callable[..., None]:
         as_json: bool,
         **own: Any,
     ) -> None:
-        function(Target(chain, path, identity, passphrase_file, as_json), **own)
+        function(Target(chain or "", path, identity, passphrase_file, as_json), **own)
 
     wrapped: Callable[..., Any] = command
     for add in (
@@ -254,4 +260,4 @@ def chain_command(function: Callable[..., None]) -> Callable[..., None]:
         path_option,
     ):  # fmt: skip
         wrapped = add(wrapped)
-    return click.argument("chain", shell_complete=chain_names)(wrapped)
+    return click.argument("chain", shell_complete=chain_names, required=is_required)(wrapped)

@@ -56,6 +56,10 @@ WORDS: Final[dict[str, dict[str, Word]]] = {
         "backups": Word("backups", "list restore points, and check them"),
         "restore": Word("restore", "make a chain from its backup, as it is or as it was"),
     },
+    "care": {
+        "compact": Word("compact", "drop what was superseded, and erase it if you like"),
+        "hold": Word("hold", "forbid compaction, or allow it again"),
+    },
     "around": {
         "keys": Word("keys", "make, list and show identities"),
         "chains": Word("chains", "list the chains and their sizes"),

@@ -18,6 +18,7 @@ import numpy as np
 from ate import multiproof
 from ate.chain.commits import CommitColumns
 from ate.chain.cover import Cover
+from ate.chain.erase import Erased, erase
 from ate.chain.ledger import Ledger
 from ate.chain.run import U64
 from ate.chain.seqs import among, minus, seqs_of
@@ -32,6 +33,8 @@ from ate.event.prefix import Prefix, encode_nodes
 
 #: A step: None is a pause, a call is work for any thread; its result is sent back.
 Step: TypeAlias = "Callable[[], Any] | None"
+#: Called with (commits written, commits to write) while a compaction goes on.
+Progress: TypeAlias = Callable[[int, int], None]
 
 _ROWS_STEP: Final = 64
 _BATCH_BYTES: Final = 32 * 1024
@@ -51,6 +54,7 @@ class Thinned:
         commits_before, commits_after: likewise.
         bytes_before, bytes_after: of frames and bodies.
         still_read: generations that other processes still read; they go when nobody does.
+        erased: what was overwritten and searched, if that was asked for.
     """
 
     generation: int
@@ -62,6 +66,7 @@ class Thinned:
     bytes_before: int
     bytes_after: int
     still_read: tuple[str, ...] = ()
+    erased: Erased | None = None
 
 
 class Compaction:
@@ -70,10 +75,11 @@ class Compaction:
     Args:
         ledger: the chain, open for writing.
         cut: where; it may just have been made.
+        progress: is told how far it is.
     """
 
-    def __init__(self, ledger: Ledger, cut: Cut) -> None:
-        self._ledger, self.cut = ledger, cut
+    def __init__(self, ledger: Ledger, cut: Cut, progress: Progress | None = None) -> None:
+        self._ledger, self.cut, self._progress = ledger, cut, progress
         self._old, self._view = ledger.store, ledger.view
         self._new = self._old.successor()
         self._first, self._place, self._leaf = array("Q"), array("Q"), bytearray()
@@ -83,7 +89,7 @@ class Compaction:
         self._batch_bytes = self._unflushed = 0
         self._dropped: U64 = np.empty(0, np.uint64)
         self._lasting_kept: list[int] = []
-        self._passed = 0
+        self._passed = self._thin_total = self._below = 0
         self._before = (ledger.view.held, len(ledger.view.commits), self._old.size())
         self.snapshot_head = 0
         self._switching = threading.Lock()
@@ -115,11 +121,11 @@ class Compaction:
         for payload in encode_nodes(nodes):
             self._new.append((payload,))
             yield None
+        self._thin_total, self._below = len(kept.held), kept.below
         for place, seqs in kept.commits():
             yield from self._thin_one(self._verified(place), seqs)
         yield from self._write()
-        first, _, _ = self._view.commits.columns()
-        self._tail = int(first.searchsorted(np.uint64(cut.seq)))
+        self._tail = kept.below
 
     def _gaps(self, cover: Cover, kept: Kept) -> Generator[Step, None, bytes]:
         """Return the roots of what is dropped between the commits that stay."""
@@ -217,7 +223,7 @@ class Compaction:
             moved = yield from self._copy_body(record, at)
             where = ROWS_AT + rows_.ROW_BYTES * at + _LOCAL_PLACE
             payload[where : where + 8] = moved.to_bytes(8, "little")
-        if self._tail and len(self._dropped):
+        if self._tail:
             self._check_bases(record)
         yield from self._add(record, payload.tobytes(), record.row_count)
 
@@ -244,10 +250,16 @@ class Compaction:
             self._place.extend(self._new.append_many([(payload,) for payload in self._batch]))
             self._unflushed += self._batch_bytes
             self._batch, self._batch_bytes = [], 0
+            self._tell()
             yield None
         if self._unflushed >= _FLUSH_BYTES:
             self._unflushed = 0
             yield self._new.flush
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            above = len(self._view.commits) - self._below
+            self._progress(len(self._first), self._thin_total + above)
 
     # --- taking over ------------------------------------------------------------------------
 
@@ -297,6 +309,10 @@ class Compaction:
             self._new.generation, self.cut.seq, rows, self._rows, commits, len(self._first),
             size, 0,
         )  # fmt: skip
+
+    def erase(self) -> Erased:
+        """Overwrite the generation that was replaced, and search for what was dropped."""
+        return erase(self._old, self._new)
 
     def _verified(self, place: int) -> Record:
         """Return a commit, all of whose bytes are what was written; its rows were not checked."""

@@ -5,13 +5,13 @@ It writes nothing and proves nothing: `verify` does, over it, as over any other 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ate.errors import CorruptLog, ReadOnly
 from ate.event.commit import Record
 from ate.log import segment
-from ate.log.disk import Buffer
+from ate.log.disk import Buffer, DiskFile
 from ate.log.salvage import Salvage
 from ate.log.segment import BODY_BIT, HEAD, place_of
 from ate.log.store import LogStore
@@ -138,6 +138,14 @@ class Mended:
     def size(self) -> int:
         """See `LogStore.size`."""
         return sum(one.stop - one.start for one in self._stretches)
+
+    def wipe(self, spans: Iterable[tuple[int, int, int]]) -> int:
+        """See `LogStore.wipe`."""
+        raise _refusal()
+
+    def every_file(self) -> Iterator[tuple[str, DiskFile]]:
+        """See `LogStore.every_file`."""
+        return iter(())
 
     def sweep(self) -> tuple[str, ...]:
         """See `LogStore.sweep`."""

@@ -148,7 +148,7 @@ def _prefix_origins(view: View) -> list[tuple[int, int, int, int]]:
 def _nobody_vouches() -> UsageError:
     return UsageError(
         "no checkpoint vouches for what a compaction would leave",
-        hint="compact with a session that holds a root key, or let a root call chain.checkpoint()",
+        hint="compact as one of its roots, or let a root call chain.checkpoint()",
     )
 
 
@@ -170,8 +170,9 @@ class Kept:
     def __init__(self, cut: Cut, extra: set[int]) -> None:
         self._view, self._cut = cut.view, cut
         first, place, _ = cut.view.commits.columns()
-        below = int(first.searchsorted(np.uint64(cut.seq)))
-        self._first, self._place = first[:below], place[:below]
+        #: How many commits there are below the cut.
+        self.below = int(first.searchsorted(np.uint64(cut.seq)))
+        self._first, self._place = first[: self.below], place[: self.below]
         self._extra = sorted(seq for seq in extra if seq < cut.seq)
         self.seqs: U64 = np.sort(cut.entries[2] & np.uint64(SEQ_MASK))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from collections.abc import Awaitable, Coroutine, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 
 from ate.chain.checkpoint import checkpoint_row, root_key
-from ate.chain.compact import Compaction, Step, Thinned
+from ate.chain.compact import Compaction, Progress, Step, Thinned
 from ate.chain.index import SEQ_MASK
 from ate.chain.retention import Retention, ask, old_tombstones, older_versions
 from ate.chain.thinning import Cut, newest_rows
@@ -133,7 +133,7 @@ class Compactor:
 
     async def _try(self) -> None:
         try:
-            await self.compact(self.policy.retention)
+            await self.compact(None)
         except AteError as error:
             self._chain._ledger.view.settle(self._chain._ledger.store)  # not again at once
             _log.warning("the chain could not be compacted: %s", error)
@@ -154,32 +154,37 @@ class Compactor:
     # --- one --------------------------------------------------------------------------------
 
     async def compact(
-        self, retention: Retention, *, progress: Callable[[int, int], None] | None = None
+        self, retention: Retention | None, *, erase: bool = False, progress: Progress | None = None
     ) -> Thinned:
-        """Compact now; see `Chain.compact`."""
+        """Compact now; the words are those of `Chain.compact`.
+
+        Raises:
+            Refused: the chain is write-once, or under a legal hold.
+            UsageError: the session holds no root key, and no checkpoint vouches for what is left.
+            StorageError: the medium failed; if nothing can be written now, open the chain again.
+        """
         chain = self._chain
+        retention = retention or self.policy.retention
         view = chain._ledger.view
         if chain.readonly:
             raise ReadOnly("this chain was opened read-only")
         genesis = view.trust.genesis
         if genesis is not None and genesis.policy.get("worm"):
             raise Refused("a write-once chain keeps everything: it is never compacted")
-        if view.hold is not None:
-            raise Refused(
-                f"a legal hold forbids compaction: {view.hold}",
-                hint="a root releases it with chain.set_hold(None)",
-            )
+        self._check_hold()
         kept = retention.widened(genesis.policy if genesis else {})
         async with self._one:
             for attempt in range(_TRIES):
                 try:
-                    return await self._compact_once(kept)
+                    return await self._compact_once(kept, progress, erase=erase)
                 except Conflict:
                     if attempt == _TRIES - 1:
                         raise
         raise AssertionError("unreachable")
 
-    async def _compact_once(self, retention: Retention) -> Thinned:
+    async def _compact_once(
+        self, retention: Retention, progress: Progress | None, *, erase: bool
+    ) -> Thinned:
         ledger = self._chain._ledger
         view, now_us = ledger.view, max(ledger.clock.now_us(), ledger.view.time_us)
         extra: set[int] = set()
@@ -187,19 +192,37 @@ class Compactor:
         voters = [one for one in ledger.pipeline.plugins if isinstance(one, Voter)]
         if voters:
             await self._drive(ask(view, voters, view.head, extra, dropped))
-        if view.trust.has_roots:
-            if root_key(ledger, ledger.session) is None:
-                dropped.clear()  # only a root may say that something alive is not needed
-            else:
-                await self._vouch(dropped)
-        compaction = Compaction(ledger, Cut(view, dropped))
+        is_root = root_key(ledger, ledger.session) is not None
+        genesis = view.trust.genesis
+        if (view.trust.has_roots and not is_root) or (genesis and "retention" in genesis.policy):
+            dropped.clear()  # only a root may say that something alive is not needed
+        if view.trust.has_roots and is_root:
+            await self._vouch(dropped)
+        compaction, erased = Compaction(ledger, Cut(view, dropped), progress), None
         try:
             await self._fill(compaction, retention, extra, now_us)
             done = await self._alone(compaction)
+            if erase:
+                erased = await _to_its_end(asyncio.to_thread(compaction.erase))
         finally:
             size, still_read = await asyncio.to_thread(compaction.tidy_up)
         view.settle(ledger.store)
-        return replace(done, bytes_after=size, still_read=still_read)
+        return replace(done, bytes_after=size, still_read=still_read, erased=erased)
+
+    async def _take_over(self, compaction: Compaction) -> Thinned:
+        """The last of it, while no commit is on its way."""
+        finish(compaction.catch_up())
+        self._check_hold()  # it may have come meanwhile
+        await asyncio.to_thread(compaction.switch)
+        return compaction.adopt()
+
+    def _check_hold(self) -> None:
+        hold = self._chain._ledger.view.hold
+        if hold is not None:
+            raise Refused(
+                f"a legal hold forbids compaction: {hold}",
+                hint="a root releases it: chain.set_hold(None), or `ate hold CHAIN --release`",
+            )
 
     async def _alone(self, compaction: Compaction) -> Thinned:
         """Let it take over while no commit is on its way.
@@ -207,7 +230,9 @@ class Compactor:
         Once this has begun it is waited for, even by whoever is cancelled: what stands in which
         generation is known only then.
         """
-        work = asyncio.ensure_future(self._chain._writer.run_alone(lambda: _take_over(compaction)))
+        work = asyncio.ensure_future(
+            self._chain._writer.run_alone(lambda: self._take_over(compaction))
+        )
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -271,13 +296,6 @@ async def _rest() -> None:
         await over
     finally:
         timer.cancel()
-
-
-async def _take_over(compaction: Compaction) -> Thinned:
-    """The last of it, while no commit is on its way."""
-    finish(compaction.catch_up())
-    await asyncio.to_thread(compaction.switch)
-    return compaction.adopt()
 
 
 def finish(steps: Iterator[Step]) -> None:

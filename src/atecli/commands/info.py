@@ -56,6 +56,7 @@ def _shown(known: dict[str, Any], when: str) -> list[tuple[str, object]]:
         ("objects", known["objects"]),
         ("commits", known["commits"]),
         ("head", f"{known['head']}, {when}"),
+        ("rows", _rows(known)),
         ("root", known["root"]),
         ("sealed", _sealed(known)),
         ("suite", f"{known['suite']}, {SUITES.get(known['suite'], 'unknown')}"),
@@ -69,10 +70,12 @@ def _shown(known: dict[str, Any], when: str) -> list[tuple[str, object]]:
         rows.append(("source", f"id {fork.get('chain')}"))
         rows.append(("", f"root {fork.get('root', 'not held any more')}"))
     rows += [
-        ("policy", f"{name}: {value}")
+        ("policy", _policy(name, value))
         for name, value in known["policy"].items()
         if name != "fork" or fork is None
     ]
+    if known["hold"]:
+        rows.append(("hold", known["hold"]))
     for root in known["roots"]:
         rows.append(("root key", f"{root['identity']}  {fingerprint(root['key_id'])}"))
     for name, number in known["roles"].items():
@@ -82,6 +85,19 @@ def _shown(known: dict[str, Any], when: str) -> list[tuple[str, object]]:
     rows.append(("generation", ", ".join(map(str, known["generations"]))))
     rows += [("file", f"{name}  {size(length)}") for name, length in known["files"].items()]
     return rows
+
+
+def _rows(known: dict[str, Any]) -> str:
+    """Return how much of the past is there."""
+    if not known["cut"]:
+        return f"{known['rows']}, all there ever were"
+    return f"{known['rows']} are kept, and all since commit {known['cut']}"
+
+
+def _policy(name: str, value: Any) -> str:
+    if name == "retention" and isinstance(value, dict):
+        return f"{name}: " + ", ".join(f"{number} {unit}" for unit, number in value.items())
+    return f"{name}: {value}"
 
 
 def _sealed(known: dict[str, Any]) -> str:

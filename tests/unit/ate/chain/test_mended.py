@@ -61,6 +61,7 @@ WRITES: list[Callable[[Mended], object]] = [
     lambda log: log.trim_bodies(0),
     lambda log: log.flush(),
     lambda log: log.destroy(),
+    lambda log: log.wipe([]),
 ]
 
 
@@ -75,5 +76,6 @@ def test_what_is_of_no_use_here_does_nothing() -> None:
     log.refresh()
     log.close()
     assert log.read_index() is None
+    assert list(log.every_file()) == []
     assert (log.files(), log.torn, log.readonly) == ({}, (), True)
     assert Mended(log._salvage, [], {}).end == place_of(1, HEADER_BYTES)

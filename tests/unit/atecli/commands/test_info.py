@@ -60,3 +60,24 @@ def test_an_empty_chain_and_its_policy(ate: Ate, home: Path) -> None:
     asyncio.run(make())
     assert ate("info", "worm", "--json").document["bytes_per_object"] is None
     assert "policy      worm: True\n" in ate("info", "worm").out
+
+
+def test_how_much_of_the_past_is_there(ate: Ate) -> None:
+    object_id = ate("put", "notes", "1").out.strip()
+    ate("put", "notes", "2", "--id", object_id, "--replace")
+    assert "rows        3, all there ever were\n" in ate("info", "notes").out
+    ate("compact", "notes")
+    known = ate("info", "notes", "--json").document
+    assert (known["rows"], known["cut"], known["generations"]) == (2, 3, [2])
+    shown = ate("info", "notes").out
+    assert "rows        2 are kept, and all since commit 3\n" in shown
+    assert "generation  2\n" in shown
+
+
+def test_a_retention_policy(ate: Ate) -> None:
+    async def make() -> None:
+        async with library.open("kept", policy={"retention": {"versions": 3, "days": 365}}):
+            pass
+
+    asyncio.run(make())
+    assert "policy      retention: 3 versions, 365 days\n" in ate("info", "kept").out
