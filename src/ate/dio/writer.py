@@ -16,16 +16,14 @@ from enum import IntEnum
 from typing import Any, Final, TypeVar
 
 from ate import limits
-from ate.chain.index import DEAD, SEQ_MASK
 from ate.chain.ledger import Ledger
 from ate.chain.lineage import choose_base
 from ate.chain.reader import Reader
+from ate.dio.clash import check_parents, check_versions
 from ate.dio.receipt import Receipt
 from ate.errors import AteError, Conflict, ReadOnly, UsageError
 from ate.event.commit import Origin, Record
 from ate.event.draft import Draft
-from ate.event.row import Kind
-from ate.ids import ROOT
 from ate.merkle import Frontier
 from ate.session import Session
 
@@ -342,49 +340,12 @@ class Writer:
                 [draft.id for draft in drafts]
             )
             if current != [draft.base for draft in drafts]:
-                self._compare(drafts, current)
-            self._check_parents(drafts)
+                check_versions(self.ledger.view.index, drafts, current)
+            check_parents(self.ledger.view.index, drafts)
         except AteError as error:
             self._fail([transaction], error)
             return False
         return True
-
-    def _compare(self, drafts: Sequence[Draft], current: Sequence[int]) -> None:
-        index = self.ledger.view.index
-        for draft, flagged in zip(drafts, current, strict=True):
-            seq = flagged & SEQ_MASK
-            if seq == draft.base:
-                continue
-            if flagged & DEAD and not draft.base:
-                draft.base = seq  # the id is used again, under the rule that the tombstone keeps
-                continue
-            if flagged & DEAD:
-                raise Conflict(
-                    f"object {draft.id.hex()} was deleted", object=draft.id, theirs=seq,
-                    hint="its id stays taken; store the value under a new one",
-                )  # fmt: skip
-            if draft.overwrite and flagged:
-                draft.base, draft.created = seq, index.created_at(draft.id)
-                continue
-            what = "exists already" if not draft.base else "was changed since it was loaded"
-            raise Conflict(f"object {draft.id.hex()} {what}", object=draft.id, theirs=seq)
-
-    def _check_parents(self, drafts: Sequence[Draft]) -> None:
-        """Refuse what would hang under nothing: nobody would ever find it again."""
-        parents = {draft.parent for draft in drafts if draft.kind == Kind.DATA}
-        parents.discard(ROOT)
-        if not parents:
-            return
-        gone = {draft.id for draft in drafts if draft.kind == Kind.TOMBSTONE}
-        parents -= {draft.id for draft in drafts} - gone
-        for parent in parents:
-            flagged = self.ledger.view.index.locate(parent)
-            if not flagged or flagged & DEAD or parent in gone:
-                what = "was deleted" if flagged else "is not in this chain"
-                raise Conflict(
-                    f"the parent {parent.hex()} {what}", object=parent, theirs=flagged & SEQ_MASK,
-                    hint="store it under another parent",
-                )  # fmt: skip
 
     async def _flush(self) -> None:
         """Flush here when that is quick on this disk, in a thread otherwise."""
