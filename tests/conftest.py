@@ -14,3 +14,5 @@ _QUICK = settings(
 settings.register_profile("quick", _QUICK)
 settings.register_profile("fuzz", settings(_QUICK, max_examples=20_000))
 settings.load_profile("quick")
+
+pytest_plugins = ["tests.buckets"]

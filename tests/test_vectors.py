@@ -17,6 +17,7 @@ import pytest
 import ate
 from ate import merkle
 from ate.chain.admit import admit, check_bodies
+from ate.chain.evidence import Evidence
 from ate.chain.form import check_form, check_rows
 from ate.chain.ledger import Ledger
 from ate.chain.verify import verify
@@ -41,7 +42,8 @@ from ate.log.memory import MemoryLog
 from ate.session import KeyPair, Session
 from ate.testing.simclock import SimClock
 from ate.testing.simdisk import SimDisk
-from ate.testing.stage import Note
+from ate.testing.stage import Note, member
+from ate.trust import delta
 
 VECTORS = Path(__file__).parent / "vectors"
 LOGS = ("plain", "suite1", "suite2")
@@ -247,6 +249,76 @@ async def test_judgements(case: dict[str, Any]) -> None:
     assert found == case["error"]
 
 
+@pytest.mark.parametrize("case", cases("trust/proofs.json", "valid"))
+def test_proofs(case: dict[str, Any]) -> None:
+    raw = bytes_of(case["proof"])
+    found = ate.check_proof(raw)
+    for name in ("chain_id", "root", "size"):
+        value = getattr(found, name)
+        assert (value.hex() if isinstance(value, bytes) else value) == case[name]
+    assert found.signer.key_id.hex() == case["signer"]
+    assert [one.key_id.hex() for one in found.roots] == case["roots"]
+    assert [[size, root.hex()] for size, root in found.continued] == case["continued"]
+    assert (found.proven is None) is (case["row"] is None)
+    if found.proven is not None:
+        row, told = found.proven, case["row"]
+        assert (row.seq, row.row.id.hex(), row.row.kind) == (told["seq"], told["id"], told["kind"])
+        assert row.time_us == told["time_us"]
+        assert [one.key_id.hex() for one in row.authors] == told["authors"]
+        assert (row.body.hex() if row.body is not None else None) == told["body"]
+    assert Evidence.decode(raw).encode() == raw
+
+
+@pytest.mark.parametrize("case", cases("trust/proofs.json", "valid"))
+def test_a_proof_by_hand(case: dict[str, Any]) -> None:
+    """The specification is enough: nothing but hashes, trees, signatures and MessagePack."""
+    raw = bytes_of(case["proof"])
+    assert raw[:8] == b"ATEPRF1\n"
+    commits, checkpoint, seq, key, continued = msgspec.msgpack.decode(raw[8:])
+    size, root, time_us, key_id, signature, state = checkpoint
+    for index, first, time, author, _, path, rows in commits:
+        merkle.verify_inclusion(leaf_of(digest(author), first, time), index, size, path, root)
+        count, rows_root = int.from_bytes(author[4:8], "little"), author[128:160]
+        for at, signed, steps, body in rows:
+            merkle.verify_rows(digest(signed), at, count, steps, rows_root)
+            assert body is None or digest(body) == signed[80:112]
+            if first + at == seq and key:
+                nonce = at.to_bytes(12, "little")
+                assert Sealer(key).open(nonce, body, signed[:80]).hex() == case["row"]["body"]
+    _, _, _, first_author, first_signature, _, first_rows = commits[0]
+    chain_id = digest(first_author)
+    founders = msgspec.msgpack.decode(first_rows[0][3])["roots"]
+    keys = [sign for _, sign, _ in founders if VerifyKey(sign)]
+    assert chain_id.hex() == case["chain_id"]
+    VerifyKey(keys[0]).verify(first_signature, chain_id, b"ate/commit/1")
+    for commit in commits[1:]:
+        for _, signed, _, body in commit[6]:
+            if signed[0] == 5 and (role := msgspec.msgpack.decode(body))["name"] == "root":
+                keys = [sign for _, sign, _ in role["keys"]]
+    message = chain_id + size.to_bytes(8, "little") + root + time_us.to_bytes(8, "little") + state
+    (signer,) = [one for one in keys if _signs(one, signature, message)]
+    assert key_id.hex() == case["signer"]
+    assert signer
+    for old, old_root, path in continued:
+        merkle.verify_consistency(old, old_root, size, path, root)
+
+
+def _signs(key: bytes, signature: bytes, message: bytes) -> bool:
+    try:
+        VerifyKey(key).verify(signature, message, b"ate/checkpoint/1")
+    except AteError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("case", cases("trust/proofs.json", "invalid"))
+def test_proofs_that_are_none(case: dict[str, Any]) -> None:
+    known = [member(name).public for name in case["roots"]]
+    with pytest.raises(AteError) as found:
+        ate.check_proof(bytes_of(case["proof"]), roots=known)
+    assert found.value.code == case["error"]
+
+
 # --- golden logs ---------------------------------------------------------------------------------
 
 
@@ -366,6 +438,30 @@ def test_values_that_are_none(case: dict[str, Any]) -> None:
     with pytest.raises(AteError) as found:
         schema.decode(bytes_of(case["body"]), case["codec"])
     assert found.value.code == case["error"]
+
+
+@pytest.mark.parametrize("case", cases("values/deltas.json", "valid"))
+def test_deltas(case: dict[str, Any]) -> None:
+    base, packed = bytes_of(case["base"]), bytes_of(case["delta"])
+    assert delta.number_of(packed) == case["number"]
+    assert delta.apply(base, packed).hex() == case["plain"]
+    assert digest(bytes_of(case["plain"])).hex().startswith(case["check"])
+
+
+@pytest.mark.parametrize("case", cases("values/deltas.json", "invalid"))
+def test_deltas_that_are_none(case: dict[str, Any]) -> None:
+    with pytest.raises(AteError) as found:
+        delta.apply(bytes_of(case["base"]), bytes_of(case["delta"]))
+    assert found.value.code == case["error"]
+
+
+def test_where_deltas_are_taken_from() -> None:
+    """Version n of a run is made from version n & (n - 1), some steps behind version n - 1."""
+    for case in load("values/deltas.json")["bases"]:
+        number, behind = case["number"], case["number"] - 1
+        for _ in range(delta.steps_back(number)):
+            behind &= behind - 1
+        assert behind == case["base"] == number & (number - 1)
 
 
 def test_collections_and_their_elements() -> None:

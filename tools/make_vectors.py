@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tools.vectors import event, golden, judgements, trust, values
+from tools.vectors import deltas, event, golden, judgements, proof, trust, values
 from tools.vectors.fixed import VECTORS, write
 
 import ate
@@ -31,6 +31,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "event/headers.json": event.headers,
     "event/system.json": event.system,
     "values/bodies.json": values.values,
+    "values/deltas.json": deltas.deltas,
     "trust/keys.json": trust.keys,
     "trust/grants.json": trust.grants,
 }
@@ -47,6 +48,8 @@ async def make() -> None:
             await golden.golden(name, folder)
     if not (VECTORS / "trust" / "judgements.json").exists():
         write(VECTORS / "trust" / "judgements.json", await judgements.judgements())
+    if not (VECTORS / "trust" / "proofs.json").exists():
+        write(VECTORS / "trust" / "proofs.json", await proof.proofs())
 
 
 def main() -> None:

@@ -16,28 +16,38 @@ from importlib import import_module
 
 if typing.TYPE_CHECKING:
     from ate import blocking as blocking
+    from ate.chain.checker import Checked as Checked
+    from ate.chain.checker import check_proof as check_proof
+    from ate.chain.evidence import Evidence as Evidence
+    from ate.chain.retention import Retention as Retention
     from ate.client import Chain as Chain
-    from ate.client import home as home
     from ate.client import open as open  # noqa: A004 — the product's verb
     from ate.dio.collections import Child as Child
     from ate.dio.collections import Link as Link
     from ate.dio.collections import Map as Map
     from ate.dio.collections import Ref as Ref
     from ate.dio.collections import Vec as Vec
+    from ate.dio.compactor import CompactPolicy as CompactPolicy
     from ate.dio.dao import Dao as Dao
     from ate.dio.dio import Dio as Dio
+    from ate.dio.fork import Fork as Fork
+    from ate.dio.history import Version as Version
     from ate.dio.lens import Lens as Lens
     from ate.dio.logic import Logic as Logic
     from ate.dio.method import method as method
+    from ate.dio.opening import home as home
     from ate.dio.queue import Queue as Queue
     from ate.dio.receipt import Proof as Proof
     from ate.dio.receipt import Receipt as Receipt
     from ate.dio.rpc import call as call
     from ate.dio.rpc import serve as serve
     from ate.dio.secondary import SecondaryIndex as SecondaryIndex
+    from ate.dio.text import Text as Text
+    from ate.dio.text import merge_text as merge_text
     from ate.dio.writer import Durability as Durability
     from ate.errors import AteError as AteError
     from ate.errors import CommitError as CommitError
+    from ate.errors import Compacted as Compacted
     from ate.errors import Conflict as Conflict
     from ate.errors import CorruptLog as CorruptLog
     from ate.errors import Deleted as Deleted
@@ -65,6 +75,7 @@ if typing.TYPE_CHECKING:
     from ate.event.access import Principal as Principal
     from ate.ids import ChainName as ChainName
     from ate.ids import ObjectId as ObjectId
+    from ate.ntp.clock import NtpClock as NtpClock
     from ate.session import Session as Session
 
     FULL, LOCAL, NONE = Durability.FULL, Durability.LOCAL, Durability.NONE
@@ -72,25 +83,35 @@ if typing.TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "ate.client": ("Chain", "home", "open"),
+    "ate.chain.checker": ("Checked", "check_proof"),
+    "ate.chain.evidence": ("Evidence",),
+    "ate.chain.retention": ("Retention",),
+    "ate.client": ("Chain", "open"),
     "ate.dio.collections": ("Child", "Link", "Map", "Ref", "Vec"),
+    "ate.dio.compactor": ("CompactPolicy",),
     "ate.dio.dao": ("Dao",),
     "ate.dio.dio": ("Dio",),
+    "ate.dio.fork": ("Fork",),
+    "ate.dio.history": ("Version",),
     "ate.dio.lens": ("Lens",),
     "ate.dio.logic": ("Logic",),
     "ate.dio.method": ("method",),
+    "ate.dio.opening": ("home",),
     "ate.dio.queue": ("Queue",),
     "ate.dio.receipt": ("Proof", "Receipt"),
     "ate.dio.rpc": ("call", "serve"),
     "ate.dio.secondary": ("SecondaryIndex",),
+    "ate.dio.text": ("Text", "merge_text"),
     "ate.dio.writer": ("Durability",),
     "ate.errors": (
-        "AteError", "CommitError", "Conflict", "CorruptLog", "Deleted", "Fenced", "LimitExceeded",
-        "LoadError", "LogLocked", "NoReadKey", "NotFound", "OutOfSpace", "Refused", "RemoteError",
-        "StorageError", "TimedOut", "TrustError", "UsageError", "WriteDenied", "WrongType",
+        "AteError", "CommitError", "Compacted", "Conflict", "CorruptLog", "Deleted", "Fenced",
+        "LimitExceeded", "LoadError", "LogLocked", "NoReadKey", "NotFound", "OutOfSpace", "Refused",
+        "RemoteError", "StorageError", "TimedOut", "TrustError", "UsageError", "WriteDenied",
+        "WrongType",
     ),
     "ate.event.access": ("Access", "Any", "Everyone", "Inherit", "Nobody", "Only", "Principal"),
     "ate.ids": ("ChainName", "ObjectId"),
+    "ate.ntp.clock": ("NtpClock",),
     "ate.session": ("Session",),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -6,12 +6,13 @@ It holds no rule of its own.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
+from ate.chain import past
 from ate.chain.checkpoint import checkpoint_row
-from ate.chain.compact import Thinned
+from ate.chain.compact import Progress, Thinned
 from ate.chain.genesis import check_chain, write_genesis
 from ate.chain.ledger import Ledger
 from ate.chain.reader import Reader
@@ -22,6 +23,9 @@ from ate.dio.compactor import Compactor, CompactPolicy
 from ate.dio.dio import Dio
 from ate.dio.follower import Followers
 from ate.dio.governance import RoleChange, set_access, set_hold, set_role
+from ate.dio.heartbeat import Heartbeat, seconds_of
+from ate.dio.opening import Opening, chain_directory, open_store
+from ate.dio.proving import prove
 from ate.dio.receipt import Receipt
 from ate.dio.watch import Watch, watch
 from ate.dio.writer import Durability, Writer
@@ -29,31 +33,14 @@ from ate.errors import CorruptLog, NotFound, UsageError
 from ate.event.access import Access, Principal
 from ate.event.commit import Origin
 from ate.ids import ChainName, IdSource, ObjectId
-from ate.log import recovery
-from ate.log.disk import Disk, RealDisk
-from ate.log.local import LocalLog
-from ate.log.memory import MemoryLog
-from ate.log.store import LogStore
+from ate.log.disk import Disk
 from ate.session import Session
 
 if TYPE_CHECKING:
+    from ate.chain.evidence import Evidence
+    from ate.dio.fork import Fork
     from ate.dio.mailbox import Mailbox
     from ate.dio.rpc import Service
-
-
-def home() -> Path:
-    """Return the user's data directory.
-
-    `$ATE_HOME`, else `$XDG_DATA_HOME/ate`, else `~/.local/share/ate`.
-    """
-    if chosen := os.environ.get("ATE_HOME"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "ate"
-
-
-def chain_directory(name: ChainName, path: str | os.PathLike[str] | None = None) -> Path:
-    """Return where a chain's files are: below `path`, or below the user's data directory."""
-    return (Path(path) if path is not None else home() / "chains") / name
 
 
 def open(
@@ -68,6 +55,7 @@ def open(
     suite: int = 2,
     plugins: Sequence[Any] = (),
     durability: Durability = Durability.FULL,
+    checkpoint_every: float | timedelta | None = None,
     policy: Mapping[str, Any] | None = None,
     compact: CompactPolicy | str | None = None,
     create: bool = True,
@@ -95,6 +83,8 @@ def open(
         suite: 1 signs each commit with both signatures, 2 certifies a fast session key.
         plugins: see `ate.trust.plugin`; one with a built-in's name replaces it.
         durability: default of `dio.commit()`.
+        checkpoint_every: seconds; at this interval, and on closing, write a checkpoint if there are
+            commits that none covers. The session must hold a root key.
         policy: for a new chain, e.g. {"worm": True}.
         compact: when the chain compacts by itself: a mode such as "factor-or-timer", or a policy.
         create: make the chain when there is none.
@@ -110,10 +100,13 @@ def open(
         NotFound: there is none and `create` is false (or `readonly` is true).
     """
     chosen = ChainName(name)
+    beat_s = seconds_of(checkpoint_every) if checkpoint_every is not None else 0.0
+    if beat_s and (session is None or readonly):
+        raise UsageError("checkpoint_every= needs a session with a root key, and leave to write")
     ticking = clock or SystemClock()
 
     async def make() -> Chain:
-        store = _store(chosen, path, disk, memory=memory, readonly=readonly, create=create)
+        store = open_store(chosen, path, disk, memory=memory, readonly=readonly, create=create)
         ledger = Ledger(store, plugins=plugins, session=session, clock=ticking, entropy=entropy)
         try:
             await ledger.replay(salvage=salvage and readonly)
@@ -135,52 +128,13 @@ def open(
                         store.destroy()  # a chain that was never begun leaves no files
                     raise
             check_chain(ledger, chosen, roots or ())
-            await chain._start()
+            await chain._start(beat_s)
         except BaseException:
             store.close()
             raise
         return chain
 
     return Opening(make)
-
-
-def _store(
-    name: ChainName,
-    path: str | os.PathLike[str] | None,
-    disk: Disk | None,
-    *,
-    memory: bool,
-    readonly: bool,
-    create: bool,
-) -> LogStore:
-    if memory:
-        if path is not None or readonly:
-            raise UsageError("a memory chain has no path and cannot be read-only")
-        return MemoryLog()
-    directory, disk = chain_directory(name, path), disk or RealDisk()
-    create = create and not readonly
-    if not create and not recovery.locate(disk, str(directory)):
-        raise NotFound(f"there is no chain {str(name)!r} in {directory.parent}")
-    return LocalLog.open(directory, disk=disk, readonly=readonly, create=create)
-
-
-class Opening:
-    """A chain about to be opened: `await` it, or enter it with `async with`."""
-
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make = make
-        self._chain: Chain | None = None
-
-    def __await__(self) -> Generator[Any, None, Chain]:
-        return self._make().__await__()  # type: ignore[no-any-return]
-
-    async def __aenter__(self) -> Chain:
-        self._chain = await self
-        return self._chain
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._chain is not None:
-            await self._chain.close()
 
 
 class Chain:
@@ -202,6 +156,7 @@ class Chain:
         self._services: list[Service] = []
         self._mailbox: Mailbox | None = None
         self._followers = Followers(self)
+        self._heartbeat: Heartbeat | None = None
         self._compactor = Compactor(self, compact)
         self._closed = False
 
@@ -274,41 +229,73 @@ class Chain:
         self._check_open()
         return await set_access(self, access, session=session)
 
+    def seq_at_time(self, moment: datetime) -> int:
+        """Return the seq of the last row that was there at a time; 0 is before the first.
+
+        For `load(…, at_seq=)` and `fork(…, at=)`. Without a zone the time is UTC.
+        """
+        return past.seq_at_time(self._ledger.view, past.time_us(moment))
+
+    async def fork(
+        self,
+        name: str,
+        *,
+        at: int | datetime | None = None,
+        path: str | os.PathLike[str] | None = None,
+        session: Session | None = None,
+        **options: Any,
+    ) -> Fork:
+        """Make a new chain that begins with what is here, or was as of the row or time `at`.
+
+        `path` holds the new chain's directory, `session` founds it instead of the chain's own.
+        What is kept, the other options and the errors: see `ate.dio.fork.fork`.
+        """
+        from ate.dio.fork import fork
+
+        self._check_open()
+        seq = self.seq_at_time(at) if isinstance(at, datetime) else self.head if at is None else at
+        chosen, who = ChainName(name), session or self._ledger.session
+        where = chain_directory(chosen, path)
+        return await fork(self._ledger, chosen, where, at=seq, session=who, **options)
+
     async def refresh(self) -> int:
         """Read-only chains: take in what the writing process appended; returns the head."""
         return await self._ledger.refresh()
 
-    async def compact(self, retention: Retention | None = None) -> Thinned:
-        """Drop what was superseded, while readers and writers go on.
+    async def compact(
+        self, retention: Retention | None = None, *, erase: bool = False,
+        progress: Progress | None = None,
+    ) -> Thinned:  # fmt: skip
+        """Drop what was superseded, while readers and writers go on; see `Compactor.compact`.
 
         Args:
-            retention: what stays beyond the present; by default nothing, or what the chain's own
-                policy demands.
-
-        Raises:
-            Refused: the chain is write-once, or under a legal hold.
-            UsageError: the chain has roots, the session holds none of them, and no checkpoint
-                vouches for what would be left.
-            StorageError: the medium failed; the chain is as it was, or must be opened again.
+            retention: what stays beyond the present, besides what the chain's policy demands.
+            erase: overwrite what was dropped, and search all files for copies: see `.erased`.
+            progress: is called with the commits written so far, and how many there will be.
         """
         self._check_open()
-        return await self._compactor.compact(retention or self._compactor.policy.retention)
+        return await self._compactor.compact(retention, erase=erase, progress=progress)
 
     async def set_hold(self, reason: str | None, *, session: Session | None = None) -> Receipt:
         """Forbid compaction until it is released with None; see `ate.dio.governance.set_hold`."""
         self._check_open()
         return await set_hold(self, reason, session=session)
 
-    async def checkpoint(self) -> None:
+    async def checkpoint(self, *, session: Session | None = None) -> None:
         """Seal all commits so far with a root key's composite signature.
 
         Raises:
             UsageError: the session holds no root key.
-            Conflict: commits kept coming in between.
         """
-        ledger = self._ledger
-        row = checkpoint_row(ledger, ledger.session)
-        await self._writer.submit([row], ledger.session, self.durability, ledger.view.head)
+        ledger, acting = self._ledger, session or self.session
+        await self._writer.submit_made(
+            lambda: [checkpoint_row(ledger, acting)], acting, self.durability
+        )
+
+    async def prove(self, object_id: ObjectId | None = None, **options: Any) -> Evidence:
+        """Return a proof that can be checked without the chain; see `ate.dio.proving.prove`."""
+        self._check_open()
+        return await prove(self, object_id, **options)
 
     # --- facts ------------------------------------------------------------------------------
 
@@ -340,6 +327,15 @@ class Chain:
         return self._ledger.session
 
     @property
+    def clock_skew(self) -> float:
+        """Seconds by which this machine's clock is off by the chain's time; 0.0 when all is well.
+
+        Above 0 it has jumped ahead and is not believed yet; below 0 it was set back, or commits
+        were made by a clock that was ahead. Up to ten minutes are accepted.
+        """
+        return self._ledger.skew_us() / 1_000_000
+
+    @property
     def damage(self) -> CorruptLog | None:
         """What is wrong with a log opened with `salvage`; everything before it can be read."""
         return self._ledger.damage
@@ -355,12 +351,16 @@ class Chain:
 
     # --- opening and closing ----------------------------------------------------------------
 
-    async def _start(self) -> None:
+    async def _start(self, beat_s: float) -> None:
+        if beat_s:
+            self._heartbeat = Heartbeat(self, beat_s)
         for plugin in self._ledger.pipeline.plugins:
             attach = getattr(plugin, "attach", None)
             if attach is not None:
                 attach(self)
         await self._followers.start()
+        if self._heartbeat is not None:
+            self._heartbeat.start()
         self._compactor.start()
 
     async def close(self) -> None:
@@ -371,6 +371,8 @@ class Chain:
         self._closed = True
         for service in tuple(self._services):
             await service.stop()
+        if self._heartbeat is not None:
+            await self._heartbeat.stop()
         await self._writer.close()
         await self._followers.stop()
         for one in tuple(self._watches):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time as _time
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Clock(Protocol):
@@ -18,6 +18,11 @@ class Clock(Protocol):
         ...
 
 
+#: Where there is one, a clock that also counts the time a machine was suspended: to wake a laptop
+#: up is no jump of its clock.
+_STEADY: Final = getattr(_time, "CLOCK_BOOTTIME", _time.CLOCK_MONOTONIC)
+
+
 class SystemClock:
     """The machine's own clock."""
 
@@ -25,4 +30,4 @@ class SystemClock:
         return _time.time_ns() // 1000
 
     def monotonic_s(self) -> float:
-        return _time.monotonic()
+        return _time.clock_gettime(_STEADY)

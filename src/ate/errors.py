@@ -7,7 +7,8 @@
     ├ ProtocolError          LocalProtocolError · RemoteProtocolError
     ├ TrustError             BadSignature · WriteDenied · Replayed · UntrustedRoot · NoReadKey ·
     │                        CannotOpen
-    ├ StorageError           CorruptLog · LogLocked · OutOfSpace · UnsupportedFormat
+    ├ StorageError           CorruptLog · CorruptBackup · LogLocked · OutOfSpace ·
+    │                        UnsupportedFormat
     ├ CommitError            Refused · Conflict · ReadOnly · Offline · Fenced
     ├ LoadError              NotFound · Deleted · WrongType · BodyNotHeld · Compacted
     └ RemoteError            a handler failed in a way it did not declare
@@ -187,6 +188,21 @@ class CorruptLog(StorageError):
         where = f" ({file} at byte {offset})" if offset >= 0 else ""
         super().__init__(message + where, hint=hint)
         self.offset, self.file = offset, file
+
+
+class CorruptBackup(StorageError):
+    """An object of a backup is missing, or not what was written; nothing was restored.
+
+    Args:
+        object: its key at the destination.
+    """
+
+    code = "corrupt_backup"
+    default_hint = "restore an earlier point: `ate backups` lists them; then back up anew elsewhere"
+
+    def __init__(self, message: str = "", *, object: str = "", hint: str | None = None) -> None:
+        super().__init__(f"{object}: {message}" if object else message, hint=hint)
+        self.object = object
 
 
 class LogLocked(StorageError):

@@ -29,18 +29,50 @@ COMMIT_CERTIFICATES_MAX: Final = 64
 SIGNATURE_BYTES_MAX: Final = 8 * KIB
 #: A segment is the unit of sealing, archiving and repair.
 SEGMENT_BYTES_MAX: Final = 64 * MIB
+#: Bytes of an object in a backup: small enough to hold a few at once and to send in one request,
+#: which is the only kind that every S3 server refuses to let overwrite; large enough to be few.
+PIECE_BYTES_MAX: Final = 8 * MIB
+#: The list of objects of one restore point, 80 bytes each: room for 6 TiB of log.
+MANIFEST_BYTES_MAX: Final = 64 * MIB
 #: Key text in a Map: small enough for any index, long enough for paths.
 KEY_BYTES_MAX: Final = 1016
 #: Chain names are paths on disk and in URLs.
 NAME_BYTES_MAX: Final = 256
 #: Rows in a chain: 40 bits keep a seq and a flag in one 64-bit word.
 CHAIN_ROWS_MAX: Final = 1 << 40
+#: Days that retention may look back: their microseconds fit into 64 bits.
+RETENTION_DAYS_MAX: Final = 1_000_000
 #: Levels of parents followed to find a rule; deeper is a cycle or an attack.
 TREE_DEPTH_MAX: Final = 256
 #: Keys that one rule may name.
 RULE_KEYS_MAX: Final = 1024
+#: A smaller body is never kept as a delta: reading several bodies would cost more than is saved.
+DELTA_LEAST_BYTES: Final = 16 * KIB
+#: Copies in one delta: finding each costs some microseconds, for the writer and for every reader.
+DELTA_PIECES_MAX: Final = 8192
+#: Bodies that one version may stand on: the logarithm of all the rows that a chain can have.
+DELTA_DEPTH_MAX: Final = 41
+#: Items that a three-way merge looks at besides reading its texts once: about half a second.
+MERGE_WORK_MAX: Final = 1 << 22
 #: Nesting of containers in a value; deeper input is refused, not recursed into.
 VALUE_DEPTH_MAX: Final = 128
+#: A clock that is off by more is not believed at once, and the difference is told: far more than
+#: clocks drift, far less than what certificates and leases are made for. 10 minutes.
+TIME_SKEW_US: Final = 600 * 1_000_000
+#: The end of the year 9999: the last moment that dates can express.
+TIME_US_MAX: Final = 253_402_300_799_999_999
+#: 1 January 2025: older than this code, so whoever says it is earlier is wrong.
+TIME_US_MIN: Final = 1_735_689_600_000_000
+#: Time servers that one clock asks: as many as are of use, each costs a thread for a moment.
+NTP_SERVERS_MAX: Final = 16
+#: Asked more often than this, public servers refuse to answer (RFC 4330, 10).
+NTP_INTERVAL_S_MIN: Final = 64
+#: A proof holds one body at most, and the keys that its signatures need.
+PROOF_BYTES_MAX: Final = 32 * MIB
+#: Commits in a proof: each costs a composite verification, half a millisecond.
+PROOF_COMMITS_MAX: Final = 1024
+#: A checkpoint adds 4 KiB to the log and a millisecond to the writer: seldom enough not to matter.
+CHECKPOINT_EVERY_S_MIN: Final = 1
 
 
 def check(limit: str, value: int, bound: int, *, hint: str | None = None) -> None:

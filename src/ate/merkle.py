@@ -122,6 +122,17 @@ def root(leaves: Hashes) -> bytes:
     return level
 
 
+def levels(leaves: Hashes) -> list[bytes]:
+    """Return all levels of the RFC 9162 tree, the leaves first and the root last.
+
+    A node without a sibling is in both levels.
+    """
+    found = [joined(leaves)]
+    while len(found[-1]) > HASH_BYTES:
+        found.append(_parents(found[-1]))
+    return found
+
+
 def inclusion_proof(leaves: Hashes, index: int) -> tuple[bytes, ...]:
     """Return the hashes that lead from leaf `index` to the root, lowest first.
 

@@ -5,8 +5,8 @@ It never stores a tree, and it never knows what a leaf stands for (see `ate.merk
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 from ate.crypto.hash import Buffer
 from ate.errors import ProtocolError
@@ -18,11 +18,12 @@ from ate.merkle import (
     joined,
     node,
     rows_node,
-    rows_parents,
     split,
 )
 
-_LEVELS_MAX = 48
+_LEVELS_MAX: Final = 48
+#: Nodes made between two steps.
+_STEP: Final = 32
 
 
 def rows_siblings(hashes: Hashes, kept: Sequence[int]) -> bytes:
@@ -35,42 +36,49 @@ def rows_siblings(hashes: Hashes, kept: Sequence[int]) -> bytes:
         hashes: of all rows.
         kept: indexes, ascending, at least one.
     """
-    level, known = joined(hashes), list(kept)
-    found: list[bytes] = []
+    count = len(joined(hashes)) // HASH_BYTES
+    steps = fewer_siblings(count, range(count), hashes, b"", kept)
     while True:
-        above = _missing(len(level) // HASH_BYTES, known)
-        for missing in above.values():
-            found += [level[HASH_BYTES * at : HASH_BYTES * (at + 1)] for at in missing]
-        if len(level) <= FAN_OUT * HASH_BYTES:
-            return b"".join(found)
-        level, known = rows_parents(level), list(above)
+        try:
+            next(steps)
+        except StopIteration as done:
+            found: bytes = done.value[0]
+            return found
 
 
 def fewer_siblings(
     count: int, before: Sequence[int], hashes: Hashes, siblings: Buffer, kept: Sequence[int]
-) -> bytes:
-    """Return `rows_siblings` for fewer rows of a commit that lost rows before.
+) -> Generator[None, None, tuple[bytes, bytes]]:
+    """Find `rows_siblings` for some of the rows that a commit still has, and the rows root.
+
+    In small steps; the result is the generator's own.
 
     Args:
         count: rows the commit was made with.
         before, hashes, siblings: the rows known up to now, and what leads from them to the root.
         kept: some of `before`.
+
+    Raises:
+        ProtocolError: the siblings are too few for these rows.
     """
     others = iter(split(siblings))
     known = dict(zip(before, split(joined(hashes)), strict=True))
     wanted, found = list(kept), []
     while True:
-        above: dict[int, bytes] = {}
-        for group, missing in _missing(count, list(known)).items():
+        above = {}
+        for number, (group, missing) in enumerate(_missing(count, list(known)).items(), 1):
             for at in missing:
-                known[at] = next(others)
+                known[at] = _next(others)
             above[group] = rows_node(_children(known, group, count))
+            if not number % _STEP:
+                yield
         groups = _missing(count, wanted)
+        yield
         for missing in groups.values():
             found += [known[at] for at in missing]
         known, wanted, count = above, list(groups), -(-count // FAN_OUT)
         if count == 1:
-            return b"".join(found)
+            return b"".join(found), known[0]
 
 
 def rows_root_from(count: int, kept: Sequence[int], hashes: Hashes, siblings: Buffer) -> bytes:
@@ -92,9 +100,7 @@ def rows_root_from(count: int, kept: Sequence[int], hashes: Hashes, siblings: Bu
         above: dict[int, bytes] = {}
         for group, missing in _missing(count, list(known)).items():
             for at in missing:
-                known[at] = next(others, b"")
-                if not known[at]:
-                    raise ProtocolError("a thinned commit lacks hashes of its tree")
+                known[at] = _next(others)
             above[group] = rows_node(_children(known, group, count))
         known, count = above, -(-count // FAN_OUT)
         if count == 1:
@@ -102,6 +108,13 @@ def rows_root_from(count: int, kept: Sequence[int], hashes: Hashes, siblings: Bu
     if next(others, None) is not None:
         raise ProtocolError("a thinned commit holds more hashes than its tree has places for")
     return known[0]
+
+
+def _next(hashes: Iterator[bytes]) -> bytes:
+    found = next(hashes, None)
+    if found is None:
+        raise ProtocolError("a thinned commit lacks hashes of its tree")
+    return found
 
 
 def _children(known: dict[int, bytes], group: int, count: int) -> bytes:

@@ -10,13 +10,16 @@ from collections.abc import AsyncIterator
 from typing import Any, Final, NamedTuple
 
 from ate.chain.ledger import Ledger
+from ate.chain.past import is_kept, lineage
 from ate.chain.reader import Reader
 from ate.client import Chain
 from ate.crypto.hash import digest
-from ate.dio.schema import name_of
+from ate.dio.fork import fork_of
+from ate.dio.schema import decode_any, name_of
 from ate.dio.values import BUILTINS
 from ate.dio.watch import Event, changes
-from ate.errors import NoReadKey, WrongType
+from ate.errors import Compacted, NoReadKey, WrongType
+from ate.event.commit import Record
 from ate.event.row import Kind, Row
 from ate.trust.state import Trust
 
@@ -69,21 +72,54 @@ class History:
 
     def __init__(self, chain: Chain) -> None:
         self._reader = Reader(ledger_of(chain), chain.session)
-        self._view = self._reader.view
+        self.view = self._reader.view
         self._types = {schema_id(cls.__name__): cls.__name__ for cls in BUILTINS}
         self._closed: set[tuple[int, bytes]] = set()
+        #: Whether older versions of an object were dropped by compaction.
+        self.has_gaps = False
 
-    async def entries(
-        self, first: int, last: int, *, object_id: bytes | None = None
-    ) -> AsyncIterator[Entry]:
-        """Yield rows `first` to `last`, those of one object if it is given."""
-        for seq, record, at in self._view.rows(first, last):
-            row = record.row(at)
-            if object_id is None or row.id == object_id:
-                yield Entry(
-                    seq, record.sequencer.time_us, kind_of(row), await self._type(seq, row), row,
-                    self.author(record.author.key_id),
-                )  # fmt: skip
+    async def entries(self, first: int, last: int) -> AsyncIterator[Entry]:
+        """Yield rows `first` to `last`."""
+        for seq, record, at in self.view.rows(first, last):
+            yield await self._entry(seq, record, at)
+
+    async def versions(self, object_id: bytes, first: int, last: int) -> AsyncIterator[Entry]:
+        """Yield the rows of one object from `first` to `last`; the log is not searched for them.
+
+        Raises:
+            NotFound: there is no such object.
+        """
+        found: list[int] = []
+        try:
+            for seq, _, _ in lineage(self.view, object_id):
+                if seq < first:
+                    break
+                if seq <= last:
+                    found.append(seq)
+        except Compacted:
+            self.has_gaps = True
+        for seq in reversed(found):
+            yield await self.entry(seq)
+
+    def knows(self, object_id: bytes) -> bool:
+        """Tell whether there ever was an object or a system row of this id."""
+        return self.view.index.locate(object_id) > 0
+
+    async def entry(self, seq: int) -> Entry:
+        """Return one row; raises Compacted when it is not held any more."""
+        return await self._entry(seq, *self.view.find(seq))
+
+    async def value(self, seq: int) -> Any:
+        """Return the value of a data row; raises NoReadKey."""
+        opened = await self._reader.open(seq)
+        return decode_any(opened.plain, opened.codec)
+
+    async def _entry(self, seq: int, record: Record, at: int) -> Entry:
+        row = record.row(at)
+        return Entry(
+            seq, record.sequencer.time_us, kind_of(row), await self._type(seq, row), row,
+            self.author(record.author.key_id),
+        )  # fmt: skip
 
     async def events(self, first: int, last: int) -> AsyncIterator[tuple[Entry, Event]]:
         """Yield the changes of objects among rows `first` to `last`, with their values."""
@@ -98,7 +134,7 @@ class History:
 
     def author(self, key_id: bytes) -> str:
         """Return the name of who signed, by the keys the chain has published."""
-        return author_of(self._view.trust, key_id)
+        return author_of(self.view.trust, key_id)
 
     async def _type(self, seq: int, row: Row) -> str:
         if row.kind > Kind.TOMBSTONE:
@@ -108,7 +144,7 @@ class History:
             return known
         # A tombstone has no body; what it deleted has.
         bearer = seq if row.kind == Kind.DATA else row.base
-        if bearer and (row.schema, row.domain) not in self._closed:
+        if bearer and is_kept(self.view, bearer) and (row.schema, row.domain) not in self._closed:
             try:
                 name = name_of((await self._reader.open(bearer)).plain)
                 self._types[row.schema] = name
@@ -121,7 +157,7 @@ class History:
 def kind_of(row: Row) -> str:
     """Return what a row does, in a word."""
     if row.kind == Kind.DATA:
-        return "update" if row.base else "new"
+        return "update" if row.created else "new"
     if row.kind == Kind.TOMBSTONE:
         return "delete"
     try:
@@ -161,14 +197,20 @@ def facts_of(chain: Chain) -> dict[str, Any]:
         "objects": len(chain),
         "commits": chain.commits,
         "head": chain.head,
+        "rows": view.held,
+        "cut": view.cut,
+        "hold": view.hold,
         "root": chain.root.hex(),
         "suite": genesis.suite,
         "mode": genesis.mode,
         "policy": dict(genesis.policy),
+        "fork": fork_of(genesis.policy),
         "roots": [
             {"identity": trust.keys[one].identity, "key_id": one.hex()}
             for one in sorted(trust.root_keys())
         ],
+        "checkpoint": trust.checkpoint.size if trust.checkpoint else None,
+        "clock_skew": chain.clock_skew,
         "roles": {name: role.generation for name, role in sorted(trust.roles.items())},
         "time_us": view.time_us,
         "files": dict(sorted(ledger_of(chain).store.files().items())),

@@ -12,8 +12,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from ate.client import home
 from ate.crypto.hash import digest
+from ate.dio.opening import home
 from ate.errors import NotFound, StorageError, UsageError
 from ate.event.access import Principal
 from ate.session import Session

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 if TYPE_CHECKING:
-    from ate.client import Chain, Opening
+    from ate.client import Chain
+    from ate.dio.opening import Opening
     from ate.log.local import LocalLog
     from ate.session import Session
 
@@ -43,7 +44,7 @@ class Target:
 
     def directory(self) -> Path:
         """Return the directory of the chain, there or not; raises UsageError when it is no name."""
-        from ate.client import chain_directory
+        from ate.dio.opening import chain_directory
         from ate.ids import ChainName
 
         return chain_directory(ChainName(self.name), self.path)
@@ -79,21 +80,29 @@ class Target:
         if self.identity is not None and passphrase.is_stdin(self.passphrase_file):
             raise UsageError("stdin cannot hold the input and the passphrase at once")
 
-    def open(self) -> Opening:
-        """Open the chain for reading, beside any writer; raises NotFound when there is none."""
+    def open(self, *, salvage: bool = False) -> Opening:
+        """Open the chain for reading, beside any writer; raises NotFound when there is none.
+
+        Args:
+            salvage: open a damaged chain too, up to the damage.
+        """
         from ate import client
 
         self.check_exists()
         return client.open(
-            self.name, path=self.path, session=self.session(), readonly=True, plugins=_filters()
-        )
+            self.name, path=self.path, session=self.session(), readonly=True, salvage=salvage,
+            plugins=filters(),
+        )  # fmt: skip
 
     @asynccontextmanager
-    async def open_to_write(self, *, create: bool = False) -> AsyncIterator[Chain]:
+    async def open_to_write(
+        self, *, create: bool = False, signs: bool = True
+    ) -> AsyncIterator[Chain]:
         """Open the chain as its writer.
 
         Args:
             create: make it when there is none, and say so.
+            signs: what is to be done needs a key on a chain that takes signed commits only.
 
         Raises:
             WriteDenied: nobody acts, and the chain takes signed commits only.
@@ -109,13 +118,13 @@ class Target:
             self.check_exists()
         session = self.session()
         opening = client.open(
-            self.name, path=self.path, session=session, create=is_new, plugins=_filters()
+            self.name, path=self.path, session=session, create=is_new, plugins=filters()
         )
         async with opening as chain:
             if is_new:
                 how = f"sealed and signed by {session.identity}" if session else "without keys"
                 say(f"made the chain {self.name!r}, {how}")
-            elif session is None and is_signed(chain):
+            elif signs and session is None and is_signed(chain):
                 hint = "act as somebody who may write: --as NAME"
                 raise WriteDenied("the chain takes signed commits only", hint=hint)
             yield chain
@@ -128,7 +137,7 @@ class Target:
         return LocalLog.open(self.directory(), readonly=True)
 
 
-def _filters() -> tuple[Any, ...]:
+def filters() -> tuple[Any, ...]:
     """Return the filters that bodies may need to be read; none of them changes what is written."""
     from ate.errors import UsageError
     from ate.limits import BODY_BYTES_MAX
@@ -219,15 +228,18 @@ def passphrase_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)  # fmt: skip
 
 
-def chain_command(function: Callable[..., None]) -> Callable[..., None]:
+def chain_command(
+    function: Callable[..., None], *, is_required: bool = True
+) -> Callable[..., None]:
     """Give a command the chain argument and the options that all of them share.
 
-    The function is called with a `Target` and with what the command adds itself.
+    The function is called with a `Target` and with what the command adds itself. Where no chain is
+    required, its name may be empty.
     """
 
     @functools.wraps(function)
     def command(
-        chain: str,
+        chain: str | None,
         path: Path | None,
         identity: str | None,
         passphrase_file: str | None,
@@ -235,7 +247,7 @@ def chain_command(function: Callable[..., None]) -> Callable[..., None]:
         as_json: bool,
         **own: Any,
     ) -> None:
-        function(Target(chain, path, identity, passphrase_file, as_json), **own)
+        function(Target(chain or "", path, identity, passphrase_file, as_json), **own)
 
     wrapped: Callable[..., Any] = command
     for add in (
@@ -248,4 +260,4 @@ def chain_command(function: Callable[..., None]) -> Callable[..., None]:
         path_option,
     ):  # fmt: skip
         wrapped = add(wrapped)
-    return click.argument("chain", shell_complete=chain_names)(wrapped)
+    return click.argument("chain", shell_complete=chain_names, required=is_required)(wrapped)

@@ -16,6 +16,20 @@ def bar(what: str, total: int, *, is_wanted: bool = True) -> Iterator[Callable[[
         total: steps that make it complete.
         is_wanted: False when it would stand in the way of something else on the terminal.
     """
+    done = 0
+
+    def advance(step: int) -> None:
+        nonlocal done
+        done += step
+        tell(done, total)
+
+    with meter(what, is_wanted=is_wanted) as tell:
+        yield advance
+
+
+@contextmanager
+def meter(what: str, *, is_wanted: bool = True) -> Iterator[Callable[[int, int], None]]:
+    """Show the same for work that says itself how far it is: (steps done, steps in all)."""
     if not (is_wanted and sys.stderr.isatty()):
         yield _ignore
         return
@@ -37,9 +51,9 @@ def bar(what: str, total: int, *, is_wanted: bool = True) -> Iterator[Callable[[
         transient=True,
     )
     with shown:
-        task = shown.add_task(what, total=total)
-        yield lambda step: shown.advance(task, step)
+        task = shown.add_task(what, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
-def _ignore(_: int) -> None:
+def _ignore(_: int, __: int) -> None:
     pass

@@ -36,13 +36,29 @@ WORDS: Final[dict[str, dict[str, Word]]] = {
     },
     "the log": {
         "log": Word("log", "list the changes, oldest first, and follow them"),
+        "diff": Word("diff", "show what changed between two points in the past"),
         "watch": Word("watch", "print changes with their values as they come"),
         "dump": Word("dump", "print every field of every commit and row"),
         "verify": Word("verify", "check a whole chain: hashes, signatures, rules"),
+        "repair": Word("repair", "replace what is damaged by what a copy holds"),
+    },
+    "proofs": {
+        "prove": Word("prove", "write a proof of an object, for somebody without the chain"),
+        "check": Word("check", "check such proofs, without the chain"),
     },
     "in and out": {
         "import": Word("importer", "make typed objects from a JSON-lines or CSV file"),
         "export": Word("exporter", "write the objects to a JSON-lines or CSV file"),
+        "fork": Word("fork", "make a new chain from a point in the past of another"),
+    },
+    "backups": {
+        "backup": Word("backup", "bring what is new to a directory or a bucket"),
+        "backups": Word("backups", "list restore points, and check them"),
+        "restore": Word("restore", "make a chain from its backup, as it is or as it was"),
+    },
+    "care": {
+        "compact": Word("compact", "drop what was superseded, and erase it if you like"),
+        "hold": Word("hold", "forbid compaction, or allow it again"),
     },
     "around": {
         "keys": Word("keys", "make, list and show identities"),
@@ -60,6 +76,7 @@ ate put notes '{"title": "milk"}' --as alice
 ate import people people.csv --type Person
 ate log people --follow
 ate verify people
+ate backup people /media/disk
 """
 
 

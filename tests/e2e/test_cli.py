@@ -15,6 +15,8 @@ The words of a transcript:
     cut PATTERN SIZE      shorten a file
     copy FROM TO          a folder or a file
     writer CHAIN          another process opens the chain for writing, until `release`
+    reader CHAIN          likewise, for reading
+    holds PATTERN TEXT    one of these files holds the text; `! holds PATTERN TEXT`
 
 Files follow at the end, each behind a line `-- NAME --`. Everything happens in a folder of its own.
 """
@@ -37,9 +39,9 @@ SRC = HERE.parent.parent / "src"
 TRANSCRIPTS = sorted((HERE / "cli").glob("*.txt"))
 TIMEOUT_S = 60
 
-WRITER = """
+OTHER = """
 import sys, ate
-with ate.blocking.open(sys.argv[1]) as chain:
+with ate.blocking.open(sys.argv[1], readonly=sys.argv[2] == "reader") as chain:
     print("ready", flush=True)
     sys.stdin.read()
 """
@@ -74,6 +76,10 @@ class Stage:
         elif verb in ("stdout", "stderr"):
             found = re.search(words[0], self.said[verb], re.MULTILINE)
             assert bool(found) is not negated, f"{verb} was\n{self.said[verb]}"
+        elif verb == "holds":
+            files = [path.read_bytes() for path in self.folder.glob(words[0]) if path.is_file()]
+            assert files, "there is no such file"
+            assert any(words[1].encode() in one for one in files) is not negated
         elif verb == "exists":
             assert any(self.folder.glob(words[0])) is not negated
         else:
@@ -128,9 +134,9 @@ class Stage:
         else:
             shutil.copy(self.folder / source, self.folder / target)
 
-    def do_writer(self, chain: str) -> None:
+    def do_writer(self, chain: str, role: str = "writer") -> None:
         other = subprocess.Popen(
-            [sys.executable, "-c", WRITER, chain],
+            [sys.executable, "-c", OTHER, chain, role],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=self.environment,
@@ -138,6 +144,9 @@ class Stage:
         self.others.append(other)
         assert other.stdout is not None
         assert other.stdout.readline() == b"ready\n"
+
+    def do_reader(self, chain: str) -> None:
+        self.do_writer(chain, "reader")
 
     def do_release(self) -> None:
         while self.others:

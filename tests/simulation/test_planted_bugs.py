@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 
 from ate.errors import StorageError
+from ate.log import recovery
 from ate.log.disk import Disk
 from ate.log.local import LocalLog
-from ate.log.recovery import Verdict
 from ate.log.tail import Tail
 from ate.testing.crash import History, Opener, Run, check_cuts, check_one, check_rot
 from ate.testing.platter import STYLES
@@ -49,8 +49,15 @@ class HeadBeforeBody(LocalLog):
 
 
 class CutsDamage(LocalLog):
-    def _judge(self, view: memoryview, start: int, number: int) -> Verdict:
-        return dataclasses.replace(super()._judge(view, start, number), proof=-1)
+    def _open_writer(self) -> None:
+        judge = recovery.judge
+
+        def blind(view: memoryview, start: int, place: int) -> recovery.Verdict:
+            return dataclasses.replace(judge(view, start, place), proof=-1)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(recovery, "judge", blind)
+            super()._open_writer()
 
 
 class RollsBeforeSync(LocalLog):

@@ -8,14 +8,15 @@ import sys
 
 def main() -> None:
     """Run the cell that the first argument describes."""
-    from tools.race.cells import CELLS, Stopwatch
+    from tools.race import cells, churn
+    from tools.race.cells import Stopwatch
 
     options = json.loads(sys.argv[1])
     if options.get("profile"):
         import cProfile
 
         Stopwatch.profile = cProfile.Profile()
-    figures = CELLS[options["cell"]](options)
+    figures = {**cells.CELLS, **churn.CELLS}[options["cell"]](options)
     if Stopwatch.profile is not None:
         import pstats
 

@@ -134,7 +134,10 @@ async def _together(options: Options) -> Figures:
 
 
 def fill(options: Options) -> Figures:
-    """Make the data that other cells read: `count` rows in commits of `batch`."""
+    """Make the data that other cells read: `count` rows in commits of `batch`.
+
+    With `past`, so many updates of them follow.
+    """
     if options["store"] == "ate":
         return run(_fill_ate(options))
     from tools.race.peers import open_peer
@@ -157,6 +160,9 @@ async def _fill_ate(options: Options) -> Figures:
         for at in range(0, count, batch):
             some = [row(number) for number in range(at, min(count, at + batch))]
             await product.put(chain, some, own_ids=True)
+        for version, at in enumerate(range(0, options.get("past", 0), batch), 1):
+            some = [row((at + n) % count, version) for n in range(batch)]
+            await product.overwrite(chain, some)
     size = product.files_bytes(folder)
     return {"fill_s": watch.stop(), "bytes_per_object": size / count}
 

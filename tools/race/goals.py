@@ -21,6 +21,7 @@ class Cell:
         options: as (name, value) pairs, so that equal cells are run once a round.
         data: rows of the finished data it needs; 0 when it starts empty.
         copies: it changes that data, so it gets a copy.
+        past: updates of that data, after it was made.
     """
 
     kind: str
@@ -28,6 +29,7 @@ class Cell:
     options: tuple[tuple[str, Any], ...] = ()
     data: int = 0
     copies: bool = False
+    past: int = 0
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Line:
         goal, what: its name and what is measured.
         ours, peer: the cells; without a peer the figure itself is judged.
         figure: which figure of the cells.
-        unit: "/s", "s", "ms" or "B".
+        unit: "/s", "s", "ms", "B" or "x".
         better: "more" or "less".
         must, moon: bounds of the ratio ours : peer, or of the figure; None = shown for information.
         note: what a reader must know about the row.
@@ -88,7 +90,8 @@ FLUSHING: Final = frozenset({"G1", "G2", "G3", "G4", "G5", "G10"})
 
 def lines(sizes: Sizes) -> list[Line]:
     """Return all rows of the table."""
-    return [*_commits(sizes), *_opening(sizes), *_reading(sizes), *_space(sizes), *_starting(sizes)]
+    parts = (_commits, _opening, _reading, _space, _compacting, _starting)
+    return [line for part in parts for line in part(sizes)]
 
 
 def _commit(store: str, batch: int, sizes: Sizes, **more: Any) -> Cell:
@@ -215,6 +218,30 @@ def _space(sizes: Sizes) -> Iterable[Line]:
     yield disk("… beside a store that neither seals nor signs", size("ate"), "sqlite")
     yield disk("… in commits of 100", _commit("ate", 100, sizes))
     yield disk("… in commits of 1", _commit("ate", 1, sizes))
+
+
+def _compacting(sizes: Sizes) -> Iterable[Line]:
+    def churn(store: str) -> Cell:
+        return Cell("churn", store, (("objects", 10_000), ("updates", sizes.large)))
+
+    def memory(past: int) -> Cell:
+        return Cell("memory", "ate", (("count", sizes.large),), data=sizes.large, past=past)
+
+    updates = _thousands(sizes.large)
+    yield Line("G13", f"compaction after {updates} updates of 10 k objects, updates",
+               churn("ate"), churn("zodb"), must=10)  # fmt: skip
+    yield Line("G13", "… the same, as a figure of its own", churn("ate"), None, moon=5_000_000)
+    yield Line("G13", "… size after it, beside a fresh chain of the same objects", churn("ate"),
+               None, "live_x", "x", LESS, must=1.2)  # fmt: skip
+    pace = Cell("beside", "ate", (("count", sizes.small), ("updates", 2 * sizes.small)),
+                data=sizes.small, copies=True)  # fmt: skip
+    yield Line("G13", "… p99 of a durable commit of 1 beside it, to p99 without", pace, None,
+               "p99_x", "x", LESS, must=2)  # fmt: skip
+    yield Line("G13", "… the median likewise", pace, None, "median_x", "x", LESS)
+    live, history = _thousands(sizes.large), _thousands(10 * sizes.large)
+    what = f"resident memory, {live} objects: {history} rows of history beside none"
+    yield Line("G11", what, memory(9 * sizes.large), memory(0), "total_used_per_object", "B", LESS,
+               must=1.3)  # fmt: skip
 
 
 def _starting(sizes: Sizes) -> Iterable[Line]:

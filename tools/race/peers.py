@@ -140,6 +140,10 @@ class Zodb:
     def scan(self) -> list[Row]:
         return [one.as_row() for one in self._rows.values()]
 
+    def pack(self) -> None:
+        """Drop what was superseded."""
+        self._db.pack()
+
     def close(self) -> None:
         self._connection.close()
         self._db.close()

@@ -71,7 +71,7 @@ class Track:
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self._folder, self._say = folder, say
         self._count = 0
-        self._data: dict[tuple[str, int], Path] = {}
+        self._data: dict[tuple[str, int, int], Path] = {}
 
     def run(self, goal: str, lines: Sequence[Line], rounds: int) -> Rounds:
         """Run all cells of a goal `rounds` times, in an order that turns round by round."""
@@ -121,7 +121,7 @@ class Track:
         """Run one cell and return its figures; raises CellError."""
         if cell.kind == "start":
             return start(**dict(cell.options))
-        folder = self.data(cell.store, cell.data) if cell.data else self._fresh()
+        folder = self.data(cell) if cell.data else self._fresh()
         if cell.copies:
             folder = Path(shutil.copytree(folder, self._fresh(), dirs_exist_ok=True))
         try:
@@ -133,15 +133,16 @@ class Track:
             if cell.copies or not cell.data:
                 shutil.rmtree(folder)
 
-    def data(self, store: str, count: int) -> Path:
-        """Return finished data of `count` rows, making it the first time."""
-        known = self._data.get((store, count))
+    def data(self, cell: Cell) -> Path:
+        """Return the finished data that a cell reads, making it the first time."""
+        key = (cell.store, cell.data, cell.past)
+        known = self._data.get(key)
         if known is None:
-            self._say(f"filling {store} with {count} rows")
+            self._say(f"filling {cell.store} with {cell.data} rows and {cell.past} updates")
             known = self._fresh()
-            run_cell({"cell": "fill", "store": store, "folder": str(known), "count": count,
-                      "batch": 10_000})  # fmt: skip
-            self._data[store, count] = known
+            run_cell({"cell": "fill", "store": cell.store, "folder": str(known),
+                      "count": cell.data, "batch": 10_000, "past": cell.past})  # fmt: skip
+            self._data[key] = known
         return known
 
     def disk_us(self) -> float:

@@ -207,6 +207,7 @@ def headers() -> dict[str, Any]:
         "an empty header": {0: Header()},
         "a rule": {1: Header(RULES["keys and roles"])},
         "all fields": {0: Header(Access(), "alice", bytes(16)), 2: Header(reply=HASH[:16])},
+        "what a delta is of": {0: Header(delta=1), 1: Header(author="a", delta=(1 << 40) - 1)},
         "fields of a later version": {0: Header(unknown={"later": [1, {"x": b"y"}], "more": None})},
     }
     invalid: dict[str, Any] = {
@@ -220,6 +221,9 @@ def headers() -> dict[str, Any]:
         "an author that is bytes": {0: {"author": b"a"}},
         "a reply of 15 bytes": {0: {"reply": bytes(15)}},
         "a rule that is none": {0: {"access": "everyone"}},
+        "a delta of row 0": {0: {"delta": 0}},
+        "a delta of a row beyond the limit": {0: {"delta": 1 << 40}},
+        "a delta of true": {0: {"delta": True}},
     }
     return {
         "about": "the rare section of a commit with three rows",

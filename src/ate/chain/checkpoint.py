@@ -48,7 +48,7 @@ def checkpoint_row(ledger: Ledger, session: Session | None, dropped: U64 | None 
     if pair is None:
         raise UsageError("a checkpoint is signed with a root key, and the session holds none")
     frontier = view.frontier
-    now_us, state = ledger.clock.now_us(), state_of(view, dropped)
+    now_us, state = ledger.now_us(), state_of(view, dropped)
     unsigned = Checkpoint(frontier.size, frontier.root(), now_us, pair.key_id, state=state)
     message = unsigned.message(view.trust.chain_id)
     signature = pair.sign.sign(message, CHECKPOINT_CONTEXT)
@@ -57,6 +57,12 @@ def checkpoint_row(ledger: Ledger, session: Session | None, dropped: U64 | None 
     base = known.seq if known else 0
     created = (known.row.created or known.seq) if known else 0
     return Draft(int(Kind.CHECKPOINT), CHECKPOINT_ID, bytes(ROOT), 0, base, created, 0, 0, body)
+
+
+def is_sealed(view: View) -> bool:
+    """Return whether the newest commit holds a checkpoint, or is the genesis."""
+    sealed = view.trust.checkpoint.size if view.trust.checkpoint else 0
+    return view.frontier.size <= sealed + 1
 
 
 def check_checkpoints(view: View, record: Record) -> None:

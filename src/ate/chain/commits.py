@@ -47,7 +47,7 @@ class CommitTable:
         return base[at], self._places[at]
 
     def place_at(self, number: int) -> int:
-        """Return the place of the commit with this number in the table."""
+        """Return the place of the commit that is `number` in this table, counted from 0."""
         split = len(self._firsts)
         return self._places[number] if number < split else self._place[number - split]
 

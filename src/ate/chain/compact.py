@@ -18,8 +18,10 @@ import numpy as np
 from ate import multiproof
 from ate.chain.commits import CommitColumns
 from ate.chain.cover import Cover
+from ate.chain.erase import Erased, erase
 from ate.chain.ledger import Ledger
 from ate.chain.run import U64
+from ate.chain.seqs import among, minus, seqs_of
 from ate.chain.snapshot import encode_snapshot
 from ate.chain.thinning import Cut, Kept
 from ate.crypto.hash import digest, digest_many
@@ -31,9 +33,11 @@ from ate.event.prefix import Prefix, encode_nodes
 
 #: A step: None is a pause, a call is work for any thread; its result is sent back.
 Step: TypeAlias = "Callable[[], Any] | None"
+#: Called with (commits written, commits to write) while a compaction goes on.
+Progress: TypeAlias = Callable[[int, int], None]
 
-_ROWS_STEP: Final = 128
-_BATCH_BYTES: Final = 64 * 1024
+_ROWS_STEP: Final = 64
+_BATCH_BYTES: Final = 32 * 1024
 #: So much is written between two flushes: the last one, which commits wait for, is short then.
 _FLUSH_BYTES: Final = 1024 * 1024
 _LOCAL_PLACE: Final = rows_.SIGNED_BYTES + 8
@@ -50,6 +54,7 @@ class Thinned:
         commits_before, commits_after: likewise.
         bytes_before, bytes_after: of frames and bodies.
         still_read: generations that other processes still read; they go when nobody does.
+        erased: what was overwritten and searched, if that was asked for.
     """
 
     generation: int
@@ -61,6 +66,7 @@ class Thinned:
     bytes_before: int
     bytes_after: int
     still_read: tuple[str, ...] = ()
+    erased: Erased | None = None
 
 
 class Compaction:
@@ -69,10 +75,11 @@ class Compaction:
     Args:
         ledger: the chain, open for writing.
         cut: where; it may just have been made.
+        progress: is told how far it is.
     """
 
-    def __init__(self, ledger: Ledger, cut: Cut) -> None:
-        self._ledger, self.cut = ledger, cut
+    def __init__(self, ledger: Ledger, cut: Cut, progress: Progress | None = None) -> None:
+        self._ledger, self.cut, self._progress = ledger, cut, progress
         self._old, self._view = ledger.store, ledger.view
         self._new = self._old.successor()
         self._first, self._place, self._leaf = array("Q"), array("Q"), bytearray()
@@ -82,7 +89,7 @@ class Compaction:
         self._batch_bytes = self._unflushed = 0
         self._dropped: U64 = np.empty(0, np.uint64)
         self._lasting_kept: list[int] = []
-        self._passed = 0
+        self._passed = self._thin_total = self._below = 0
         self._before = (ledger.view.held, len(ledger.view.commits), self._old.size())
         self.snapshot_head = 0
         self._switching = threading.Lock()
@@ -99,10 +106,12 @@ class Compaction:
         """
         kept = Kept(self.cut, extra)
         yield from kept.complete(now_us)
-        self._dropped = np.setdiff1d(self.cut.newest, kept.seqs)
-        lasting = [seq for seq in self._view.lasting if seq < self.cut.seq]
+        yield None
+        self._dropped = minus(np.sort(self.cut.newest), kept.seqs)
+        lasting = seqs_of(seq for seq in self._view.lasting if seq < self.cut.seq)
         self._passed = len(lasting)
-        self._lasting_kept = np.intersect1d(np.array(lasting, np.uint64), kept.seqs).tolist()
+        self._lasting_kept = lasting[among(lasting, kept.seqs)].tolist()
+        yield None
         cover = yield from Cover.build(self._view)
         nodes = yield from self._gaps(cover, kept)
         cut = self.cut
@@ -112,11 +121,11 @@ class Compaction:
         for payload in encode_nodes(nodes):
             self._new.append((payload,))
             yield None
+        self._thin_total, self._below = len(kept.held), kept.below
         for place, seqs in kept.commits():
             yield from self._thin_one(self._verified(place), seqs)
         yield from self._write()
-        first, _, _ = self._view.commits.columns()
-        self._tail = int(first.searchsorted(np.uint64(cut.seq)))
+        self._tail = kept.below
 
     def _gaps(self, cover: Cover, kept: Kept) -> Generator[Step, None, bytes]:
         """Return the roots of what is dropped between the commits that stay."""
@@ -138,57 +147,61 @@ class Compaction:
     def _thin_one(self, record: Record, seqs: Sequence[int]) -> Iterator[Step]:
         """Write one commit with these rows alone; unchanged when it has no others."""
         at = [record.at(seq) for seq in seqs]
+        yield None
         if len(at) == record.row_count and not record.is_thinned:
             yield from self._copy(record)
             return
-        keep: list[thinned.Kept] = []
+        siblings = yield from self._siblings(record, at)
+        table = record.table[at]
+        thinner = thinned.Thinner(
+            record,
+            kept=len(at),
+            outside=int(np.count_nonzero(table["place"] >= np.uint64(rows_.PLACE_BODY_FILE))),
+            with_headers=bool((table["flags"] & rows_.FLAG_HEADER).any()),
+            siblings=siblings,
+        )
         for number, where in enumerate(at):
-            keep.append((yield from self._keep(record, where)))
+            head, index = record.head(where), record.indexes[where]
+            _, _, _, _, _, wanted, length, place = record.brief(where)
+            if place & rows_.PLACE_BODY_FILE:
+                moved = yield from self._copy_body(record, where)
+                thinner.add_outside(head, index, length, moved, wanted)
+            else:
+                body = record.inline_at(place, length)
+                if digest(body) != wanted:
+                    raise _altered(record, where)
+                thinner.add(head, index, body)
             if number % _ROWS_STEP == _ROWS_STEP - 1:
                 yield None
-        siblings = yield from self._siblings(record, at)
-        payload = thinned.encode_thinned(record, keep, siblings)
-        yield from self._add(record, payload, len(at))
+        yield from self._add(record, thinner.payload(), len(at))
 
-    def _keep(self, record: Record, at: int) -> Generator[Step, Any, thinned.Kept]:
-        """Return one row that stays; its body is compared with it, and copied if it is large."""
+    def _copy_body(self, record: Record, at: int) -> Generator[Step, Any, int]:
+        """Copy the large body of one row, once it was compared with the row."""
         _, _, _, _, _, wanted, length, place = record.brief(at)
-        head, index = record.head(at).tobytes(), record.indexes[at]
-        body = self._body(record, at)
+        body = self._old.body(place, length)
         if digest(body) != wanted:
-            raise CorruptLog(
-                f"the body of row {record.seq_at(at)} was altered: nothing was dropped"
-            )
-        if not place & rows_.PLACE_BODY_FILE:
-            return thinned.Kept(head, index, body)
-        moved = yield from self._copy_body(body)
-        return thinned.Kept(head, index, None, moved, length, wanted)
-
-    def _body(self, record: Record, at: int) -> memoryview:
-        _, _, _, _, _, _, length, place = record.brief(at)
-        if place & rows_.PLACE_BODY_FILE:
-            return self._old.body(place, length)
-        return record.inline_at(place, length)
-
-    def _copy_body(self, body: memoryview) -> Generator[Step, Any, int]:
-        place: int = yield lambda: self._new.write_body([body])
-        self._bodies_end = max(self._bodies_end, place + len(body))
-        self._unflushed += len(body)
-        return place
+            raise _altered(record, at)
+        moved: int = yield lambda: self._new.write_body([body])
+        self._bodies_end = max(self._bodies_end, moved + length)
+        self._unflushed += length
+        return moved
 
     def _siblings(self, record: Record, kept: list[int]) -> Generator[Step, None, bytes]:
         """Return the hashes that stand for the rows that go."""
         signed = record.signed_rows()
+        yield None
         hashes: list[bytes] = []
         for start in range(0, len(signed), _ROWS_STEP):
             hashes += digest_many(signed[start : start + _ROWS_STEP])
             yield None
-        if not isinstance(record, thinned.ThinRecord):
-            return multiproof.rows_siblings(b"".join(hashes), kept)
-        indexes = record.indexes
-        return multiproof.fewer_siblings(
-            record.author.row_count, indexes, hashes, record.siblings, [indexes[at] for at in kept]
+        known = record.indexes
+        before = record.siblings if isinstance(record, thinned.ThinRecord) else b""
+        siblings, root = yield from multiproof.fewer_siblings(
+            record.author.row_count, known, hashes, before, [known[at] for at in kept]
         )
+        if root != record.author.rows_root:
+            raise CorruptLog(f"the rows of commit {record.sequencer.index} were altered")
+        return siblings
 
     # --- from the cut on --------------------------------------------------------------------
 
@@ -207,10 +220,10 @@ class Compaction:
         for at in np.flatnonzero(places >= np.uint64(rows_.PLACE_BODY_FILE)).tolist():
             if payload is record.payload:
                 payload = memoryview(bytearray(payload))
-            kept = yield from self._keep(record, at)
+            moved = yield from self._copy_body(record, at)
             where = ROWS_AT + rows_.ROW_BYTES * at + _LOCAL_PLACE
-            payload[where : where + 8] = kept.place.to_bytes(8, "little")
-        if self._tail and len(self._dropped):
+            payload[where : where + 8] = moved.to_bytes(8, "little")
+        if self._tail:
             self._check_bases(record)
         yield from self._add(record, payload.tobytes(), record.row_count)
 
@@ -218,7 +231,7 @@ class Compaction:
         """Raise Conflict when a commit that came meanwhile goes on from a row that is dropped."""
         table = record.table
         bases = table["base"][table["kind"] < rows_.SYSTEM_FIRST]
-        if np.isin(bases, self._dropped).any():
+        if among(bases, self._dropped).any():
             raise Conflict("a commit changed what the compaction was about to drop")
 
     def _add(self, record: Record, payload: bytes, rows: int) -> Iterator[Step]:
@@ -237,10 +250,16 @@ class Compaction:
             self._place.extend(self._new.append_many([(payload,) for payload in self._batch]))
             self._unflushed += self._batch_bytes
             self._batch, self._batch_bytes = [], 0
+            self._tell()
             yield None
         if self._unflushed >= _FLUSH_BYTES:
             self._unflushed = 0
             yield self._new.flush
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            above = len(self._view.commits) - self._below
+            self._progress(len(self._first), self._thin_total + above)
 
     # --- taking over ------------------------------------------------------------------------
 
@@ -292,10 +311,16 @@ class Compaction:
             size, 0,
         )  # fmt: skip
 
+    def erase(self) -> Erased:
+        """Overwrite the generation that was replaced, and search for what was dropped."""
+        return erase(self._old, self._new)
+
     def _verified(self, place: int) -> Record:
-        """Return a commit, all of whose bytes are what was written."""
-        self._old.read(place, verify=True)
-        return self._view.read(place)
+        """Return a commit, all of whose bytes are what was written; its rows were not checked."""
+        record = thinned.decode_record(self._old.read(place, verify=True))
+        if record.leaf != self._view.commits.leaf_at(place):
+            raise CorruptLog(f"commit {record.sequencer.index} is not the one that was here before")
+        return record
 
     def tidy_up(self) -> tuple[int, tuple[str, ...]]:
         """Remove the old generation, or the new one that did not take over.
@@ -309,3 +334,7 @@ class Compaction:
             gone, live = (self._old, self._new) if self._lives else (self._new, self._old)
         gone.close()
         return live.size(), live.sweep()
+
+
+def _altered(record: Record, at: int) -> CorruptLog:
+    return CorruptLog(f"the body of row {record.seq_at(at)} was altered: nothing was dropped")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from ate.chain.ledger import Ledger
+from ate.chain.retention import Retention
 from ate.errors import CorruptLog, UntrustedRoot, UsageError
 from ate.event.access import Access, Principal
 from ate.event.commit import Origin
@@ -38,8 +39,10 @@ async def write_genesis(
         suite: 1 or 2; without roots it is 0.
 
     Raises:
-        UsageError: unknown mode or suite, or the session is none of the roots.
+        UsageError: unknown mode or suite, a policy that says nothing that could be kept, or the
+            session is none of the roots.
     """
+    _check_policy(policy)
     if mode not in MODES or suite not in SUITES:
         raise UsageError(f"mode is one of {', '.join(MODES)}; suite is 1 or 2")
     session = ledger.session
@@ -60,12 +63,20 @@ async def write_genesis(
     row = Draft(int(Kind.GENESIS), bytes(ROOT), bytes(ROOT), 0, 0, 0, 0, 0, encode(genesis), header)
     preparer = ledger.preparer(session)
     preparer.expect_roots(roots)
-    commit, rows = await preparer.prepare(
-        [row], origin=origin, seen_seq=0, now_us=ledger.clock.now_us()
-    )
+    commit, rows = await preparer.prepare([row], origin=origin, seen_seq=0, now_us=ledger.now_us())
     pending = await ledger.append(commit, rows)
     ledger.store.flush()
     ledger.settle(pending)
+
+
+def _check_policy(policy: Mapping[str, Any]) -> None:
+    """Raise UsageError when a policy would not be understood; unknown entries are kept."""
+    Retention.of_policy(policy)
+    if not isinstance(policy.get("worm", False), bool):
+        raise UsageError(
+            f"whether a chain is write-once is true or false, not {policy['worm']!r:.40}",
+            hint='policy={"worm": True}',
+        )
 
 
 def check_chain(ledger: Ledger, name: str, roots: Iterable[Principal]) -> None:

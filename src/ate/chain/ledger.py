@@ -20,6 +20,7 @@ from ate.chain.feed import Feed
 from ate.chain.replay import Replay
 from ate.chain.run import U64
 from ate.chain.snapshot import read_snapshot, write_snapshot
+from ate.chain.timeline import Timeline
 from ate.chain.view import View
 from ate.clock import Clock
 from ate.crypto.entropy import Entropy
@@ -59,7 +60,9 @@ class Ledger:
     ) -> None:
         self.store, self.session, self.clock, self.entropy = store, session, clock, entropy
         self.view = View(store)
-        self.pipeline, self._plugins = Pipeline(plugins, self.view.origins), plugins
+        self._timeline = Timeline(clock)
+        self._plugins = tuple(plugins)
+        self.pipeline = Pipeline(plugins, self.view.origins)
         self.feed = Feed()
         self._domains: dict[int, tuple[Session | None, Domains]] = {}
         self._snapshot_head = 0
@@ -84,6 +87,7 @@ class Ledger:
             if not salvage or self.view.trust.genesis is None:
                 raise
             self.damage = error  # what is before it verifies, and can be read
+        self.now_us()  # tells of a chain whose time is ahead of this clock
         if not self.store.readonly:
             self.store.trim_bodies(self.view.bodies_end)
 
@@ -102,6 +106,7 @@ class Ledger:
             self.store.refresh()
             await self._follow(self._last_place)
         if self.view.head != before:
+            self.now_us()
             self.feed.publish(self.view.head)
         return self.view.head
 
@@ -151,6 +156,16 @@ class Ledger:
         """Say up to which row the snapshot beside the log goes; 0 when there is none."""
         self._snapshot_head = head
 
+    # --- time -------------------------------------------------------------------------------
+
+    def now_us(self) -> int:
+        """Return the time that a commit would get now; along the chain it never goes back."""
+        return self._timeline.now_us(self.view.time_us)
+
+    def skew_us(self) -> int:
+        """Return how far this clock is off by the chain's time, 0 within `limits.TIME_SKEW_US`."""
+        return self._timeline.skew_us(self.view.time_us)
+
     # --- writing ----------------------------------------------------------------------------
 
     async def append(
@@ -169,7 +184,7 @@ class Ledger:
             raise ReadOnly("this chain was opened read-only")
         view = self.view
         limits.check("rows in the chain", view.head + len(commit.heads), limits.CHAIN_ROWS_MAX)
-        time_us = max(self.clock.now_us(), view.time_us)
+        time_us = self.now_us()
         sequencer = SequencerPart(view.head + 1, time_us, view.frontier.size, view.link)
         places = [
             self.store.write_body([body]) if len(body) >= limits.BODY_INLINE_BYTES_MAX else None

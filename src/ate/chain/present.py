@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ate.chain.index import DEAD, SEQ_MASK, SYSTEM
 from ate.chain.run import U64
+from ate.chain.seqs import among
 from ate.chain.view import View
 from ate.crypto.hash import derive
 from ate.event.system import system_id
@@ -56,7 +57,7 @@ def state_of(view: View, dropped: U64 | None = None) -> bytes:
     high, low, seq = run.high, run.low, run.seq
     covered = vouched(view, high, low, seq)
     if dropped is not None and len(dropped):
-        covered &= ~np.isin(seq & np.uint64(SEQ_MASK), dropped)
+        covered &= ~among(seq & np.uint64(SEQ_MASK), dropped)
     return hash_of(view.origins.table, high[covered], low[covered], seq[covered])
 
 

@@ -11,13 +11,22 @@ import msgspec
 
 from ate.chain.index import DEAD, SEQ_MASK
 from ate.chain.ledger import Ledger
+from ate.chain.lineage import lineage
 from ate.crypto.aead import Sealer
 from ate.crypto.hash import digest, digest_many
 from ate.errors import CannotOpen, Compacted, CorruptLog, Deleted, NoReadKey, NotFound
 from ate.event.commit import Brief, Record
 from ate.event.header import Header
-from ate.event.row import CODEC_FORMAT, EPOCH_SHIFT, FLAG_HEADER, PLACE_BODY_FILE, Row
+from ate.event.row import (
+    CODEC_DELTA,
+    CODEC_FORMAT,
+    EPOCH_SHIFT,
+    FLAG_HEADER,
+    PLACE_BODY_FILE,
+    Row,
+)
 from ate.session import Session
+from ate.trust import delta
 
 #: Commit keys kept at hand: one AEAD handle for each (commit, domain).
 _SEALERS_MAX = 4096
@@ -57,7 +66,9 @@ class Opened(msgspec.Struct, eq=False, gc=False):
 
     @property
     def header(self) -> Header | None:
-        return self.record.header(self.at) if self.row.flags & FLAG_HEADER else None
+        """What the row says about its object, without what it says about its body."""
+        header = self.record.header(self.at) if self.row.flags & FLAG_HEADER else None
+        return header and header.lasting
 
     @property
     def time_us(self) -> int:
@@ -88,19 +99,24 @@ class Reader:
             raise Deleted(f"object {object_id.hex()} was deleted")
         return flagged & SEQ_MASK
 
-    async def open(self, seq: int) -> Opened:
+    async def open(self, seq: int, *, whole: bool = True) -> Opened:
         """Return row `seq`, opened.
+
+        Args:
+            whole: put a delta together; otherwise it is handed out as it is.
 
         Raises:
             NoReadKey: this session may not read it.
             CorruptLog: the body is not the one the row names.
+            ProtocolError: the body is a delta that makes no sense.
         """
         # One function without helpers: every object that is loaded comes through here.
         view = self.view
         first, place = view.commits.find(seq)
         record = view.recent.get(place) or view.record(place)
         index = seq - first
-        at = index if index < record.row_count and not record.is_thinned else record.at(seq)
+        # The commit found is the last one before: that of the row, or the row is gone with its own.
+        at = record.at(seq) if record.is_thinned or index >= record.row_count else index
         if at < 0:
             raise Compacted(f"row {seq} was superseded and is not kept any more")
         _, codec, schema_id, domain, stamp, wanted, length, place = record.brief(at)
@@ -120,6 +136,8 @@ class Reader:
             plain = bytes(body)
         if codec > CODEC_FORMAT:
             codec, plain = self._unfilter(codec, plain)
+            if codec & CODEC_DELTA and whole:
+                codec, plain = codec & CODEC_FORMAT, await self._put_together(seq, plain)
         return Opened(seq, record, at, schema_id, codec, plain)
 
     async def open_many(self, seqs: Iterable[int], *, schema_id: int | None = None) -> list[Opened]:
@@ -144,6 +162,9 @@ class Reader:
                 seq = record.seq_at(at)
                 if codec > CODEC_FORMAT:
                     plain_codec, body = self._unfilter(codec, plain)
+                    if plain_codec & CODEC_DELTA:
+                        plain_codec &= CODEC_FORMAT
+                        body = await self._put_together(seq, body)
                     out.append(Opened(seq, record, at, schema, plain_codec, body))
                 else:
                     out.append(Opened(seq, record, at, schema, codec, plain))
@@ -218,10 +239,24 @@ class Reader:
         return known
 
     def _unfilter(self, codec: int, plain: bytes) -> tuple[int, bytes]:
-        codec, plain = self.ledger.pipeline.decode(codec, plain)
+        """Undo the filters; whether what they were given is a delta is none of their business."""
+        packed = codec & CODEC_DELTA
+        codec, plain = self.ledger.pipeline.decode(codec & ~CODEC_DELTA, plain)
         if codec > CODEC_FORMAT:
             raise CannotOpen(
                 "the body was encoded by a filter that is not loaded",
                 hint="open the chain with the plug-in that wrote it, e.g. plugins=[Zstd()]",
             )
-        return codec, plain
+        return codec | packed, plain
+
+    async def _put_together(self, seq: int, packed: bytes) -> bytes:
+        """Return the whole body of a row that is kept as a delta; from the oldest on.
+
+        So two versions and one delta are in memory, however many there are.
+        """
+        _, *between, oldest = lineage(self.view, seq)
+        plain = (await self.open(oldest, whole=False)).plain
+        for base in reversed(between):
+            step = await self.open(base, whole=False)
+            plain = delta.apply(plain, step.plain, check=False)
+        return delta.apply(plain, packed)

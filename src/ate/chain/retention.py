@@ -14,6 +14,7 @@ from ate.chain.index import DEAD, SEQ_MASK
 from ate.chain.view import View
 from ate.errors import Compacted, UsageError
 from ate.event.row import Kind
+from ate.limits import RETENTION_DAYS_MAX
 from ate.trust.condense import decide
 from ate.trust.plugin import Vote
 
@@ -27,8 +28,8 @@ class Retention:
     Args:
         versions: of each object, counted from the newest one.
         window: versions that were current at any time within it, counted back from now.
-        tombstones: drop what is left of objects deleted longer ago than this; None keeps it, so
-            that nobody can ever take their ids.
+        tombstones: drop what is left of objects deleted longer ago than this, but not within the
+            window; None keeps it, so that nobody can ever take their ids.
     """
 
     versions: int = 1
@@ -39,24 +40,45 @@ class Retention:
         if self.versions < 1:
             raise UsageError("retention keeps at least one version of each object")
 
-    def widened(self, policy: Mapping[str, Any]) -> Retention:
-        """Return a retention that keeps at least what the chain's own policy demands.
+    @classmethod
+    def of_policy(cls, policy: Mapping[str, Any]) -> Retention:
+        """Return what a chain's own policy demands of every compaction.
 
         Args:
             policy: of the genesis; its entry `retention` may say `versions` and `days`.
+
+        Raises:
+            UsageError: it says something else.
         """
-        rule = policy.get("retention")
-        if not isinstance(rule, Mapping):
-            return self
+        rule = policy.get("retention", {})
+        if not isinstance(rule, Mapping) or not rule.keys() <= {"versions", "days"}:
+            raise _nonsense(rule)
         versions, days = rule.get("versions", 1), rule.get("days", 0)
-        if not isinstance(versions, int) or not isinstance(days, int | float):
-            raise UsageError("the chain's retention policy names `versions` and `days` as numbers")
-        window = max(self.window or timedelta(), timedelta(days=days))
-        return Retention(max(self.versions, versions), window or None, self.tombstones)
+        if type(versions) is not int or type(days) not in (int, float):
+            raise _nonsense(rule)
+        if versions < 1 or not 0 <= days <= RETENTION_DAYS_MAX:
+            raise _nonsense(rule)
+        return cls(versions, timedelta(days=days) or None)
+
+    def widened(self, policy: Mapping[str, Any]) -> Retention:
+        """Return a retention that keeps at least what the chain's own policy demands."""
+        least = Retention.of_policy(policy)
+        window = max(self.window or timedelta(), least.window or timedelta())
+        tombstones = None if self.tombstones is None else max(self.tombstones, window)
+        if least.versions > 1:
+            tombstones = None  # the last versions of what was deleted stay, and so it stays deleted
+        return Retention(max(self.versions, least.versions), window or None, tombstones)
 
     @property
     def keeps_past(self) -> bool:
         return self.versions > 1 or self.window is not None
+
+
+def _nonsense(rule: object) -> UsageError:
+    return UsageError(
+        f"this is no retention policy: {rule!r:.80}",
+        hint='it says how many versions and days stay: {"versions": 3, "days": 365}',
+    )
 
 
 def older_versions(
@@ -88,7 +110,10 @@ def older_versions(
 def old_tombstones(
     view: View, flagged: Sequence[int], age: timedelta, now_us: int, found: set[int]
 ) -> Iterator[None]:
-    """Add to `found` the seqs of the tombstones among these rows that are older than `age`."""
+    """Add to `found` the seqs of the tombstones among these rows that are older than `age`.
+
+    Those whose id was used again since are left out: the newer row goes on from the tombstone.
+    """
     before = now_us - _microseconds(age)
     for number, one in enumerate(flagged):
         seq = one & SEQ_MASK

@@ -109,7 +109,8 @@ class Run:
 
     def without(self, seqs: U64) -> Run:
         """Return a run without the ids whose newest row is one of these, flags left out."""
-        stays = ~np.isin(self.seq & _SEQ_MASK, seqs)
+        at = np.minimum(seqs.searchsorted(self.seq & _SEQ_MASK), max(len(seqs) - 1, 0))
+        stays = seqs[at] != self.seq & _SEQ_MASK if len(seqs) else np.ones(len(self), np.bool_)
         if stays.all():
             return self
         return Run(*(getattr(self, name)[stays] for name in COLUMNS))

@@ -7,14 +7,17 @@ proved or read: keys, roles, certificates of those who signed, bases of deltas.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from ate.chain.index import SEQ_MASK, SYSTEM
+from ate.chain.lineage import base_held
 from ate.chain.present import CHECKPOINT_ID, hash_of, vouched
 from ate.chain.run import U64
+from ate.chain.seqs import among, minus, seqs_of, union
 from ate.chain.view import View, flags_of
 from ate.crypto.sign import FastVerifyKey
 from ate.errors import CorruptLog, UsageError
@@ -120,7 +123,7 @@ class Cut:
     def drop(self, seqs: set[int]) -> None:
         """Leave out rows that nothing vouches for."""
         high, low, seq = self.entries
-        held = ~np.isin(seq & np.uint64(SEQ_MASK), np.array(sorted(seqs), np.uint64))
+        held = ~among(seq & np.uint64(SEQ_MASK), seqs_of(seqs))
         self.gone.update(zip(high[~held].tolist(), low[~held].tolist(), strict=True))
         self.entries = high[held], low[held], seq[held]
 
@@ -145,7 +148,7 @@ def _prefix_origins(view: View) -> list[tuple[int, int, int, int]]:
 def _nobody_vouches() -> UsageError:
     return UsageError(
         "no checkpoint vouches for what a compaction would leave",
-        hint="compact with a session that holds a root key, or let a root call chain.checkpoint()",
+        hint="compact as one of its roots, or let a root call chain.checkpoint()",
     )
 
 
@@ -167,10 +170,11 @@ class Kept:
     def __init__(self, cut: Cut, extra: set[int]) -> None:
         self._view, self._cut = cut.view, cut
         first, place, _ = cut.view.commits.columns()
-        below = int(first.searchsorted(np.uint64(cut.seq)))
-        self._first, self._place = first[:below], place[:below]
+        #: How many commits there are below the cut.
+        self.below = int(first.searchsorted(np.uint64(cut.seq)))
+        self._first, self._place = first[: self.below], place[: self.below]
         self._extra = sorted(seq for seq in extra if seq < cut.seq)
-        self.seqs: U64 = cut.entries[2] & np.uint64(SEQ_MASK)
+        self.seqs: U64 = np.sort(cut.entries[2] & np.uint64(SEQ_MASK))
 
     def complete(self, now_us: int) -> Iterator[None]:
         """Add what these rows need to be proved and read, in small steps."""
@@ -189,10 +193,10 @@ class Kept:
                     yield
             seen |= held
             yield from self._bases(at, fresh)
-            new = np.setdiff1d(np.array(fresh, np.uint64), self.seqs)
+            new = minus(seqs_of(fresh), self.seqs)
             if not len(new):
                 break
-            self.seqs = np.union1d(self.seqs, new)
+            self.seqs = union(self.seqs, new)
         self.held = np.flatnonzero(held)
 
     def _older(self) -> Iterator[None]:
@@ -206,7 +210,7 @@ class Kept:
                 stays.append(seq)
             if not number % _STEP:
                 yield
-        self.seqs = np.union1d(self.seqs, np.array(stays, np.uint64))
+        self.seqs = union(self.seqs, seqs_of(stays))
 
     def _lasting(self, now_us: int) -> Generator[None, None, dict[bytes, list[int]]]:
         """Keep keys, roles and certificates in force; returns the other certificates by key id."""
@@ -226,25 +230,25 @@ class Kept:
             stays.append(seq)
             if not number % _STEP:
                 yield
-        expired = [seq for some in certificates.values() for seq in some]
-        left = np.setdiff1d(self.seqs, np.array(expired, np.uint64))
-        self.seqs = np.union1d(left, np.array(stays, np.uint64))
+        expired = seqs_of(seq for some in certificates.values() for seq in some)
+        self.seqs = union(minus(self.seqs, expired), seqs_of(stays))
         return certificates
 
     def _bases(self, at: npt.NDArray[np.int64], found: list[int]) -> Iterator[None]:
         """Find the rows that the bodies of kept rows are deltas of."""
-        for number, commit in enumerate(np.unique(at).tolist()):
-            payload = self._view.store.read(int(self._place[commit]))
+        starts = np.flatnonzero(np.diff(at, prepend=-1))
+        for number, (start, stop) in enumerate(pairwise([*starts.tolist(), len(at)])):
+            place = int(self._place[at[start]])
+            payload = self._view.store.read(place)
             if not number % _STEP:
                 yield
             if not int.from_bytes(payload[_RARE_SIZE], "little"):
                 continue
-            record = self._view.read(int(self._place[commit]))
-            for seq in self.seqs[at == commit].tolist():
-                header = record.header(record.at(seq))
-                delta = getattr(header, "delta", None)
-                if delta is not None:
-                    found.append(delta)
+            record = self._view.read(place)
+            for seq in self.seqs[start:stop].tolist():
+                base = base_held(self._view, seq, record, record.at(seq))
+                if base:
+                    found.append(base)
 
     def commits(self) -> Iterator[tuple[int, list[int]]]:
         """Yield (place, seqs that stay in it) of each commit that stays, in order."""

@@ -8,14 +8,14 @@ It changes nothing, and it tells what it checked, so that "fine" means something
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ate.chain.ledger import Ledger
 from ate.chain.replay import Replay
 from ate.chain.view import View
-from ate.errors import AteError, CorruptLog
+from ate.errors import AteError, CorruptLog, UnsupportedFormat
 from ate.event.commit import Record
 from ate.event.row import EPOCH_SHIFT
 from ate.log.store import LogStore
@@ -33,6 +33,7 @@ class Verification:
         checks: what was recomputed, for people.
         problems: what is wrong; empty means the chain is sound.
         head, root: seq of the newest row; root over all commits.
+        newer: the problem, when it is that a newer version wrote some of it.
     """
 
     commits: int = 0
@@ -53,6 +54,7 @@ class Verification:
     notes: list[str] = field(default_factory=list)
     head: int = 0
     root: bytes = b""
+    newer: UnsupportedFormat | None = None
 
     @property
     def ok(self) -> bool:
@@ -65,6 +67,8 @@ async def verify(
     plugins: Sequence[Any] = (),
     witness: Ledger | None = None,
     progress: Callable[[int], None] | None = None,
+    view: View | None = None,
+    visit: Callable[[Verification, Record, int], Awaitable[None]] | None = None,
 ) -> Verification:
     """Check a chain from its first byte to its last.
 
@@ -73,9 +77,12 @@ async def verify(
         plugins: the validators the chain is used with, beyond the built-ins.
         witness: a ledger of the same chain that has seen it before; its head and root must be in
         it. progress: called with the bytes of each commit.
+        view: an empty one to fold the chain into, for a caller who wants to look at it.
+        visit: awaited with the findings so far, each commit and its place, once it is folded in;
+            what it raises is a finding as well.
     """
     found = Verification(notes=list(store.torn))
-    view = View(store)
+    view = View(store) if view is None else view
     replay = Replay(view, Pipeline(plugins, view.origins), bodies=True)
     try:
         for place, payload in store.scan(0):
@@ -85,10 +92,13 @@ async def verify(
             _count(found, view, record)
             if witness is not None and view.head == witness.view.head:
                 _compare(found, view, witness)
+            if visit is not None:
+                await visit(found, record, place)
             if progress is not None:
                 progress(len(payload))
         replay.end()
     except AteError as error:
+        found.newer = error if isinstance(error, UnsupportedFormat) else None
         found.problems.append(f"after row {view.head}: {error}")
     found.head, found.root = view.head, view.frontier.root()
     if witness is not None and view.head < witness.view.head and found.ok:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Coroutine, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
 from ate.chain.checkpoint import checkpoint_row, root_key
-from ate.chain.compact import Compaction, Step, Thinned
+from ate.chain.compact import Compaction, Progress, Step, Thinned
 from ate.chain.index import SEQ_MASK
 from ate.chain.retention import Retention, ask, old_tombstones, older_versions
 from ate.chain.thinning import Cut, newest_rows
@@ -27,8 +27,12 @@ from ate.trust.plugin import Retention as Voter
 if TYPE_CHECKING:
     from ate.client import Chain
 
+T = TypeVar("T")
+
 _log = logging.getLogger("ate")
 _TRIES: Final = 8
+#: Between two steps of some 0.1 ms when commits come meanwhile.
+_REST_S: Final = 0.001
 #: Below this a log is not worth the work.
 _FACTOR_BYTES_MIN: Final = 2 * MIB
 
@@ -98,6 +102,7 @@ class Compactor:
     def __init__(self, chain: Chain, policy: CompactPolicy) -> None:
         self._chain, self.policy = chain, policy
         self._one = asyncio.Lock()
+        self._landed = 0
         self._bell = Bell(chain)
         self._task: asyncio.Task[None] | None = None
 
@@ -128,7 +133,7 @@ class Compactor:
 
     async def _try(self) -> None:
         try:
-            await self.compact(self.policy.retention)
+            await self.compact(None)
         except AteError as error:
             self._chain._ledger.view.settle(self._chain._ledger.store)  # not again at once
             _log.warning("the chain could not be compacted: %s", error)
@@ -149,52 +154,75 @@ class Compactor:
     # --- one --------------------------------------------------------------------------------
 
     async def compact(
-        self, retention: Retention, *, progress: Callable[[int, int], None] | None = None
+        self, retention: Retention | None, *, erase: bool = False, progress: Progress | None = None
     ) -> Thinned:
-        """Compact now; see `Chain.compact`."""
+        """Compact now; the words are those of `Chain.compact`.
+
+        Raises:
+            Refused: the chain is write-once, or under a legal hold.
+            UsageError: the session holds no root key, and no checkpoint vouches for what is left.
+            StorageError: the medium failed; if nothing can be written now, open the chain again.
+        """
         chain = self._chain
+        retention = retention or self.policy.retention
         view = chain._ledger.view
         if chain.readonly:
             raise ReadOnly("this chain was opened read-only")
         genesis = view.trust.genesis
         if genesis is not None and genesis.policy.get("worm"):
             raise Refused("a write-once chain keeps everything: it is never compacted")
-        if view.hold is not None:
-            raise Refused(
-                f"a legal hold forbids compaction: {view.hold}",
-                hint="a root releases it with chain.set_hold(None)",
-            )
+        self._check_hold()
         kept = retention.widened(genesis.policy if genesis else {})
         async with self._one:
             for attempt in range(_TRIES):
                 try:
-                    return await self._compact_once(kept)
+                    return await self._compact_once(kept, progress, erase=erase)
                 except Conflict:
                     if attempt == _TRIES - 1:
                         raise
         raise AssertionError("unreachable")
 
-    async def _compact_once(self, retention: Retention) -> Thinned:
+    async def _compact_once(
+        self, retention: Retention, progress: Progress | None, *, erase: bool
+    ) -> Thinned:
         ledger = self._chain._ledger
         view, now_us = ledger.view, max(ledger.clock.now_us(), ledger.view.time_us)
         extra: set[int] = set()
         dropped: set[int] = set()
         voters = [one for one in ledger.pipeline.plugins if isinstance(one, Voter)]
         if voters:
-            await _drive(ask(view, voters, view.head, extra, dropped))
-        if view.trust.has_roots:
-            if root_key(ledger, ledger.session) is None:
-                dropped.clear()  # only a root may say that something alive is not needed
-            else:
-                await self._vouch(dropped)
-        compaction = Compaction(ledger, Cut(view, dropped))
+            await self._drive(ask(view, voters, view.head, extra, dropped))
+        is_root = root_key(ledger, ledger.session) is not None
+        genesis = view.trust.genesis
+        if (view.trust.has_roots and not is_root) or (genesis and "retention" in genesis.policy):
+            dropped.clear()  # only a root may say that something alive is not needed
+        if view.trust.has_roots and is_root:
+            await self._vouch(dropped)
+        compaction, erased = Compaction(ledger, Cut(view, dropped), progress), None
         try:
             await self._fill(compaction, retention, extra, now_us)
             done = await self._alone(compaction)
+            if erase:
+                erased = await _to_its_end(asyncio.to_thread(compaction.erase))
         finally:
             size, still_read = await asyncio.to_thread(compaction.tidy_up)
         view.settle(ledger.store)
-        return replace(done, bytes_after=size, still_read=still_read)
+        return replace(done, bytes_after=size, still_read=still_read, erased=erased)
+
+    async def _take_over(self, compaction: Compaction) -> Thinned:
+        """The last of it, while no commit is on its way."""
+        finish(compaction.catch_up())
+        self._check_hold()  # it may have come meanwhile
+        await asyncio.to_thread(compaction.switch)
+        return compaction.adopt()
+
+    def _check_hold(self) -> None:
+        hold = self._chain._ledger.view.hold
+        if hold is not None:
+            raise Refused(
+                f"a legal hold forbids compaction: {hold}",
+                hint="a root releases it: chain.set_hold(None), or `ate hold CHAIN --release`",
+            )
 
     async def _alone(self, compaction: Compaction) -> Thinned:
         """Let it take over while no commit is on its way.
@@ -202,7 +230,9 @@ class Compactor:
         Once this has begun it is waited for, even by whoever is cancelled: what stands in which
         generation is known only then.
         """
-        work = asyncio.ensure_future(self._chain._writer.run_alone(lambda: _take_over(compaction)))
+        work = asyncio.ensure_future(
+            self._chain._writer.run_alone(lambda: self._take_over(compaction))
+        )
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -225,26 +255,47 @@ class Compactor:
         self, compaction: Compaction, retention: Retention, extra: set[int], now_us: int
     ) -> None:
         cut, view = compaction.cut, self._chain._ledger.view
-        await _drive(cut.present())
+        await self._drive(cut.present())
         cut.check()
         newest = newest_rows(cut)
         if retention.keeps_past:
             seqs = [one & SEQ_MASK for one in newest]
-            await _drive(older_versions(view, seqs, retention, now_us, extra))
+            await self._drive(older_versions(view, seqs, retention, now_us, extra))
         if retention.tombstones is not None:
             gone: set[int] = set()
-            await _drive(old_tombstones(view, newest, retention.tombstones, now_us, gone))
+            await self._drive(old_tombstones(view, newest, retention.tombstones, now_us, gone))
             cut.drop(gone)
-        await _drive(compaction.thin(extra, now_us))
-        await _drive(compaction.catch_up())
-        await _drive(compaction.prepare())
+        await self._drive(compaction.thin(extra, now_us))
+        await self._drive(compaction.catch_up())
+        await self._drive(compaction.prepare())
+
+    async def _drive(self, steps: Iterator[Step]) -> None:
+        """Take steps, between commits; steps that are calls are made in a thread."""
+        assert isinstance(steps, Generator)
+        writer = self._chain._writer
+        value: Any = None
+        with suppress(StopIteration):
+            while True:
+                landed = writer.landed
+                step = steps.send(value)
+                value = None
+                if step is not None:
+                    value = await _to_its_end(asyncio.to_thread(step))
+                elif writer.landed == landed == self._landed:
+                    await _Pause()
+                else:
+                    await _rest()  # somebody commits: leave most of the time to them
+                self._landed = landed
 
 
-async def _take_over(compaction: Compaction) -> Thinned:
-    """The last of it, while no commit is on its way."""
-    finish(compaction.catch_up())
-    await asyncio.to_thread(compaction.switch)
-    return compaction.adopt()
+async def _rest() -> None:
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+    timer = loop.call_later(_REST_S, over.set_result, None)
+    try:
+        await over
+    finally:
+        timer.cancel()
 
 
 def finish(steps: Iterator[Step]) -> None:
@@ -257,18 +308,14 @@ def finish(steps: Iterator[Step]) -> None:
             value = None if step is None else step()
 
 
-async def _drive(steps: Iterator[Step]) -> None:
-    """Take steps, letting everybody else run in between; calls are made in a thread."""
-    assert isinstance(steps, Generator)
-    value: Any = None
-    with suppress(StopIteration):
-        while True:
-            step = steps.send(value)
-            value = None
-            if step is None:
-                await _Pause()
-            else:
-                value = await asyncio.to_thread(step)
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for work that must not be left alone: who is cancelled learns it when it is over."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 class _Pause(Awaitable[None]):

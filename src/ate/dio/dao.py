@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Version(Protocol):
+class Shown(Protocol):
     """The committed version that a Dao shows: an opened row, or what a commit has just made."""
 
     @property

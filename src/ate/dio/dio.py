@@ -14,11 +14,13 @@ from ate.chain.reader import Opened, Reader
 from ate.dio.collections import bind
 from ate.dio.dao import Dao, Landed
 from ate.dio.descent import check_move, fell
+from ate.dio.history import Version, history
 from ate.dio.receipt import Receipt
 from ate.dio.reconcile import reconcile
 from ate.dio.schema import Schema, schema_of
+from ate.dio.typed import ANY, check_pending, fits, not_of
 from ate.dio.writer import Durability
-from ate.errors import Conflict, Deleted, LoadError, NoReadKey, UsageError, WrongType
+from ate.errors import Conflict, Deleted, LoadError, NoReadKey, UsageError
 from ate.event.access import Access
 from ate.event.draft import Draft
 from ate.event.header import Header
@@ -36,8 +38,6 @@ _BATCH = 256
 _MERGE_TRIES = 16
 _OBJECT: Final = cast("Any", object)
 _DATA = int(Kind.DATA)
-#: Types that stand for whatever is there.
-_ANY = (object, dict)
 
 
 class Dio:
@@ -136,12 +136,33 @@ class Dio:
         if at_seq is None and self._changed:
             pending = self._changed.get(id)
             if pending is not None:
-                return _pending(pending, type)
+                return check_pending(pending, type)
         reader = self._reader
         seq = reader.seq_of(id) if at_seq is None else reader.view.seq_at(id, at_seq)
         opened = await reader.open(seq)
-        schema = None if type in _ANY else schema_of(type)
+        schema = None if type in ANY else schema_of(type)
         return self._dao(opened, type, schema, id)
+
+    def history(
+        self,
+        id: ObjectId,
+        type: type[T] = _OBJECT,
+        *,
+        oldest_first: bool = False,
+        limit: int | None = None,
+    ) -> AsyncIterator[Version[T]]:
+        """Yield the committed versions of an object, newest first; deletions are among them.
+
+        Args:
+            type: what the values are; `dict` or `object` for anything.
+            limit: no more than these.
+
+        Where compaction dropped what is older, the oldest that is left says so: `older_dropped`.
+
+        Raises (when iterated):
+            NotFound: there never was such an object.
+        """
+        return history(self._reader, id, type, oldest_first=oldest_first, limit=limit)
 
     async def load_many(
         self,
@@ -201,7 +222,7 @@ class Dio:
 
     async def _iterate(self, seqs: Sequence[int], type: type[T]) -> AsyncIterator[Dao[T]]:
         """Open rows in batches; those of other types are left out before they are opened."""
-        wanted = None if type in _ANY else schema_of(type)
+        wanted = None if type in ANY else schema_of(type)
         wanted_id = None if wanted is None else wanted.schema_id
         changed, seqs = self._changed, self._reader.view.listings.add(seqs)
         for start in range(0, len(seqs), _BATCH):
@@ -210,19 +231,19 @@ class Dio:
                 pending = changed.get(opened.row.id) if changed else None
                 if pending is None:
                     yield self._dao(opened, type, wanted)
-                elif not pending._deleted and _fits(pending._schema, type):
+                elif not pending._deleted and fits(pending._schema, type):
                     yield pending
 
     def _is_unlisted(self, dao: Dao[Any], type: type[Any], here: tuple[bytes, int] | None) -> bool:
         """Tell whether a change belongs to a list though the chain does not have it there yet."""
-        if dao._deleted or not _fits(dao._schema, type):
+        if dao._deleted or not fits(dao._schema, type):
             return False
         stored = self._reader.view.stored(dao.id)
         if stored is None or stored.dead:
             return True
         row = stored.row
         moved = here is not None and (row.parent, row.collection) != here
-        return moved or (type not in _ANY and row.schema != dao._schema.schema_id)
+        return moved or (type not in ANY and row.schema != dao._schema.schema_id)
 
     # --- committing -------------------------------------------------------------------------
 
@@ -323,9 +344,9 @@ class Dio:
         id: ObjectId | None = None,
     ) -> Dao[T]:
         if schema is None:
-            schema = Schema.any(opened.plain) if type in _ANY else schema_of(type)
+            schema = Schema.any(opened.plain) if type in ANY else schema_of(type)
         if opened.schema_id != schema.schema_id or not opened.plain:
-            raise _not_of(opened, schema)
+            raise not_of(opened, schema)
         object_id = id if id.__class__ is ObjectId else ObjectId(opened.row.id)
         value = schema.decode(opened.plain, opened.codec)
         dao: Dao[T] = Dao(self, schema, object_id, value, opened)
@@ -372,26 +393,3 @@ def _checked(id: Any) -> ObjectId:
     if not isinstance(id, bytes):
         raise UsageError(f"an id is an ObjectId, not {type(id).__name__}")
     return id if isinstance(id, ObjectId) else ObjectId(id)
-
-
-def _pending(dao: Dao[Any], type: type[Any]) -> Dao[Any]:
-    if dao._deleted:
-        raise Deleted(f"object {dao.id.hex()} was deleted in this Dio")
-    if not _fits(dao._schema, type):
-        raise WrongType(f"object {dao.id.hex()} is a {dao._schema.name}")
-    return dao
-
-
-def _not_of(opened: Opened, schema: Schema[Any]) -> LoadError:
-    row = opened.row
-    if row.kind == Kind.TOMBSTONE:
-        return Deleted(f"object {row.id.hex()} was deleted there")
-    if row.kind != Kind.DATA:
-        return WrongType(f"object {row.id.hex()} belongs to the chain itself")
-    return WrongType(
-        f"object {row.id.hex()} is a {Schema.name_in(opened.plain)}, not a {schema.name}"
-    )
-
-
-def _fits(schema: Schema[Any], type: type[Any]) -> bool:
-    return type in _ANY or schema.schema_id == schema_of(type).schema_id

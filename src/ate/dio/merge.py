@@ -18,28 +18,32 @@ import msgspec
 
 from ate import limits
 from ate.dio import values
+from ate.dio.text import is_text, merge_text
+from ate.dio.threeway import Effort, chunks, numbered
 from ate.errors import AteError, Conflict, UsageError
 
 _ABSENT: Final = object()
 
 
-def merge(base: Any, ours: Any, theirs: Any, path: str) -> Any:
+def merge(base: Any, ours: Any, theirs: Any, path: str, hint: Any = None) -> Any:
     """Return `theirs` with our changes since `base`.
 
-    Records and dicts are merged field by field, sets element by element, all else as a whole.
+    Records and dicts are merged field by field, sets element by element, lists by what was put in
+    and taken out, fields annotated `ate.Text` by lines and words, all else as a whole.
 
     Args:
         base: what both started from.
         ours: our version.
         theirs: the other version.
         path: name of the value, for the message.
+        hint: its annotation, where there is one.
 
     Raises:
         Conflict: both changed one field, each differently.
     """
     if type(base) is type(ours) is type(theirs):
         if isinstance(base, dict):
-            return _merge_dicts(base, ours, theirs, path)
+            return _merge_dicts(base, ours, theirs, path, _item_hint(hint))
         if isinstance(base, (set, frozenset)):
             return (ours & theirs) | (ours - base) | (theirs - base)
         if values.is_record(type(base)):
@@ -47,20 +51,64 @@ def merge(base: Any, ours: Any, theirs: Any, path: str) -> Any:
             kind: Any = type(base)
             for name in field_names(kind):
                 was, here, there = (getattr(side, name) for side in (base, ours, theirs))
-                fields[name] = merge(was, here, there, f"{path}.{name}")
+                fields[name] = merge(was, here, there, f"{path}.{name}", _hint_of(kind, name))
             return replace(theirs, fields)
     if _same(ours, base):
         return theirs
     if _same(theirs, base) or _same(ours, theirs):
         return ours
+    if type(base) is type(ours) is type(theirs):
+        try:
+            if isinstance(base, list):
+                return _merge_lists(base, ours, theirs)
+            if isinstance(base, str) and is_text(hint):
+                return merge_text(base, ours, theirs)
+        except Conflict as clash:
+            raise Conflict(f"{clash.message}, in {path}") from None
     raise Conflict(f"both sides changed {path}, each differently")
 
 
-def _merge_dicts(base: Any, ours: Any, theirs: Any, path: str) -> Any:
+def _merge_lists(base: list[Any], ours: list[Any], theirs: list[Any]) -> list[Any]:
+    """Merge what was put in and taken out; what both put in at one place comes as in the log.
+
+    Items are never merged with each other: two items in one place may be two different things.
+    """
+    sides = (base, ours, theirs)
+    numbers = numbered(*([values.encode(item) for item in side] for side in sides))
+    merged: list[Any] = []
+    for chunk in chunks(*numbers, effort=Effort()):
+        here, there = ours[slice(*chunk.ours)], theirs[slice(*chunk.theirs)]
+        if not chunk.by_us or _same(here, there):
+            merged += there
+        elif not chunk.by_them:
+            merged += here
+        elif chunk.base.start == chunk.base.end:
+            merged += [*there, *here]
+        else:
+            at = chunk.base.start
+            raise Conflict(f"both sides changed the items from {at} on, each differently")
+    return merged
+
+
+def _hint_of(kind: Any, name: str) -> Any:
+    """Return the annotation of a field, None where it cannot be resolved any more."""
+    try:
+        return _hints(kind).get(name)
+    except (NameError, TypeError):
+        return None
+
+
+def _item_hint(hint: Any) -> Any:
+    """Return the annotation of a dict's values."""
+    arguments = typing.get_args(hint)
+    return arguments[1] if typing.get_origin(hint) is dict and len(arguments) == 2 else None
+
+
+def _merge_dicts(base: Any, ours: Any, theirs: Any, path: str, hint: Any) -> Any:
     merged = copy.copy(theirs)
     for key in {**base, **ours}:
         was, here, there = (side.get(key, _ABSENT) for side in (base, ours, theirs))
-        item = merge(was, here, there, f"{path}[{key!r}]"[:200])
+        item = merge(was, here, there, f"{path}[{key!r}]"[:200], hint)
         if item is _ABSENT:
             merged.pop(key, None)
         else:

@@ -32,11 +32,12 @@ async def reconcile(dio: Dio, dao: Dao[Any], conflict: Conflict) -> None:
     view = dio._reader.view
     record, at = view.find(dao.seq)
     row = record.row(at)
-    base = dao._schema.decode(dao._version.plain)
+    base = dao._schema.decode(dao._version.plain, dao._version.codec)
     try:
         value = dao._schema.merge(base, dao.value, theirs.value)
         place = _chosen((row.parent, row.collection), dao.place, theirs.place, "moved it")
-        header = _chosen(record.header(at), dao.header, theirs.header, "changed its rule")
+        was = record.header(at)
+        header = _chosen(was and was.lasting, dao.header, theirs.header, "changed its rule")
     except Conflict as clash:
         raise Conflict(clash.message, object=dao.id, theirs=theirs.seq) from None
     dao._value, dao._place, dao._header, dao._version = value, place, header, theirs._version

@@ -66,6 +66,8 @@ _OPENERS: Final = bytes(
     [*range(0x80, 0xA0), 0xC7, 0xC8, 0xC9, *range(0xD4, 0xD9), *range(0xDC, 0xE0)]
 )
 _JSON_OPENERS: Final = b"[{"
+# First bytes of a single text or bytes: however long it is, there is nothing to look for in it.
+_FLAT: Final = frozenset([*range(0xA0, 0xC0), 0xC4, 0xC5, 0xC6, 0xD9, 0xDA, 0xDB])
 
 
 def encode_hook(value: Any) -> Any:
@@ -368,7 +370,7 @@ def check_depth(payload: Buffer, *, json: bool = False) -> None:
     Raises:
         LimitExceeded: too deep.
     """
-    if len(payload) <= limits.VALUE_DEPTH_MAX:
+    if len(payload) <= limits.VALUE_DEPTH_MAX or (payload[0] in _FLAT and not json):
         return
     openers = _JSON_OPENERS if json else _OPENERS
     if len(payload) - len(bytes(payload).translate(None, openers)) <= limits.VALUE_DEPTH_MAX:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ate.chain.reader import Reader
 from ate.dio.schema import Schema, schema_of
-from ate.errors import NoReadKey
+from ate.errors import LimitExceeded, NoReadKey, ProtocolError
 from ate.event.row import Kind
 from ate.trust.plugin import Change
 
@@ -151,8 +151,8 @@ async def changes(
             try:
                 opened = await reader.open(seq)
                 plain, codec = opened.plain, opened.codec
-            except NoReadKey:
-                pass
+            except (NoReadKey, ProtocolError, LimitExceeded):
+                pass  # one author's broken delta must not stop those who follow the whole chain
         found.append(
             Change(seq, record.sequencer.time_us, row, record.header(at), plain,
                    record.author.key_id, codec)

@@ -16,14 +16,14 @@ from enum import IntEnum
 from typing import Any, Final, TypeVar
 
 from ate import limits
-from ate.chain.index import DEAD, SEQ_MASK
 from ate.chain.ledger import Ledger
+from ate.chain.lineage import choose_base
+from ate.chain.reader import Reader
+from ate.dio.clash import check_parents, check_versions
 from ate.dio.receipt import Receipt
 from ate.errors import AteError, Conflict, ReadOnly, UsageError
 from ate.event.commit import Origin, Record
 from ate.event.draft import Draft
-from ate.event.row import Kind
-from ate.ids import ROOT
 from ate.merkle import Frontier
 from ate.session import Session
 
@@ -58,6 +58,8 @@ class Transaction:
     durability: Durability
     at: int | None
     done: asyncio.Future[Committed] = field(repr=False)
+    #: Makes the drafts when it is their turn, of what the chain is then; goes alone.
+    make: Callable[[], list[Draft]] | None = None
     current: list[int] = field(default_factory=list, repr=False)
 
 
@@ -97,8 +99,16 @@ class Writer:
         self._task: asyncio.Task[None] | None = None
         self._flush_s = 0.0
         self._lsn = 0
+        #: Commits made so far.
+        self.landed = 0
         self._closed = False
         self._busy = False
+
+    async def submit_made(
+        self, make: Callable[[], list[Draft]], session: Session | None, durability: Durability
+    ) -> Committed:
+        """Commit what `make` returns when nothing can come in between any more; as `submit`."""
+        return await self._submit([], session, durability, make=make)
 
     async def submit(
         self, drafts: list[Draft], session: Session | None, durability: Durability, at: int | None
@@ -108,12 +118,22 @@ class Writer:
         Raises:
             Conflict, Refused and the other commit errors; StorageError. Nothing landed then.
         """
+        return await self._submit(drafts, session, durability, at)
+
+    async def _submit(
+        self,
+        drafts: list[Draft],
+        session: Session | None,
+        durability: Durability,
+        at: int | None = None,
+        make: Callable[[], list[Draft]] | None = None,
+    ) -> Committed:
         if self._closed:
             raise UsageError("the chain is closed")
         if self.ledger.store.readonly:
             raise ReadOnly("this chain was opened read-only")
         loop = asyncio.get_running_loop()
-        transaction = Transaction(drafts, session, durability, at, loop.create_future())
+        transaction = Transaction(drafts, session, durability, at, loop.create_future(), make)
         if self._is_alone(loop):
             await self._run_one(transaction, loop)
         else:
@@ -229,7 +249,7 @@ class Writer:
         queue = self._queue
         first = queue.pop(0)
         group = [first]
-        if first.at is not None or not queue:
+        if first.at is not None or first.make is not None or not queue:
             return group
         rows = len(first.drafts)
         ids = {draft.id for draft in first.drafts}
@@ -238,6 +258,8 @@ class Writer:
             other = queue[0]
             rows += len(other.drafts)
             if other.session is not first.session or other.at is not None or rows > _GATHER_ROWS:
+                break
+            if other.make is not None:
                 break
             more = {draft.id for draft in other.drafts}
             above = {draft.parent for draft in other.drafts}
@@ -254,14 +276,16 @@ class Writer:
             return
         ledger = self.ledger
         drafts = ready[0].drafts if len(ready) == 1 else [d for one in ready for d in one.drafts]
+        await self._look_back(drafts, ready[0].session)
         origin = Origin(self._device, self._session_number, self._lsn + 1, self._lsn)
         try:
             commit, rows = await ledger.preparer(ready[0].session).prepare(
                 drafts,
                 origin=origin,
                 seen_seq=ledger.view.head,
-                # A clock that was set back must not make certificates the chain's time is past.
-                now_us=max(ledger.clock.now_us(), ledger.view.time_us),
+                # The chain's time, not the clock's: a certificate must be good at the time that
+                # the commit gets, whatever the clock says.
+                now_us=ledger.now_us(),
             )
             known = (
                 ready[0].current if len(ready) == 1 else [s for one in ready for s in one.current]
@@ -278,6 +302,7 @@ class Writer:
             await self._flush()
         record = ledger.settle(pending)
         self._lsn += 1
+        self.landed += 1
         offset = len(rows) - len(drafts)
         for transaction in ready:
             if not transaction.done.done():
@@ -285,9 +310,26 @@ class Writer:
                 transaction.done.set_result(committed)
             offset += len(transaction.drafts)
 
+    async def _look_back(self, drafts: Sequence[Draft], session: Session | None) -> None:
+        """Give the new versions of large values something to be a delta of.
+
+        It is done last: what a draft replaces is certain only now.
+        """
+        least = self.ledger.pipeline.deltas.least_bytes
+        large = [draft for draft in drafts if len(draft.body) >= least and draft.base]
+        if large:
+            reader, room = Reader(self.ledger, session), limits.COMMIT_BYTES_MAX
+            for draft in large:
+                draft.against = None
+                if room > 0:  # the older versions are all in memory until the commit is sealed
+                    draft.against = found = await choose_base(reader, draft.base)
+                    room -= len(found.plain) if found else 0
+
     def _is_current(self, transaction: Transaction) -> bool:
         """Check `at` and the bases against the present; answers the transaction when they fail."""
         try:
+            if transaction.make is not None:
+                transaction.drafts = transaction.make()
             limits.check("rows in a commit", len(transaction.drafts), limits.COMMIT_ROWS_MAX,
                          hint="commit in smaller portions")  # fmt: skip
             head = self.ledger.view.head
@@ -298,49 +340,12 @@ class Writer:
                 [draft.id for draft in drafts]
             )
             if current != [draft.base for draft in drafts]:
-                self._compare(drafts, current)
-            self._check_parents(drafts)
+                check_versions(self.ledger.view.index, drafts, current)
+            check_parents(self.ledger.view.index, drafts)
         except AteError as error:
             self._fail([transaction], error)
             return False
         return True
-
-    def _compare(self, drafts: Sequence[Draft], current: Sequence[int]) -> None:
-        index = self.ledger.view.index
-        for draft, flagged in zip(drafts, current, strict=True):
-            seq = flagged & SEQ_MASK
-            if seq == draft.base:
-                continue
-            if flagged & DEAD and not draft.base:
-                draft.base = seq  # the id is used again, under the rule that the tombstone keeps
-                continue
-            if flagged & DEAD:
-                raise Conflict(
-                    f"object {draft.id.hex()} was deleted", object=draft.id, theirs=seq,
-                    hint="its id stays taken; store the value under a new one",
-                )  # fmt: skip
-            if draft.overwrite and flagged:
-                draft.base, draft.created = seq, index.created_at(draft.id)
-                continue
-            what = "exists already" if not draft.base else "was changed since it was loaded"
-            raise Conflict(f"object {draft.id.hex()} {what}", object=draft.id, theirs=seq)
-
-    def _check_parents(self, drafts: Sequence[Draft]) -> None:
-        """Refuse what would hang under nothing: nobody would ever find it again."""
-        parents = {draft.parent for draft in drafts if draft.kind == Kind.DATA}
-        parents.discard(ROOT)
-        if not parents:
-            return
-        gone = {draft.id for draft in drafts if draft.kind == Kind.TOMBSTONE}
-        parents -= {draft.id for draft in drafts} - gone
-        for parent in parents:
-            flagged = self.ledger.view.index.locate(parent)
-            if not flagged or flagged & DEAD or parent in gone:
-                what = "was deleted" if flagged else "is not in this chain"
-                raise Conflict(
-                    f"the parent {parent.hex()} {what}", object=parent, theirs=flagged & SEQ_MASK,
-                    hint="store it under another parent",
-                )  # fmt: skip
 
     async def _flush(self) -> None:
         """Flush here when that is quick on this disk, in a thread otherwise."""

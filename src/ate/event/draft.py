@@ -10,6 +10,23 @@ import msgspec
 from ate.event.header import Header
 
 
+class Against(msgspec.Struct, gc=False, frozen=True):
+    """An older version that the body of a draft may become a delta of.
+
+    Args:
+        seq: of its row.
+        domain, epoch: under which it is sealed; a delta must be sealed under the same.
+        number: of the new delta in its run.
+        plain: its plaintext.
+    """
+
+    seq: int
+    domain: bytes
+    epoch: int
+    number: int
+    plain: bytes
+
+
 class Draft(msgspec.Struct, gc=False):
     """One object's new version on its way into a commit.
 
@@ -24,6 +41,7 @@ class Draft(msgspec.Struct, gc=False):
         body: plaintext; empty for tombstones.
         header: rare fields, or None.
         overwrite: last writer wins, `base` is not compared.
+        against: set by the writer, when the new version may become a delta.
     """
 
     kind: int
@@ -37,3 +55,4 @@ class Draft(msgspec.Struct, gc=False):
     body: bytes
     header: Header | None = None
     overwrite: bool = False
+    against: Against | None = None

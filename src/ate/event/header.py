@@ -5,7 +5,7 @@ Unknown fields are kept.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -27,12 +27,22 @@ class Header:
         author: who wrote it, for people.
         reply: id of the request this object answers.
         unknown: fields of newer versions, kept as they came.
+        delta: seq of the row whose body this one's is a delta of; it speaks of one row only.
     """
 
     access: Access | None = None
     author: str | None = None
     reply: bytes | None = None
     unknown: dict[str, Any] = field(default_factory=dict)
+    delta: int | None = None
+
+    @property
+    def lasting(self) -> Header | None:
+        """What a later version of the object repeats: all but `delta`; None if nothing is left."""
+        if self.delta is None:
+            return self
+        rest = replace(self, delta=None)
+        return rest if rest.encode() else None
 
     def encode(self) -> dict[str, Any]:
         """Return the map form, without fields that are not set."""
@@ -43,6 +53,8 @@ class Header:
             out["author"] = self.author
         if self.reply is not None:
             out["reply"] = bytes(self.reply)
+        if self.delta is not None:
+            out["delta"] = self.delta
         return out
 
     @classmethod
@@ -51,16 +63,17 @@ class Header:
         if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
             raise ProtocolError("a row header is not a map of named fields")
         rest = dict(raw)
-        access, author, reply = (
-            rest.pop("access", None),
-            rest.pop("author", None),
-            rest.pop("reply", None),
+        access, author, reply, delta = (
+            rest.pop(name, None) for name in ("access", "author", "reply", "delta")
         )
         if author is not None and not isinstance(author, str):
             raise ProtocolError("header field 'author' is not text")
         if reply is not None and not (isinstance(reply, bytes) and len(reply) == 16):
             raise ProtocolError("header field 'reply' is not an object id")
-        return cls(None if access is None else Access.decode(access), author, reply, rest)
+        if delta is not None and not (type(delta) is int and 0 < delta < limits.CHAIN_ROWS_MAX):
+            raise ProtocolError("header field 'delta' is not the seq of a row")
+        rule = None if access is None else Access.decode(access)
+        return cls(rule, author, reply, rest, delta)
 
 
 def encode_headers(headers: dict[int, Header]) -> bytes:

@@ -74,8 +74,10 @@ FLAG_ACCESS: Final = 2
 FLAG_OVERWRITE: Final = 4
 FLAGS_KNOWN: Final = FLAG_HEADER | FLAG_ACCESS | FLAG_OVERWRITE
 
-#: Low four bits of `codec` name the format, this bit says zstd.
+#: Low four bits of `codec` name the format; these say that zstd packed the body, and that it is
+#: a delta of an older version.
 CODEC_ZSTD: Final = 16
+CODEC_DELTA: Final = 32
 CODEC_FORMAT: Final = 15
 
 

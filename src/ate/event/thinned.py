@@ -16,9 +16,9 @@ the body.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from bisect import bisect_left
 from functools import cached_property
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -50,56 +50,61 @@ _THIN_ROW: Final = np.dtype([("head", f"V{rows_.HEAD_BYTES}"), ("length", "<u4")
                              ("index", "<u4"), ("place", "<u8")])  # fmt: skip
 
 
-class Kept(NamedTuple):
-    """One row that stays: its signed head of 80 bytes, its index, and where its body is.
-
-    Args:
-        body: the stored body, to be kept inline; None when it lies in a body segment.
-        place, length, hash: of a body in a body segment.
-    """
-
-    head: bytes
-    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
-    body: bytes | memoryview | None
-    place: int = 0
-    length: int = 0
-    hash: bytes = b""
-
-
-def encode_thinned(record: Record, rows: Sequence[Kept], siblings: bytes) -> bytes:
-    """Return the payload of `record` with nothing but these rows.
+class Thinner:
+    """Puts the payload together that keeps some rows of a commit; `add` each, then `payload`.
 
     Args:
         record: the commit, whole or thinned already.
-        rows: in the order of their indexes.
+        kept: how many rows will be added.
+        outside: how many of them have their body in a body segment.
+        with_headers: whether any of them has rare fields.
         siblings: `multiproof.rows_siblings` for them.
     """
-    signature = record.signature
-    rare = bytes(record.rare) if any(row.head[1] & rows_.FLAG_HEADER for row in rows) else b""
-    outside = b"".join(row.hash for row in rows if row.body is None)
-    hashes = outside + siblings
-    front = ROWS_AT + THIN_ROW_BYTES * len(rows)
-    at = start = front + _padded(len(signature)) + _padded(len(rare)) + len(hashes)
-    table: list[bytes] = []
-    bodies: list[bytes | memoryview] = []
-    for row in rows:
-        table.append(row.head)
-        if row.body is None:
-            table.append(rows_.LOCAL.pack(row.length, row.index, row.place))
-        else:
-            table.append(rows_.LOCAL.pack(len(row.body), row.index, at))
-            bodies.append(row.body)
-            at += len(row.body)
-    place = record.sequencer
-    counts = int.from_bytes(_COUNTS.pack(len(rows), len(hashes) // _HASH), "little")
-    sequencer = SequencerPart(place.first_seq, place.time_us, place.index, place.link, counts)
-    parts = (
-        bytes([MARK]), record.author.encode()[1:], sequencer.encode(),
-        _SIZES.pack(len(signature), len(rare), at - start), *table,
-        signature, bytes(_padded(len(signature)) - len(signature)),
-        rare, bytes(_padded(len(rare)) - len(rare)), hashes, *bodies, bytes(-at % 8),
-    )  # fmt: skip
-    return b"".join(parts)
+
+    def __init__(
+        self, record: Record, *, kept: int, outside: int, with_headers: bool, siblings: bytes
+    ) -> None:
+        self._record, self._siblings = record, siblings
+        self._rare = bytes(record.rare) if with_headers else b""
+        self._signature = record.signature
+        hashes = _HASH * outside + len(siblings)
+        front = ROWS_AT + THIN_ROW_BYTES * kept + _padded(len(self._signature))
+        self._at = self._start = front + _padded(len(self._rare)) + hashes
+        self._counts = kept | (hashes // _HASH) << 32
+        self._table: list[bytes | memoryview] = []
+        self._bodies: list[memoryview] = []
+        self._hashes: list[bytes] = []
+
+    def add(self, head: memoryview, index: int, body: memoryview) -> None:
+        """Keep a row, and its body inline.
+
+        Args:
+            head: its first 80 bytes, which are signed.
+            index: in the commit; ascending.
+            body: as stored.
+        """
+        self._table += (head, rows_.LOCAL.pack(len(body), index, self._at))
+        self._bodies.append(body)
+        self._at += len(body)
+
+    def add_outside(
+        self, head: memoryview, index: int, length: int, place: int, hash: bytes
+    ) -> None:
+        """Keep a row whose body lies in a body segment."""
+        self._table += (head, rows_.LOCAL.pack(length, index, place))
+        self._hashes.append(hash)
+
+    def payload(self) -> bytes:
+        """Return the payload."""
+        signature, rare, order = self._signature, self._rare, self._record.sequencer
+        sequencer = SequencerPart(*order[:4], self._counts)
+        parts = (
+            bytes([MARK]), self._record.author.encode()[1:], sequencer.encode(),
+            _SIZES.pack(len(signature), len(rare), self._at - self._start), *self._table,
+            signature, bytes(-len(signature) % 8), rare, bytes(-len(rare) % 8),
+            *self._hashes, self._siblings, *self._bodies, bytes(-self._at % 8),
+        )  # fmt: skip
+        return b"".join(parts)
 
 
 def _padded(length: int) -> int:
@@ -170,7 +175,7 @@ class ThinRecord(Record):
 
     def at(self, seq: int) -> int:
         index = seq - self.first_seq
-        at = int(self._table["index"].searchsorted(index)) if index >= 0 else self.row_count
+        at = bisect_left(self.indexes, index)
         return at if at < self.row_count and self.indexes[at] == index else -1
 
     def header(self, at: int) -> Header | None:

@@ -22,6 +22,8 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 _PARTS_MAX: Final = 1024
 #: A directory of somebody else, or a file system where a directory cannot be flushed.
 _NO_DIRECTORY_SYNC: Final = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL})
+#: A file system without hard links.
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -88,6 +90,10 @@ class Disk(Protocol):
         """Give a file or directory another name, atomically replacing a file of that name."""
         ...
 
+    def rename_new(self, source: str, target: str) -> bool:
+        """Give a file another name unless that one is taken; tell whether it has it now."""
+        ...
+
     def remove(self, path: str) -> None:
         """Remove a file; it may be gone already."""
         ...
@@ -102,6 +108,10 @@ class Disk(Protocol):
 
     def exists(self, path: str) -> bool:
         """Tell whether a file or directory has this name."""
+        ...
+
+    def is_directory(self, path: str) -> bool:
+        """Tell whether a directory has this name."""
         ...
 
     def sync_dir(self, path: str) -> None:
@@ -256,6 +266,21 @@ class RealDisk:
         except OSError as error:
             raise storage_error(error, "rename", source) from error
 
+    def rename_new(self, source: str, target: str) -> bool:
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise storage_error(error, "rename", source) from error
+            if os.path.exists(target):
+                return False
+            self.rename(source, target)
+            return True
+        self.remove(source)
+        return True
+
     def remove(self, path: str) -> None:
         try:
             os.unlink(path)
@@ -282,6 +307,9 @@ class RealDisk:
 
     def exists(self, path: str) -> bool:
         return os.path.exists(path)
+
+    def is_directory(self, path: str) -> bool:
+        return os.path.isdir(path)
 
     def sync_dir(self, path: str) -> None:
         try:

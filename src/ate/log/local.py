@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Self
 
@@ -29,14 +29,9 @@ class LocalLog:
     """A log in a directory; one writer, any number of readers. Keeps `LogStore`."""
 
     def __init__(
-        self,
-        directory: str,
-        generation: int,
-        *,
-        disk: Disk,
-        lock: DiskLock | None,
+        self, directory: str, generation: int, *, disk: Disk, lock: DiskLock | None,
         segment_bytes: int,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Use `LocalLog.open`."""
         self.readonly = lock is None
         self.torn: tuple[str, ...] = ()
@@ -127,7 +122,7 @@ class LocalLog:
             start = self._vouched()
             if not start or not segment.is_frame(view, start, size):
                 start = HEADER_BYTES
-            verdict = self._judge(view, start, number)
+            verdict = recovery.judge(view, start, segment.place_of(number, 0))
             if verdict.proof >= 0:
                 raise damage(extent, verdict.end)
             end = self._heads.end = segment.place_of(number, verdict.end)
@@ -145,9 +140,6 @@ class LocalLog:
         self._durable = end
         if verdict.last >= 0:
             self._last = self._last_durable = segment.place_of(number, verdict.last)
-
-    def _judge(self, view: memoryview, start: int, number: int) -> recovery.Verdict:
-        return recovery.judge(view, start, segment.place_of(number, 0))
 
     def _vouched(self) -> int:
         """Return the offset of the frame in the last segment that the index names, or 0."""
@@ -345,6 +337,14 @@ class LocalLog:
             raise
         self._lock, predecessor._lock = predecessor._lock, NoLock()
         predecessor._fault = "another generation has taken over"
+
+    def wipe(self, spans: Iterable[tuple[int, int, int]]) -> int:
+        """See `LogStore.wipe`."""
+        return generations.wipe(self._disk, self._directory, self.generation, spans)
+
+    def every_file(self) -> Iterator[tuple[str, DiskFile]]:
+        """See `LogStore.every_file`."""
+        return generations.every_file(self._disk, self._directory)
 
     def sweep(self) -> tuple[str, ...]:
         """See `LogStore.sweep`; none goes when CURRENT may name any of them."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 
 from ate import limits
 from ate.errors import CorruptLog, StorageError
 from ate.log import segment
-from ate.log.disk import Buffer
+from ate.log.disk import Buffer, DiskFile
 from ate.log.segment import BODY_BIT, HEADER_BYTES, place_of
 from ate.log.store import LogStore
 
@@ -114,6 +115,15 @@ class MemoryLog:
     def take_over(self, predecessor: LogStore) -> None:
         """See `LogStore.take_over`."""
         self._check_open()
+
+    def wipe(self, spans: Iterable[tuple[int, int, int]]) -> int:
+        """See `LogStore.wipe`; there is no medium to overwrite."""
+        deque(spans, maxlen=0)
+        return 0
+
+    def every_file(self) -> Iterator[tuple[str, DiskFile]]:
+        """See `LogStore.every_file`: none."""
+        return iter(())
 
     def sweep(self) -> tuple[str, ...]:
         """See `LogStore.sweep`."""

@@ -19,7 +19,7 @@ CURRENT: Final = "CURRENT"
 LOCK: Final = "LOCK"
 INDEX: Final = "index"
 _NEW: Final = ".new"
-_DOOMED: Final = "doomed."
+DOOMED: Final = "doomed."
 _GENERATION: Final = re.compile(r"[0-9]{6}")
 _SEGMENT: Final = re.compile(r"(head|body)\.([0-9]{6})")
 
@@ -109,7 +109,7 @@ def locate(disk: Disk, directory: str) -> int:
     name = text[:6].decode()
     if name in names:
         return int(name)
-    if _DOOMED + name in names:
+    if DOOMED + name in names:
         return 0
     raise CorruptLog(f"{CURRENT} names generation {name}, which is missing")
 
@@ -135,7 +135,7 @@ def create(disk: Disk, directory: str) -> int:
     Whatever an interrupted creation or destruction left is completed or removed.
     """
     for name in disk.listdir(directory):
-        if name.startswith(_DOOMED):
+        if name.startswith(DOOMED):
             # Without a live generation CURRENT can only name the one that was to go.
             disk.remove(f"{directory}/{CURRENT}")
             disk.sync_dir(directory)
@@ -181,11 +181,11 @@ def files(disk: Disk, directory: str, generation: int) -> dict[str, int]:
 def doom(disk: Disk, directory: str, generation: int) -> None:
     """Remove the files of a chain; once begun, the next open finishes it."""
     name = f"{generation:06d}"
-    disk.rename(f"{directory}/{name}", f"{directory}/{_DOOMED}{name}")
+    disk.rename(f"{directory}/{name}", f"{directory}/{DOOMED}{name}")
     disk.sync_dir(directory)
     disk.remove(f"{directory}/{CURRENT}")
     disk.sync_dir(directory)
-    disk.rmtree(f"{directory}/{_DOOMED}{name}")
+    disk.rmtree(f"{directory}/{DOOMED}{name}")
     disk.remove(f"{directory}/{CURRENT}{_NEW}")
     disk.remove(f"{directory}/{LOCK}")
     if not disk.listdir(directory):

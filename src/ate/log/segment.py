@@ -143,11 +143,14 @@ def frames(
         start: offset of a frame.
         stop: offset behind the last byte to look at.
         place: what to add to the offsets.
+
+    Raises:
+        UnsupportedFormat: a whole frame of a kind that a newer version has made.
     """
     unpack, check, padding = _FRAME.unpack_from, check64, PADDING
     offset, last = start, stop - FRAME_BYTES
     while offset <= last:
-        magic, length, expected, _durable, _zero = unpack(view, offset)
+        magic, length, expected, _durable, reserved = unpack(view, offset)
         if magic != _FRAME_WORD:
             return offset
         data = offset + FRAME_BYTES
@@ -158,6 +161,8 @@ def frames(
             return offset
         if fill and view[behind:following] != fill:
             return offset
+        if reserved:
+            raise UnsupportedFormat(f"a frame of kind {reserved}, this version reads 0")
         yield place + offset, view[data:behind]
         offset = following
     return offset

@@ -7,10 +7,10 @@ covers what was appended before it began.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from ate.log.disk import Buffer
+from ate.log.disk import Buffer, DiskFile
 
 
 class LogStore(Protocol):
@@ -143,6 +143,25 @@ class LogStore(Protocol):
         Raises:
             StorageError: it is unknown which of them a crash would leave: open the chain again.
         """
+        ...
+
+    def wipe(self, spans: Iterable[tuple[int, int, int]]) -> int:
+        """Overwrite parts of frames, and all bodies, with zeros, durably; returns how many bytes.
+
+        For a log whose successor has taken over. When it fails, whoever removes the log later
+        overwrites all of it first.
+
+        Args:
+            spans: place of a frame, first byte in its payload, number of bytes; in order. They are
+                taken one by one, each before it is overwritten.
+
+        Raises:
+            LogLocked: somebody else reads it; nothing was overwritten.
+        """
+        ...
+
+    def every_file(self) -> Iterator[tuple[str, DiskFile]]:
+        """Yield name and content of every file of the chain, whatever its generation."""
         ...
 
     def sweep(self) -> tuple[str, ...]:

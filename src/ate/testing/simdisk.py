@@ -184,6 +184,12 @@ class SimDisk:
             raise StorageError("a rename stays within its directory here")
         self._record(("rename", parent, name, new_name))
 
+    def rename_new(self, source: str, target: str) -> bool:
+        if self.exists(target):
+            return False
+        self.rename(source, target)
+        return True
+
     def remove(self, path: str) -> None:
         self._check("remove", path)
         parent, name = self._parent(path)
@@ -209,6 +215,9 @@ class SimDisk:
         except StorageError:
             return False
         return True
+
+    def is_directory(self, path: str) -> bool:
+        return self.exists(path) and isinstance(self._platter.nodes[self._find(path)], DirNode)
 
     def sync_dir(self, path: str) -> None:
         self._check("syncdir", path)
@@ -270,7 +279,7 @@ class SimFile:
 
     def _change(self, verb: str, at: int = 0, data: bytes = b"") -> None:
         self._node()
-        if self._readonly:
+        if self._readonly and verb != "sync":  # whoever may read a file may also flush it
             raise StorageError("the file is open for reading")
         error = self._disk.find_fault(verb, self._path)
         if error is None:

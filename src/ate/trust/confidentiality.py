@@ -17,6 +17,16 @@ from ate.crypto.hash import keyed
 Buffer = bytes | bytearray | memoryview
 
 
+def commit_key(chain_id: bytes, salt: bytes, domain: bytes, epoch: int, key: bytes) -> bytes:
+    """Return the key of all bodies of one domain in one commit.
+
+    Args:
+        salt: the commit's.
+        key: the domain's, of this epoch. Nobody can come back to it from what is returned.
+    """
+    return keyed(key, chain_id + salt + domain + epoch.to_bytes(2, "little"))
+
+
 class Confidentiality:
     """The sealing filter. Replace it by one of the same name and methods to seal otherwise."""
 
@@ -24,7 +34,7 @@ class Confidentiality:
 
     def sealer(self, chain_id: bytes, salt: bytes, domain: bytes, epoch: int, key: bytes) -> Sealer:
         """Return the handle that seals and opens the bodies of one domain in one commit."""
-        return Sealer(keyed(key, chain_id + salt + domain + epoch.to_bytes(2, "little")))
+        return Sealer(commit_key(chain_id, salt, domain, epoch, key))
 
     async def seal(
         self, sealer: Sealer, plains: Sequence[Buffer], aads: Sequence[Buffer], first: int

@@ -11,6 +11,7 @@ from typing import Any
 from ate.errors import BadSignature, Refused, Replayed, WriteDenied
 from ate.trust.confidentiality import Confidentiality
 from ate.trust.delegation import TrustDelegation
+from ate.trust.delta import Deltas
 from ate.trust.plugin import (
     ABSTAIN,
     Allow,
@@ -40,13 +41,16 @@ class Pipeline:
     """
 
     def __init__(self, plugins: Sequence[Any], origins: Origins) -> None:
-        built_in = [Signature(), Replay(origins), Worm(), TrustDelegation(), Confidentiality()]
+        built_in = [
+            Signature(), Replay(origins), Worm(), TrustDelegation(), Confidentiality(), Deltas(),
+        ]  # fmt: skip
         everyone = by_name([*built_in, *plugins])
         self.plugins = tuple(everyone.values())
         #: Nothing here ever waits for anything; a plug-in of the user's might.
-        self.never_waits = not plugins
+        self.never_waits = all(isinstance(one, Deltas) for one in plugins)
         self.confidentiality: Confidentiality = everyone["confidentiality"]
         self.enrichers = [one for one in self.plugins if isinstance(one, Enricher)]
+        self.deltas: Deltas = everyone["deltas"]
         self.filters = [one for one in self.plugins if isinstance(one, Filter)]
         self.validators = [one for one in self.plugins if isinstance(one, Validator)]
         self.projections = [one for one in self.plugins if isinstance(one, Projection)]

@@ -169,7 +169,7 @@ class Change:
         seq, time_us: its place and the sequencer's time.
         row: the row.
         header: rare fields, or None.
-        plain: the opened body; None for tombstones and where no key opens it.
+        plain: the opened body; None for tombstones and where no key opens it or it makes no sense.
         author: key id that signed the commit.
     """
 

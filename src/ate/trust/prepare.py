@@ -20,10 +20,19 @@ from ate.event.access import Access, Any, Everyone, Inherit, Principal, ReadRule
 from ate.event.commit import SIGN_CONTEXT, VERSION, AuthorPart, Commit, Origin
 from ate.event.draft import Draft
 from ate.event.header import Header, encode_headers
-from ate.event.row import EPOCH_SHIFT, FLAG_ACCESS, FLAG_HEADER, FLAG_OVERWRITE, HEAD, Kind
+from ate.event.row import (
+    CODEC_DELTA,
+    EPOCH_SHIFT,
+    FLAG_ACCESS,
+    FLAG_HEADER,
+    FLAG_OVERWRITE,
+    HEAD,
+    Kind,
+)
 from ate.event.system import CertificateBody, PublicKeys, encode, system_id
 from ate.ids import ROOT
 from ate.session import Certificate, FastIdentity, KeyPair, Session
+from ate.trust import delta
 from ate.trust.domains import PLAIN, DomainKey, Domains, encode_grant
 from ate.trust.pipeline import Pipeline
 from ate.trust.plugin import Stored
@@ -111,10 +120,11 @@ class Preparer:
         limits.check("rows in a commit", len(rows), limits.COMMIT_ROWS_MAX, hint=_SPLIT_HINT)
         salt = self.entropy(32)
         keys = self._domain_keys(rows, rules)
-        bodies, heads = await self._seal(rows, keys, salt)
+        packed = self._packed(rows, keys)
+        bodies, heads = await self._seal(packed, keys, salt)
         headers = {}
-        if not uniform:
-            headers = {i: row.header for i, row in enumerate(rows) if row.header is not None}
+        if not uniform or packed is not rows:
+            headers = {i: row.header for i, row in enumerate(packed) if row.header is not None}
         rare = encode_headers(headers)
         author = AuthorPart(
             VERSION, signer.suite if signer else 0, 0, len(rows), self.trust.chain_id or bytes(32),
@@ -260,12 +270,24 @@ class Preparer:
             )
         return domain, known or PLAIN
 
+    def _packed(self, rows: list[Draft], keys: Sequence[_Keyed]) -> list[Draft]:
+        """Return the rows as they are kept: deltas where that is smaller, then the filters.
+
+        A delta is sealed under the key of what it copies from: who reads the one reads the other.
+        """
+        if any(row.against is not None for row in rows):
+            rows = [
+                delta.shorten(row, domain, key.epoch)
+                for row, (domain, key) in zip(rows, keys, strict=True)
+            ]
+        if self.pipeline.filters:
+            rows = [self._filtered(row) if row.kind == Kind.DATA else row for row in rows]
+        return rows
+
     async def _seal(
         self, rows: Sequence[Draft], keys: Sequence[_Keyed], salt: bytes
     ) -> tuple[list[bytes], list[bytes]]:
         """Return stored bodies and the 112 signed bytes of each row."""
-        if self.pipeline.filters:
-            rows = [self._filtered(row) if row.kind == Kind.DATA else row for row in rows]
         plains = [row.body for row in rows]
         sizes = [len(plain) for plain in plains]
         limits.check("body bytes", max(sizes), limits.BODY_BYTES_MAX - 16, hint=_SPLIT_HINT)
@@ -285,11 +307,14 @@ class Preparer:
         return bodies, signed
 
     def _filtered(self, row: Draft) -> Draft:
-        codec, body = row.codec, row.body
+        codec, body = row.codec & ~CODEC_DELTA, row.body
         for one in self.pipeline.filters:
             codec, body = one.encode(codec, body)
         if body is row.body:
             return row
+        if codec & CODEC_DELTA:
+            raise UsageError(f"codec bit {CODEC_DELTA} says delta, no filter may set it")
+        codec |= row.codec & CODEC_DELTA
         return msgspec.structs.replace(row, codec=codec, body=body)
 
     async def _seal_runs(

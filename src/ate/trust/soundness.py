@@ -61,7 +61,7 @@ def check_system_rows(record: Record, body: Callable[[int], Buffer], trust: Trus
             raise CorruptLog(f"the body of system row {row.id.hex()} was altered")
         if row.stamp >> 48 or row.codec or row.schema:
             raise ProtocolError("a system row is sealed or encoded")
-        if row.id != _own_id(kind, row, raw, trust):
+        if row.id != own_id(kind, row, raw, trust):
             raise ProtocolError(f"a {Kind(kind).name.lower()} row does not stand under its own id")
         if kind in _INTRODUCES:
             learned.apply(kind, row.id, raw)
@@ -70,7 +70,7 @@ def check_system_rows(record: Record, body: Callable[[int], Buffer], trust: Trus
     return learned
 
 
-def _own_id(kind: int, row: Row, raw: Buffer, trust: Trust) -> bytes:
+def own_id(kind: int, row: Row, raw: Buffer, trust: Trust) -> bytes:
     """Return the one id that a system row of this content may have."""
     if kind == Kind.KEY:
         return system_id("key", decode(PublicKeys, raw).principal.key_id)

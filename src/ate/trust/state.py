@@ -95,13 +95,18 @@ class Trust:
             return frozenset((key_id,)) if any(key_id) else frozenset()
         return frozenset(issuer for issuer, until in certified.issuers.items() if time_us <= until)
 
-    def name_of(self, key_id: bytes) -> str | None:
-        """Return the identity behind a signing key, as published; None when nobody is."""
+    def principal_of(self, key_id: bytes) -> Principal | None:
+        """Return who stands behind a signing key, as published; None when nobody does."""
         certified = self.certified.get(key_id)
         for one in certified.issuers if certified else (key_id,):
             if one in self.keys:
-                return self.keys[one].identity
+                return self.keys[one]
         return None
+
+    def name_of(self, key_id: bytes) -> str | None:
+        """Return the identity behind a signing key, as published; None when nobody is."""
+        principal = self.principal_of(key_id)
+        return principal.identity if principal else None
 
     def verifier(self, key_id: bytes) -> VerifyKey | FastVerifyKey | None:
         """Return the public key behind `key_id`, or None when the chain does not hold it."""

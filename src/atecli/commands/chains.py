@@ -46,10 +46,12 @@ def command(*, path: Path | None, as_json: bool) -> None:
 
 def found(path: Path | None) -> Iterator[Found]:
     """Yield every chain below a directory; without one, below the user's."""
-    from ate.client import home
+    from ate.dio.opening import home
 
     top = path if path is not None else home() / "chains"
     for folder, folders, files in os.walk(top):
+        # A name with a dot is no chain's: one is being built there.
+        folders[:] = [one for one in folders if not one.startswith(".")]
         generations = [one for one in folders if _GENERATION.fullmatch(one)]
         if "CURRENT" in files or ("LOCK" in files and generations):
             folders[:] = [one for one in folders if one not in generations]

@@ -56,11 +56,26 @@ def _shown(known: dict[str, Any], when: str) -> list[tuple[str, object]]:
         ("objects", known["objects"]),
         ("commits", known["commits"]),
         ("head", f"{known['head']}, {when}"),
+        ("rows", _rows(known)),
         ("root", known["root"]),
+        ("sealed", _sealed(known)),
         ("suite", f"{known['suite']}, {SUITES.get(known['suite'], 'unknown')}"),
         ("mode", known["mode"]),
     ]
-    rows += [("policy", f"{name}: {value}") for name, value in known["policy"].items()]
+    if known["clock_skew"]:
+        rows.append(("clock", f"{known['clock_skew']:+.0f} seconds off by this chain's time"))
+    fork = known["fork"]
+    if fork is not None:
+        rows.append(("forked from", f"{fork.get('name')}, row {fork.get('seq')}"))
+        rows.append(("source", f"id {fork.get('chain')}"))
+        rows.append(("", f"root {fork.get('root', 'not held any more')}"))
+    rows += [
+        ("policy", _policy(name, value))
+        for name, value in known["policy"].items()
+        if name != "fork" or fork is None
+    ]
+    if known["hold"]:
+        rows.append(("hold", known["hold"]))
     for root in known["roots"]:
         rows.append(("root key", f"{root['identity']}  {fingerprint(root['key_id'])}"))
     for name, number in known["roles"].items():
@@ -70,3 +85,23 @@ def _shown(known: dict[str, Any], when: str) -> list[tuple[str, object]]:
     rows.append(("generation", ", ".join(map(str, known["generations"]))))
     rows += [("file", f"{name}  {size(length)}") for name, length in known["files"].items()]
     return rows
+
+
+def _rows(known: dict[str, Any]) -> str:
+    """Return how much of the past is there."""
+    if not known["cut"]:
+        return f"{known['rows']}, all there ever were"
+    return f"{known['rows']} are kept, and all since commit {known['cut']}"
+
+
+def _policy(name: str, value: Any) -> str:
+    if name == "retention" and isinstance(value, dict):
+        return f"{name}: " + ", ".join(f"{number} {unit}" for unit, number in value.items())
+    return f"{name}: {value}"
+
+
+def _sealed(known: dict[str, Any]) -> str:
+    """Return what the newest checkpoint covers."""
+    if known["checkpoint"] is None:
+        return "no checkpoint"
+    return f"checkpoint over {known['checkpoint']} of {count(known['commits'], 'commit')}"

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from atecli import output
+from atecli.exits import say
 from atecli.opening import Target, chain_command, examples, run
-from atecli.text import Columns, iso, moment
+from atecli.text import Columns, iso, moment, size
 
 if TYPE_CHECKING:
     from atecli.history import Entry
 
 _TABLE: Final = Columns(
     (">seq", 8), ("time", 19), ("kind", 11), ("type", 12), ("id", 32), ("author", 0)
+)  # fmt: skip
+_VERSIONS: Final = Columns(
+    (">seq", 8), ("time", 19), ("kind", 11), ("type", 12), (">size", 9), ("author", 0)
 )  # fmt: skip
 
 
@@ -31,11 +35,12 @@ _TABLE: Final = Columns(
 @click.option(
     "--since", metavar="SEQ", type=click.IntRange(min=0), default=0, help="Rows behind this one."
 )
-@click.option("--object", "object_id", metavar="ID", help="The history of this object alone.")
+@click.option("--object", "object_id", metavar="ID", help="The versions of this object alone.")
 def command(target: Target, **options: Any) -> None:
     """List the rows of CHAIN, oldest first: what happened, when, to what, and who signed it.
 
-    --follow sees what other processes write, a moment after it is durable.
+    With --object the size of each version stands in place of the id; the log is not searched for
+    them. --follow sees what other processes write, a moment after it is durable.
     """
     run(target, _log(target, **options))
 
@@ -47,21 +52,29 @@ async def _log(target: Target, *, follow: bool, since: int, object_id: str | Non
     wanted = ObjectId.parse(object_id) if object_id else None
     async with target.open() as chain:
         history = History(chain)
+        table = _TABLE if wanted is None else _VERSIONS
         if not target.as_json:
-            output.line(_TABLE.head())
+            output.line(table.head())
         async for head in heads(chain, follow=follow):
-            async for entry in history.entries(since + 1, head, object_id=wanted):
-                _show(entry, as_json=target.as_json)
+            rows = history.entries(since + 1, head)
+            if wanted is not None:
+                if follow and not history.knows(wanted):
+                    continue
+                rows = history.versions(wanted, since + 1, head)
+            async for entry in rows:
+                if target.as_json:
+                    output.document(document(entry))
+                else:
+                    output.line(table.row(*_cells(entry, is_version=wanted is not None)))
             since = max(since, head)
             output.flush()
+        if history.has_gaps:
+            say("older versions are not held any more: they were dropped by compaction")
 
 
-def _show(entry: Entry, *, as_json: bool) -> None:
-    if as_json:
-        output.document(document(entry))
-    else:
-        place = (entry.seq, moment(entry.time_us), entry.kind, entry.type)
-        output.line(_TABLE.row(*place, entry.row.id.hex(), entry.author))
+def _cells(entry: Entry, *, is_version: bool) -> tuple[object, ...]:
+    about = size(entry.row.length) if is_version else entry.row.id.hex()
+    return entry.seq, moment(entry.time_us), entry.kind, entry.type, about, entry.author
 
 
 def document(entry: Entry) -> dict[str, object]:

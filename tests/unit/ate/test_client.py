@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import ate
-from ate.client import chain_directory, home
+from ate.dio.opening import chain_directory, home
 from ate.errors import (
     CorruptLog,
     LimitExceeded,
@@ -376,3 +376,20 @@ async def test_every_process_takes_another_origin(tmp_path: Path) -> None:
             dio.store(number)
     async with ate.open("u", path=tmp_path, session=alice, readonly=True) as chain:
         assert len(chain._ledger.view.origins.table) == 3
+
+
+async def test_a_fork_and_the_row_of_a_time(tmp_path: Path) -> None:
+    async with ate.open("notes", path=tmp_path) as chain:
+        dio = chain.dio()
+        dao = dio.store("first")
+        await dio.commit()
+        assert dao.updated is not None
+        assert chain.seq_at_time(dao.updated) == dao.seq
+        dio.store("second")
+        await dio.commit()
+        then = await chain.fork("then", at=dao.updated, path=tmp_path)
+        assert (then.seq, then.objects) == (dao.seq, 1)
+        now = await chain.fork("now", path=tmp_path)
+        assert (now.seq, now.objects) == (chain.head, 2)
+    with pytest.raises(ate.UsageError, match="closed"):
+        await chain.fork("late", path=tmp_path)

@@ -245,3 +245,14 @@ def test_rows_are_proven_up_to_the_largest_commit() -> None:
     proof = merkle.rows_proof(hashes, 65_535)
     assert [len(step) for step in proof] == [480] * 4
     merkle.verify_rows(hashes[-32:], 65_535, 65_536, proof, root)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 8, 9])
+def test_all_levels_at_once(count: int) -> None:
+    leaves = [merkle.leaf_hash(bytes([number])) for number in range(count)]
+    levels = merkle.levels(leaves)
+    assert levels[0] == b"".join(leaves)
+    if count:
+        assert levels[-1] == merkle.root(leaves)
+    if count == 2:
+        assert merkle.node(*leaves) == levels[-1]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import ate
-from ate.errors import UsageError
+from ate.errors import UnsupportedFormat, UsageError, WrongType
 from ate.log.local import LocalLog
 from ate.session import Session
 from atecli import audit, identity
@@ -34,10 +34,10 @@ async def problems(
 ) -> Any:
     store = LocalLog.open(folder, readonly=True)
     try:
-        found, genesis = await audit.check(store, name, session, pins)
+        told = await audit.check(store, name, session, pins)
     finally:
         store.close()
-    return found, genesis
+    return told.found, told.genesis
 
 
 async def test_a_sound_chain(folder: Path, sessions: tuple[Session, Session]) -> None:
@@ -95,6 +95,43 @@ async def test_an_empty_log_is_no_chain(tmp_path: Path) -> None:
     found, genesis = await problems(tmp_path / "empty")
     assert genesis is None
     assert found.problems == ["the log does not start with a genesis commit"]
+
+
+async def test_the_deep_look_knows_types_and_says_what_is_closed(
+    folder: Path, sessions: tuple[Session, Session]
+) -> None:
+    store = LocalLog.open(folder, readonly=True)
+    told = await audit.check(store, "vault", sessions[0], (), is_deep=True)
+    assert told.depth is not None
+    assert (told.depth.values, told.unchecked) == (2, [])
+    told = await audit.check(store, "vault", sessions[1], (), is_deep=True)
+    assert told.unchecked[0].startswith("2 bodies in 1 read domain")
+    store.close()
+    with pytest.raises(WrongType):
+        audit._judge(b"\xa3int\x05", 1, 7)
+
+
+async def test_a_newer_version_is_no_damage(tmp_path: Path) -> None:
+    async with ate.open("c", path=tmp_path) as chain:
+        payload = bytearray(next(iter(chain._ledger.store.scan(0)))[1])
+    log = LocalLog.open(tmp_path / "newer")
+    payload[0] = 2
+    log.append([bytes(payload)])
+    log.close()
+    with pytest.raises(UnsupportedFormat):
+        await problems(tmp_path / "newer", "c")
+
+
+def test_files_that_belong_to_nobody(tmp_path: Path) -> None:
+    LocalLog.open(tmp_path / "c").close()
+    LocalLog.open(tmp_path / "c/inside").close()
+    assert audit.strays(tmp_path / "c") == []
+    (tmp_path / "c/000002").mkdir()
+    (tmp_path / "c/doomed.000003").mkdir()
+    (tmp_path / "c/notes.txt").touch()
+    assert audit.strays(tmp_path / "c") == ["000002", "doomed.000003", "notes.txt"]
+    (tmp_path / "c/CURRENT").unlink()
+    assert "000001" in audit.strays(tmp_path / "c")
 
 
 def test_a_principal_is_text_or_a_file(tmp_path: Path, sessions: tuple[Session, Session]) -> None:

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 import ate
+from ate.chain.view import View
 from ate.client import Chain
+from ate.errors import Compacted, NoReadKey
+from ate.event.commit import Record
 from ate.event.row import Row
 from ate.ids import ObjectId
 from ate.session import Session
@@ -39,7 +42,10 @@ async def chain(session: Session, tmp_path: Path) -> AsyncIterator[Chain]:
 
 
 async def entries(chain: Chain, first: int = 1, object_id: bytes | None = None) -> list[Entry]:
-    reading = History(chain).entries(first, chain.head, object_id=object_id)
+    history = History(chain)
+    if object_id is not None:
+        return [entry async for entry in history.versions(object_id, first, chain.head)]
+    reading = history.entries(first, chain.head)
     return [entry async for entry in reading]
 
 
@@ -58,6 +64,43 @@ async def test_each_row_has_its_words(chain: Chain) -> None:
 async def test_a_tombstone_borrows_the_type_of_what_it_deleted(chain: Chain) -> None:
     (entry,) = await entries(chain, chain.head)
     assert (entry.kind, entry.type) == ("delete", "Thing")
+
+
+async def test_a_second_life_is_new(chain: Chain) -> None:
+    dio = chain.dio()
+    dio.store(typed({"n": 9}, "Thing"), id=ID)
+    await dio.commit()
+    (entry,) = await entries(chain, chain.head)
+    assert entry.kind == "new"
+    own = await entries(chain, chain.head - 1, object_id=ID)
+    assert [one.kind for one in own] == ["delete", "new"]
+
+
+async def test_one_row_and_its_value(chain: Chain, tmp_path: Path) -> None:
+    history = History(chain)
+    assert history.knows(ID)
+    assert not history.knows(bytes(15) + b"\x09")
+    assert (await history.entry(chain.head - 1)).kind == "update"
+    assert await history.value(chain.head - 1) == {"n": 2}
+    async with ate.open("notes", path=tmp_path, readonly=True) as closed:
+        with pytest.raises(NoReadKey):
+            await History(closed).value(chain.head - 1)
+
+
+async def test_where_versions_were_dropped_is_told(chain: Chain) -> None:
+    (first, *_, last) = await entries(chain, object_id=ID)
+
+    class Holed(View):
+        def find(self, seq: int) -> tuple[Record, int]:
+            if seq == first.seq:
+                raise Compacted("dropped")
+            return super().find(seq)
+
+    history = History(chain)
+    history.view.__class__ = Holed
+    found = [one async for one in history.versions(ID, 1, chain.head)]
+    assert [one.seq for one in found] == [last.seq - 1, last.seq]
+    assert history.has_gaps
 
 
 async def test_events_carry_values(chain: Chain) -> None:

@@ -92,4 +92,4 @@ def test_completion_is_answered(
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit):
         main([])
-    assert capsys.readouterr().out == "plain,completion\n"
+    assert capsys.readouterr().out == "plain,compact\nplain,completion\n"

@@ -81,13 +81,13 @@ def test_stdin_serves_one_purpose(home: Path) -> None:
 
 
 async def test_compression_is_optional(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(opening._filters()) == 1
+    assert len(opening.filters()) == 1
 
     def refuse(**_: object) -> None:
         raise UsageError("zstd is not installed")
 
     monkeypatch.setattr("ate.trust.compression.Zstd", refuse)
-    assert opening._filters() == ()
+    assert opening.filters() == ()
 
 
 def test_reading_ends_at_once_on_ctrl_c(home: Path) -> None:

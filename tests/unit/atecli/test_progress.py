@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from atecli.progress import bar
+from atecli.progress import bar, meter
 
 
 def test_without_a_terminal_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,3 +25,16 @@ def test_a_terminal_sees_it_on_stderr(
     said = capsys.readouterr()
     assert said.out == ""
     assert "importing" in said.err
+
+
+def test_work_that_says_itself_how_far_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with meter("compacting") as tell:
+        tell(1, 2)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with meter("compacting") as tell:
+        tell(1, 4)
+        tell(3, 3)
+    assert "compacting" in capsys.readouterr().err

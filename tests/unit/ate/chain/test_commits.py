@@ -40,6 +40,7 @@ def test_commits_behind_a_snapshot_are_found_too() -> None:
     assert [made.find(seq) for seq in (1, 3, 4, 5, 6, 7, 8)] == [
         (1, 1000), (1, 1000), (4, 4000), (4, 4000), (6, 6000), (7, 7000), (7, 7000),
     ]  # fmt: skip
+    assert [made.place_at(number) for number in range(4)] == [1000, 4000, 6000, 7000]
     first, place, leaves = reopened(made).columns()
     assert first.tolist() == [1, 4, 6, 7]
     assert place.tolist() == [1000, 4000, 6000, 7000]
@@ -52,3 +53,12 @@ def test_an_empty_table_has_nothing() -> None:
     made = CommitTable()
     assert len(made) == 0
     assert [column.tolist() for column in made.columns()] == [[], [], []]
+
+
+def test_the_commits_of_a_range_of_rows() -> None:
+    made = reopened(table(1, 4))
+    made.append(6, 6000, leaf(6))
+    made.append(9, 9000, leaf(9))
+    assert list(made.between(1, 3)) == [1000]
+    assert list(made.between(3, 6)) == [1000, 4000, 6000]
+    assert list(made.between(7, 99)) == [6000, 9000]

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from datetime import timedelta
+from pathlib import Path
+
 import msgspec
 import pytest
 
 import ate
 from ate.chain.ledger import Ledger
+from ate.chain.retention import Retention
 from ate.chain.snapshot import read_snapshot, write_snapshot
 from ate.crypto.entropy import system_entropy
 from ate.crypto.hash import keyed
@@ -185,3 +189,23 @@ async def test_the_snapshot_of_an_empty_log() -> None:
     write_snapshot(ledger)
     store.close()
     assert read_snapshot(ledger_on(disk)) == 0
+
+
+async def test_a_snapshot_of_a_chain_whose_newest_commits_were_all_dropped(tmp_path: Path) -> None:
+    """Of a chain without keys nothing needs to be left behind the cut."""
+    async with ate.open("u", path=tmp_path) as chain:
+        dio = chain.dio()
+        gone = dio.store("gone")
+        await dio.commit()
+        dio.delete(gone.id)
+        await dio.commit()
+        await chain.compact(Retention(tombstones=timedelta()))
+        head = chain.head
+    for readonly in (False, True):
+        async with ate.open("u", path=tmp_path, readonly=readonly) as chain:
+            assert (chain.head, len(chain), chain._ledger.view.held) == (head, 0, 1)
+            assert chain._ledger.verified_commits == 0  # the snapshot served
+    async with ate.open("u", path=tmp_path) as chain, chain.dio() as dio:
+        dio.store("goes on")
+    async with ate.open("u", path=tmp_path) as chain:
+        assert (chain.head, len(chain)) == (head + 1, 1)

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 import ate
-from ate.client import Opening
 from ate.dio.ledger import Account, Entry, audit, ledger_rules, statement, transfer
+from ate.dio.opening import Opening
 
 
 async def opened(chain: ate.Chain) -> tuple[ate.ObjectId, ate.ObjectId]:

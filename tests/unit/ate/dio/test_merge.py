@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ate.dio import merge
 from ate.dio.collections import Child, Map, Ref, Vec
 from ate.dio.schema import Schema, schema_of
+from ate.dio.text import Text
 from ate.errors import Conflict, UsageError
 
 
@@ -74,7 +75,8 @@ def test_equal_values_of_other_types_are_changes() -> None:
         (Person("a"), Person("b"), Person("c"), r"P\.name"),
         ({"k": 1}, {"k": 2}, {}, r"P\['k'\]"),
         ({}, {"k": 2}, {"k": 3}, r"P\['k'\]"),
-        ([1], [2], [3], "P"),
+        ([1], [2], [3], r"the items from 0 on, each differently, in P"),
+        (["a", "b"], ["b"], ["c", "b"], r"the items from 0 on, each differently, in P"),
         (1, 2, "3", "P"),
         (
             Person("a", extra={"k": {"l": 1}}),
@@ -85,8 +87,90 @@ def test_equal_values_of_other_types_are_changes() -> None:
     ],
 )
 def test_a_clash_names_the_field(base: Any, ours: Any, theirs: Any, path: str) -> None:
-    with pytest.raises(Conflict, match=f"changed {path},"):
+    with pytest.raises(Conflict, match=f"changed {path}(,|$)"):
         merge.merge(base, ours, theirs, "P")
+
+
+@pytest.mark.parametrize(
+    "base, ours, theirs, merged",
+    [
+        ([1, 2, 3], [1, 2, 3, 4], [0, 1, 2, 3], [0, 1, 2, 3, 4]),
+        ([1, 2, 3], [1, 3], [1, 2, 3, 4], [1, 3, 4]),
+        ([1, 2, 3], [2, 3], [1, 2], [2]),
+        ([], ["ours"], ["theirs"], ["theirs", "ours"]),
+        ([1], [1, 2, 3], [1, 9], [1, 9, 2, 3]),
+        ([1, 2, 3], [1, 2, 3, 7], [1, 2, 3, 7], [1, 2, 3, 7]),
+        ([1, 2, 3], [8, 2, 3], [1, 2, 9], [8, 2, 9]),
+        ([{"a": 1}, {"b": 2}], [{"b": 2}], [{"a": 1}, {"b": 2}, {"c": 3}], [{"b": 2}, {"c": 3}]),
+        ([Point(1), Point(2), 5], [Point(0), Point(1), Point(2), 5], [Point(1), Point(2), 6],
+         [Point(0), Point(1), Point(2), 6]),
+    ],
+)  # fmt: skip
+def test_what_was_put_into_lists_and_taken_out(
+    base: list[Any], ours: list[Any], theirs: list[Any], merged: list[Any]
+) -> None:
+    assert merge.merge(base, ours, theirs, "x") == merged
+
+
+@pytest.mark.parametrize(
+    "ours, theirs",
+    [
+        # Two things in one place may be different things: their fields are never joined.
+        ([{"id": 1, "done": True}], [{"id": 1, "name": "new"}]),
+        ([], [{"id": 1, "done": True}]),
+    ],
+)
+def test_items_of_lists_are_not_merged_with_each_other(ours: list[Any], theirs: list[Any]) -> None:
+    with pytest.raises(Conflict, match="in x"):
+        merge.merge([{"id": 1}], ours, theirs, "x")
+
+
+LISTS = st.lists(st.integers(0, 5), max_size=8)
+
+
+@given(LISTS, LISTS, LISTS)
+def test_merged_lists_have_what_either_side_put_in(
+    base: list[int], ours: list[int], theirs: list[int]
+) -> None:
+    try:
+        merged = merge.merge(base, ours, theirs, "x")
+    except Conflict:
+        return
+    for item in {*base, *ours, *theirs, *merged}:
+        was, here, there = base.count(item), ours.count(item), theirs.count(item)
+        if was == 0:
+            assert merged.count(item) in range(max(here, there), here + there + 1)
+        assert merged.count(item) >= was - max(0, was - here) - max(0, was - there)
+
+
+@dataclasses.dataclass
+class Page:
+    title: str
+    body: Text = ""
+    footer: Text | None = None
+    chapters: dict[str, Text] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+
+
+LINES = "one\ntwo\nthree\nfour\n"
+
+
+def test_text_fields_are_merged_and_names_never() -> None:
+    schema = schema_of(Page)
+    base = Page("a title", LINES, "x\ny\nz\n", {"i": LINES})
+    ours = Page("a title", LINES.replace("one", "1"), "x!\ny\nz\n", {"i": "zero\n" + LINES})
+    theirs = Page("a title", LINES.replace("four", "4"), "x\ny\nz!\n", {"i": LINES + "five\n"})
+    assert schema.decode(schema.encode(ours)) == ours
+    assert schema.merge(base, ours, theirs) == Page(
+        "a title", "1\ntwo\nthree\n4\n", "x!\ny\nz!\n", {"i": "zero\n" + LINES + "five\n"}
+    )
+    for clash in (Page, lambda text: Page("", names={"i": text})):
+        with pytest.raises(Conflict, match=r"Page\.(title|names\['i'\])"):
+            schema.merge(*map(clash, (LINES, LINES.replace("one", "1"), LINES + "five\n")))
+    with pytest.raises(Conflict, match=r"line 1, each differently, in Page\.body"):
+        schema.merge(*(Page("", text) for text in (LINES, "1\n" + LINES, "0\n" + LINES)))
+    with pytest.raises(Conflict, match=r"Page\.footer"):
+        schema.merge(*(Page("", footer=text) for text in (LINES, None, LINES + "!")))
 
 
 DICTS = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 2))

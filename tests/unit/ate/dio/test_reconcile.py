@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pytest
 
 import ate
-from ate.client import Chain, Opening
+from ate.client import Chain
+from ate.dio.opening import Opening
 from ate.errors import Conflict
 from ate.event.access import Access, Any, Everyone
 from ate.testing.stage import member
@@ -107,3 +108,57 @@ async def test_deleted_by_either_side_is_a_conflict() -> None:
         ours.update(a=1)
         with pytest.raises(Conflict, match="was deleted"):
             await ours._dio.commit(on_conflict="merge")
+
+
+async def test_a_merge_in_another_format() -> None:
+    """The base is read as it was written, not as MessagePack."""
+    async with ate.open("r", memory=True) as chain:
+        async with chain.dio(codec=2) as dio:
+            key = dio.store(Box()).id
+        ours, theirs = [await chain.dio().load(Box, key) for _ in range(2)]
+        for dao, change in ((theirs, {"b": 2}), (ours, {"a": 1})):
+            dao.update(**change)
+            await dao._dio.commit(on_conflict="merge")
+        assert (await chain.dio().load(Box, key)).value == Box(1, 2)
+
+
+async def test_a_head_that_has_moved_is_not_merged() -> None:
+    async with opened() as chain:
+        ours, theirs, _ = await pair(chain)
+        head = chain.head
+        theirs.update(b=2)
+        await theirs._dio.commit()
+        ours.update(a=1)
+        with pytest.raises(Conflict, match=f"the head is {chain.head}, not {head}"):
+            await ours._dio.commit(at=head, on_conflict="merge")
+        assert ours._dio.has_changes
+        await ours._dio.commit(at=chain.head, on_conflict="merge")
+        assert (await chain.dio().load(Box, ours.id)).value == Box(1, 2)
+
+
+@dataclass
+class Page:
+    body: ate.Text
+    title: str = ""
+
+
+async def test_text_that_clashes_stays_with_its_author() -> None:
+    async with ate.open("r", memory=True) as chain:
+        async with chain.dio() as dio:
+            key = dio.store(Page("one\ntwo\nthree\n")).id
+        ours, theirs = [await chain.dio().load(Page, key) for _ in range(2)]
+        theirs.update(body="one\nII\nthree\n", title="roman")
+        await theirs._dio.commit()
+        ours.update(body="one\n2\nthree\n")
+        with pytest.raises(Conflict, match=r"line 2, each differently, in Page\.body") as caught:
+            await ours._dio.commit(on_conflict="merge")
+        assert (caught.value.object, caught.value.theirs) == (key, theirs.seq)
+        assert ours.value.body == "one\n2\nthree\n"
+        merged = ate.merge_text(
+            "one\ntwo\nthree\n", ours.value.body, theirs.value.body, conflicts="mark"
+        )
+        ours.update(body=merged)
+        await ours._dio.commit(on_conflict="last")
+        assert (await chain.dio().load(Page, key)).value.body == (
+            "one\n<<<<<<< ours\n2\n=======\nII\n>>>>>>> theirs\nthree\n"
+        )

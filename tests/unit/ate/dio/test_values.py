@@ -369,8 +369,6 @@ def test_a_depth_bomb_is_refused(opener: bytes) -> None:
 def test_a_bomb_of_extensions_is_refused() -> None:
     body = b""
     for _ in range(2000):
-        body = values.encoder.encode(
-            msgspec.msgpack.Ext(7, b"\x91" + body if body else b"\x90")
-        )
+        body = values.encoder.encode(msgspec.msgpack.Ext(7, b"\x91" + body if body else b"\x90"))
     with pytest.raises(LimitExceeded):
         values.check_depth(body)

@@ -20,7 +20,7 @@ ACCESS = st.builds(
     st.one_of(st.sampled_from([Everyone, Inherit, Nobody]), WHO.map(lambda who: Any(*who))),
 )
 LATER = st.dictionaries(
-    TEXT.filter(lambda name: name not in {"access", "author", "reply"}),
+    TEXT.filter(lambda name: name not in {"access", "author", "reply", "delta"}),
     st.one_of(st.integers(0, 99), TEXT, st.binary(max_size=9), st.lists(st.booleans(), max_size=3)),
     max_size=3,
 )
@@ -30,6 +30,7 @@ HEADERS = st.builds(
     st.none() | TEXT,
     st.none() | st.binary(min_size=16, max_size=16),
     LATER,
+    st.none() | st.integers(1, limits.CHAIN_ROWS_MAX - 1),
 )
 
 
@@ -71,6 +72,7 @@ def test_altered_bytes_are_a_protocol_error(
     [
         [], {4: {}}, {-1: {}}, {True: {}}, {"0": {}}, {0: []}, {0: {1: 2}}, {0: {"author": 7}},
         {0: {"reply": b"short"}}, {0: {"reply": "x" * 16}}, {0: {"access": "everyone"}},
+        {0: {"delta": 0}}, {0: {"delta": -1}}, {0: {"delta": True}}, {0: {"delta": 1 << 40}},
     ],
 )  # fmt: skip
 def test_a_wrong_form_is_a_protocol_error(found: AnyValue) -> None:
@@ -86,6 +88,15 @@ def test_what_is_no_messagepack_is_a_protocol_error(raw: bytes) -> None:
     """Nesting, lengths without content and maps as keys are no other error than that."""
     with pytest.raises(ProtocolError):
         decode_headers(raw, 4)
+
+
+@given(HEADERS)
+def test_what_a_body_stands_on_is_not_repeated(header: Header) -> None:
+    fields = header.encode()
+    fields.pop("delta", None)
+    lasting = header.lasting
+    assert (lasting.encode() if lasting else {}) == fields
+    assert lasting is not None or header.delta is not None
 
 
 def test_the_section_has_a_bound_both_ways() -> None:

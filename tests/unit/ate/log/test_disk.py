@@ -139,3 +139,26 @@ def test_one_lock_at_a_time(tmp_path: Path) -> None:
     lock.close()
     lock.close()
     DISK.lock(f"{tmp_path}/LOCK").close()
+
+
+def test_a_name_that_is_taken_stays(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        file = DISK.create(f"{tmp_path}/{name}")
+        file.pwrite((name.encode(),), 0)
+        file.close()
+    assert not DISK.rename_new(f"{tmp_path}/one", f"{tmp_path}/two")
+    assert (tmp_path / "two").read_bytes() == b"two"
+    assert DISK.rename_new(f"{tmp_path}/one", f"{tmp_path}/three")
+    assert DISK.listdir(str(tmp_path)) == ["three", "two"]
+    with pytest.raises(StorageError, match="cannot rename"):
+        DISK.rename_new(f"{tmp_path}/none", f"{tmp_path}/four")
+
+
+def test_where_nothing_can_be_linked_it_is_renamed(tmp_path: Path) -> None:
+    """A directory stands for a file on a file system without links: it can not be linked either."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    assert DISK.rename_new(f"{tmp_path}/one", f"{tmp_path}/three")
+    assert not DISK.rename_new(f"{tmp_path}/two", f"{tmp_path}/three")
+    assert DISK.is_directory(f"{tmp_path}/two")
+    assert not DISK.is_directory(f"{tmp_path}/one")

@@ -16,3 +16,13 @@ def test_it_stands_still_until_told() -> None:
 def test_it_may_tick_when_it_is_read() -> None:
     clock = SimClock(100, tick_us=5)
     assert [clock.now_us() for _ in range(3)] == [105, 110, 115]
+
+
+def test_a_clock_that_is_set_lets_no_time_pass() -> None:
+    clock = SimClock()
+    clock.advance(2)
+    clock.jump(86_400)
+    clock.jump(-2 * 86_400)
+    clock.advance(-1)
+    assert clock.monotonic_s() == 2
+    assert clock.now_us() == START_US + 1_000_000 - 86_400 * 1_000_000

@@ -50,7 +50,7 @@ def test_plug_ins_are_sorted_by_what_they_can_do() -> None:
     assert pipeline.workers == [worker]
     assert pipeline.projections == [total]
     assert pipeline.enrichers == []
-    built_in = ["signature", "replay", "worm", "authority", "confidentiality"]
+    built_in = ["signature", "replay", "worm", "authority", "confidentiality", "deltas"]
     mine = ["compression", "worker", "total"]
     assert [one.name for one in pipeline.plugins] == [*built_in, *mine]
 
@@ -134,9 +134,9 @@ class Prefix:
 
 
 async def test_filters_are_undone_in_reverse_order() -> None:
-    pipeline = Pipeline([Prefix("a", b"A", 16), Prefix("b", b"B", 32)], Origins())
-    assert pipeline.decode(1 | 16 | 32, b"BAbody") == (1, b"body")
-    stage = Stage(plugins=[Prefix("a", b"A", 16), Prefix("b", b"B", 32)])
+    pipeline = Pipeline([Prefix("a", b"A", 16), Prefix("b", b"B", 64)], Origins())
+    assert pipeline.decode(1 | 16 | 64, b"BAbody") == (1, b"body")
+    stage = Stage(plugins=[Prefix("a", b"A", 16), Prefix("b", b"B", 64)])
     (alice,) = await stage.cast("alice")
     note = await stage.as_(alice).store("note")
     assert await stage.as_(alice).load(note) == "note"

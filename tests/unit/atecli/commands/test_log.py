@@ -35,3 +35,19 @@ def test_a_part_of_them(ate: Ate) -> None:
     assert kinds == ["new", "update"]
     assert ate("log", "notes", "--since", "99", "--json").documents == []
     assert ate("log", "notes", "--object", "x").status == 2
+
+
+def test_the_versions_of_an_object(ate: Ate) -> None:
+    ate("put", "notes", '"one"', "--id", ID)
+    ate("put", "notes", '"twelve"', "--id", ID, "--replace")
+    ate("rm", "notes", ID)
+    head, *rows = ate("log", "notes", "--object", ID).out.splitlines()
+    assert head.split() == ["seq", "time", "kind", "type", "size", "author"]
+    assert [row.split()[0] for row in rows] == ["2", "3", "4"]
+    assert [row.split()[3:6] for row in rows] == [
+        ["new", "str", "8"], ["update", "str", "11"], ["delete", "str", "0"],
+    ]  # fmt: skip
+    rows = ate("log", "notes", "--object", ID, "--since", "2", "--json").documents
+    assert [(row["seq"], row["bytes"]) for row in rows] == [(3, 11), (4, 0)]
+    assert ate("log", "notes", "--object", "0" * 32).out.count("genesis") == 1
+    assert ate("log", "notes", "--object", "9" * 32).status == 3
