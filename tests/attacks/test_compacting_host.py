@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from ate import multiproof
 from ate.chain.present import CHECKPOINT_ID
 from ate.chain.retention import Retention
 from ate.chain.verify import verify
@@ -29,7 +28,7 @@ from ate.event.commit import (
 )
 from ate.event.prefix import Prefix, decode_nodes, decode_prefix, encode_nodes, is_commit
 from ate.event.row import Kind
-from ate.event.thinned import Kept, decode_record, encode_thinned
+from ate.event.thinned import decode_record
 from ate.ids import ROOT, ObjectId
 from ate.log.local import LocalLog
 from ate.multiproof import Part, levels_of, merged
@@ -37,6 +36,7 @@ from ate.session import Session
 from ate.testing.forger import Forger, Line
 from ate.testing.stage import Note, Stage, member, role_draft
 from ate.testing.tamper import Tamperer, ordered
+from ate.testing.thinning import Kept, encode_thinned, fewer_siblings, rows_siblings
 
 #: Which rows of which commits stay: commit index → indexes in it.
 Plan = dict[int, list[int]]
@@ -110,7 +110,7 @@ class Host:
             return self.payloads[index]
         kept = [Kept(bytes(record.head(at)), at, record.inline(record.row(at))) for at in some]
         hashes = b"".join(digest_many(record.signed_rows()))
-        return encode_thinned(record, kept, multiproof.rows_siblings(hashes, list(some)))
+        return encode_thinned(record, kept, rows_siblings(hashes, list(some)))
 
     def log(self, plan: Plan, prefix: Prefix | None = None) -> list[bytes]:
         """Return the frames of the compacted log."""
@@ -289,7 +289,7 @@ async def test_one_row_in_the_place_of_another() -> None:
     other = next(n for n in range(host.records[index].row_count) if n != at)
     record = host.records[index]
     rows = [Kept(bytes(record.head(other)), at, record.inline(record.row(other)))]
-    siblings = multiproof.rows_siblings(b"".join(digest_many(record.signed_rows())), [at])
+    siblings = rows_siblings(b"".join(digest_many(record.signed_rows())), [at])
     frames = host.log(host.honest())
     spot = next(n for n, one in enumerate(frames) if index_of(one) == index)
     frames[spot] = encode_thinned(record, rows, siblings)
@@ -599,7 +599,7 @@ async def test_a_compacted_log_rewritten() -> None:
         for gone in range(record.row_count):
             keep = [at for at in range(record.row_count) if at != gone]
             indexes = list(record.indexes)
-            siblings = multiproof.fewer_siblings(
+            siblings = fewer_siblings(
                 record.author.row_count, indexes, hashes,
                 record.siblings, [indexes[at] for at in keep],  # type: ignore[attr-defined]
             )  # fmt: skip

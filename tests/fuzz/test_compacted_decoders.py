@@ -17,9 +17,10 @@ from ate.errors import AteError, CorruptLog, LimitExceeded, ProtocolError, Unsup
 from ate.event.access import Access
 from ate.event.commit import Record, SequencerPart
 from ate.event.prefix import decode_nodes, decode_prefix, is_commit
-from ate.event.thinned import MARK, THIN_ROW_BYTES, Kept, decode_record, encode_thinned
+from ate.event.thinned import MARK, THIN_ROW_BYTES, decode_record
 from ate.testing.forger import Forger, Line, ruled
 from ate.testing.tamper import ordered, spliced
+from ate.testing.thinning import Kept, encode_thinned, rows_siblings
 
 TYPED = (ProtocolError, UnsupportedFormat, CorruptLog, LimitExceeded)
 
@@ -33,7 +34,7 @@ def thinned(count: int, some: Sequence[int], *, rules: bool = False) -> bytes:
     record = Record(memoryview(ordered(commit, SequencerPart(5, 6, 7, bytes(32)))))
     rows = [Kept(bytes(record.head(at)), at, record.inline(record.row(at))) for at in some]
     hashes = b"".join(digest_many(record.signed_rows()))
-    return encode_thinned(record, rows, multiproof.rows_siblings(hashes, list(some)))
+    return encode_thinned(record, rows, rows_siblings(hashes, list(some)))
 
 
 def read_all(record: Record) -> None:

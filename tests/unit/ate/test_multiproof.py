@@ -7,6 +7,7 @@ from ate.crypto.hash import digest
 from ate.errors import ProtocolError
 from ate.multiproof import Part, inclusion, levels_of, merged, root_of
 from ate.testing.chance import Chance
+from ate.testing.thinning import fewer_siblings, rows_siblings
 
 
 def hashes(count: int) -> list[bytes]:
@@ -22,23 +23,23 @@ def test_kept_rows_and_siblings_lead_to_the_root(count: int) -> None:
     rows, chance = hashes(count), Chance(count)
     root = merkle.rows_root(rows)
     for kept in ([0], [count - 1], list(range(count)), *(some_of(chance, count) for _ in range(4))):
-        siblings = multiproof.rows_siblings(rows, kept)
+        siblings = rows_siblings(b"".join(rows), kept)
         known = [rows[at] for at in kept]
         assert multiproof.rows_root_from(count, kept, known, siblings) == root
         fewer = [at for at in kept if chance.happens(50)] or kept[:1]
-        again = multiproof.fewer_siblings(count, kept, known, siblings, fewer)
-        assert again == multiproof.rows_siblings(rows, fewer)
+        again = fewer_siblings(count, kept, known, siblings, fewer)
+        assert again == rows_siblings(b"".join(rows), fewer)
         assert multiproof.rows_root_from(count, fewer, [rows[at] for at in fewer], again) == root
 
 
 def test_all_rows_need_no_siblings() -> None:
-    assert multiproof.rows_siblings(hashes(40), range(40)) == b""
+    assert rows_siblings(b"".join(hashes(40)), range(40)) == b""
 
 
 @pytest.mark.parametrize("count,kept", [(1, [0]), (20, [3]), (300, [0, 17, 299])])
 def test_siblings_that_do_not_fit_are_refused(count: int, kept: list[int]) -> None:
     rows = hashes(count)
-    siblings = multiproof.rows_siblings(rows, kept)
+    siblings = rows_siblings(b"".join(rows), kept)
     known = [rows[at] for at in kept]
     for wrong in (siblings[1:], siblings[32:], siblings + bytes(32), siblings + b"x"):
         if wrong != siblings:

@@ -4,17 +4,17 @@ from typing import Any
 
 import pytest
 
-from ate import multiproof
 from ate.chain.form import check_form, check_rows
 from ate.crypto.hash import digest, digest_many
 from ate.errors import CorruptLog, LimitExceeded, ProtocolError, UnsupportedFormat
 from ate.event.access import Access
 from ate.event.commit import Record, SequencerPart
 from ate.event.row import PLACE_BODY_FILE
-from ate.event.thinned import MARK, THIN_ROW_BYTES, Kept, ThinRecord, decode_record, encode_thinned
+from ate.event.thinned import MARK, THIN_ROW_BYTES, ThinRecord, decode_record
 from ate.ids import ObjectId
 from ate.testing.forger import Forger, Line, ruled
 from ate.testing.tamper import ordered, spliced
+from ate.testing.thinning import Kept, encode_thinned, fewer_siblings, rows_siblings
 
 
 def whole(count: int = 20, *, rules: bool = False) -> Record:
@@ -35,9 +35,7 @@ def kept_rows(record: Record, some: list[int]) -> list[Kept]:
 
 def thin(record: Record, some: list[int], rows: list[Kept] | None = None) -> bytes:
     hashes = b"".join(digest_many(record.signed_rows()))
-    return encode_thinned(
-        record, rows or kept_rows(record, some), multiproof.rows_siblings(hashes, some)
-    )
+    return encode_thinned(record, rows or kept_rows(record, some), rows_siblings(hashes, some))
 
 
 @pytest.mark.parametrize("some", [[0], [2], [19], [0, 2, 5, 17], list(range(1, 20))])
@@ -108,7 +106,7 @@ def test_thinning_again() -> None:
     first = decode_record(memoryview(thin(record, [1, 4, 9, 18])))
     assert isinstance(first, ThinRecord)
     hashes = b"".join(digest_many(first.signed_rows()))
-    siblings = multiproof.fewer_siblings(20, first.indexes, hashes, first.siblings, [4, 18])
+    siblings = fewer_siblings(20, first.indexes, hashes, first.siblings, [4, 18])
     again = decode_record(memoryview(encode_thinned(first, kept_rows(first, [1, 3]), siblings)))
     assert list(again.indexes) == [4, 18]
     assert again.leaf == record.leaf
