@@ -304,3 +304,48 @@ def test_destroy_takes_everything_along() -> None:
     assert disk.snapshot() == {}
     assert not disk.exists("/chain")
     assert disk.locks == set()
+
+
+def test_a_log_that_was_replaced_is_overwritten_and_goes() -> None:
+    disk = SimDisk()
+    old = open_log(disk)
+    reader = open_log(disk, readonly=True)
+    place = old.append((b"row, then a body",))
+    body = old.write_body((b"large body",))
+    old.append((b"it",))
+    new = old.successor()
+    new.append((b"row",))
+    assert not reader.is_superseded()
+    new.take_over(old)
+    assert reader.is_superseded()
+    moved = reader.reopened()
+    reader.close()
+    assert payloads(moved) == [b"row"]
+    assert old.wipe([(place, 4, 12)]) == 12 + len(b"large body")
+    assert bytes(old.read(place)) == b"row," + bytes(12)
+    assert bytes(old.body(body, 10)) == bytes(10)
+    old.close()
+    assert [name for name, _ in new.every_file()] == [
+        "000001/body.000001", "000001/head.000001", "000002/head.000001", "CURRENT", "LOCK",
+    ]  # fmt: skip
+    assert new.sweep() == ()
+    assert new.size() < 1000
+    new.append((b"goes on",))
+    new.close()
+    moved.refresh()
+    assert payloads(moved) == [b"row", b"goes on"]
+    moved.close()
+
+
+def test_a_switch_that_fails_poisons_both() -> None:
+    disk = SimDisk()
+    old = open_log(disk)
+    new = old.successor()
+    disk.fail("rename", EIO, name="CURRENT")
+    with pytest.raises(StorageError):
+        new.take_over(old)
+    for log in (old, new):
+        with pytest.raises(StorageError, match="could not be confirmed"):
+            log.append((b"x",))
+    old.close()
+    new.close()
