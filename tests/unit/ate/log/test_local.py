@@ -371,3 +371,34 @@ def test_a_take_over_that_fails_removes_nothing() -> None:
         assert payloads(again) == [b"old" if generation == 1 else b"new"]
         assert live(disk) == [f"{generation:06d}"]
         again.close()
+
+
+def test_a_log_that_was_replaced_is_overwritten_and_goes() -> None:
+    disk = SimDisk()
+    old = open_log(disk)
+    reader = open_log(disk, readonly=True)
+    place = old.append((b"row, then a body",))
+    body = old.write_body((b"large body",))
+    old.append((b"it",))
+    new = old.successor()
+    new.append((b"row",))
+    assert not reader.is_superseded()
+    new.take_over(old)
+    assert reader.is_superseded()
+    moved = reader.reopened()
+    reader.close()
+    assert payloads(moved) == [b"row"]
+    assert old.wipe([(place, 4, 12)]) == 12 + len(b"large body")
+    assert bytes(old.read(place)) == b"row," + bytes(12)
+    assert bytes(old.body(body, 10)) == bytes(10)
+    old.close()
+    assert [name for name, _ in new.every_file()] == [
+        "000001/body.000001", "000001/head.000001", "000002/head.000001", "CURRENT", "LOCK",
+    ]  # fmt: skip
+    assert new.sweep() == ()
+    assert new.size() < 1000
+    new.append((b"goes on",))
+    new.close()
+    moved.refresh()
+    assert payloads(moved) == [b"row", b"goes on"]
+    moved.close()

@@ -66,3 +66,16 @@ def test_trim_and_destroy() -> None:
     assert payloads(log) == []
     with pytest.raises(StorageError, match="closed"):
         log.append((b"y",))
+
+
+def test_what_was_replaced_has_nothing_to_overwrite() -> None:
+    log = MemoryLog()
+    place = log.append((b"x",))
+    assert log.wipe([(place, 0, 1)]) == 0
+    assert list(log.every_file()) == []
+    successor = log.successor()
+    assert (successor.generation, successor.sweep()) == (log.generation + 1, ())
+    successor.take_over(log)
+    assert not successor.is_superseded()
+    assert successor.reopened() is successor
+    assert log.size() > successor.size()
