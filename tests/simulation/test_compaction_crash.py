@@ -14,11 +14,10 @@ from typing import Any
 import pytest
 
 import ate
-from ate.chain.compact import Compaction
+from ate.chain.compact import Compaction, finish
 from ate.chain.retention import Retention
 from ate.chain.thinning import Cut
 from ate.chain.verify import verify
-from ate.dio.compactor import finish
 from ate.errors import AteError, CorruptLog, OutOfSpace, StorageError
 from ate.log import generations, recovery
 from ate.log.disk import Disk

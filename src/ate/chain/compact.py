@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from array import array
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -206,9 +207,10 @@ class Compaction:
     # --- from the cut on --------------------------------------------------------------------
 
     def catch_up(self) -> Iterator[Step]:
-        """Copy what was committed since, until nothing is left."""
+        """Copy what was committed up to now; what comes meanwhile is for another time."""
         view = self._view
-        while self._tail < len(view.commits):
+        stop = len(view.commits)
+        while self._tail < stop:
             yield from self._copy(self._verified(view.commits.place_at(self._tail)))
             self._tail += 1
         yield from self._write()
@@ -274,8 +276,7 @@ class Compaction:
         """Write the snapshot of the present as it is now, so that the next opening is quick."""
         yield self._new.flush
         yield from self.catch_up()
-        if self._tail < len(self._view.commits):
-            return
+        finish(self.catch_up())  # what came in the last pause; nothing comes from here on
         parts = encode_snapshot(
             self._ledger, self._columns(), held=self._rows, cut=self.cut.index,
             lasting=self._lasting(), bodies_end=self._bodies_end, dropped=self._dropped,
@@ -338,3 +339,13 @@ class Compaction:
 
 def _altered(record: Record, at: int) -> CorruptLog:
     return CorruptLog(f"the body of row {record.seq_at(at)} was altered: nothing was dropped")
+
+
+def finish(steps: Iterator[Step]) -> None:
+    """Take all steps without a pause."""
+    assert isinstance(steps, Generator)
+    value: Any = None
+    with suppress(StopIteration):
+        while True:
+            step = steps.send(value)
+            value = None if step is None else step()

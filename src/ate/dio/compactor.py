@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 
 from ate.chain.checkpoint import checkpoint_row, root_key
-from ate.chain.compact import Compaction, Progress, Step, Thinned
+from ate.chain.compact import Compaction, Progress, Step, Thinned, finish
 from ate.chain.index import SEQ_MASK
 from ate.chain.retention import Retention, ask, old_tombstones, older_versions
 from ate.chain.thinning import Cut, newest_rows
@@ -31,8 +31,13 @@ T = TypeVar("T")
 
 _log = logging.getLogger("ate")
 _TRIES: Final = 8
-#: Between two steps of some 0.1 ms when commits come meanwhile.
+#: Work in one go, and the rest after it when commits come meanwhile.
+_WORK_S: Final = 0.0002
 _REST_S: Final = 0.001
+_STEPS_MAX: Final = 32
+#: Rounds of copying what came during the one before; what is left then is copied while nobody
+#: commits.
+_ROUNDS: Final = 4
 #: Below this a log is not worth the work.
 _FACTOR_BYTES_MIN: Final = 2 * MIB
 
@@ -102,7 +107,6 @@ class Compactor:
     def __init__(self, chain: Chain, policy: CompactPolicy) -> None:
         self._chain, self.policy = chain, policy
         self._one = asyncio.Lock()
-        self._landed = 0
         self._bell = Bell(chain)
         self._task: asyncio.Task[None] | None = None
 
@@ -266,26 +270,30 @@ class Compactor:
             await self._drive(old_tombstones(view, newest, retention.tombstones, now_us, gone))
             cut.drop(gone)
         await self._drive(compaction.thin(extra, now_us))
-        await self._drive(compaction.catch_up())
+        for _ in range(_ROUNDS):
+            await self._drive(compaction.catch_up())
         await self._drive(compaction.prepare())
 
     async def _drive(self, steps: Iterator[Step]) -> None:
         """Take steps, between commits; steps that are calls are made in a thread."""
         assert isinstance(steps, Generator)
-        writer = self._chain._writer
+        writer, now_s = self._chain._writer, self._chain._ledger.clock.monotonic_s
         value: Any = None
+        landed, begun_s, taken = writer.landed, now_s(), 0
         with suppress(StopIteration):
             while True:
-                landed = writer.landed
                 step = steps.send(value)
                 value = None
                 if step is not None:
                     value = await _to_its_end(asyncio.to_thread(step))
-                elif writer.landed == landed == self._landed:
+                elif taken < _STEPS_MAX and now_s() - begun_s < _WORK_S:
+                    taken += 1
+                    continue
+                elif writer.landed == landed:
                     await _Pause()
                 else:
                     await _rest()  # somebody commits: leave most of the time to them
-                self._landed = landed
+                landed, begun_s, taken = writer.landed, now_s(), 0
 
 
 async def _rest() -> None:
@@ -296,16 +304,6 @@ async def _rest() -> None:
         await over
     finally:
         timer.cancel()
-
-
-def finish(steps: Iterator[Step]) -> None:
-    """Take all steps without a pause."""
-    assert isinstance(steps, Generator)
-    value: Any = None
-    with suppress(StopIteration):
-        while True:
-            step = steps.send(value)
-            value = None if step is None else step()
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:

@@ -5,11 +5,10 @@ from datetime import timedelta
 import pytest
 
 import ate
-from ate.chain.compact import Compaction
+from ate.chain.compact import Compaction, finish
 from ate.chain.retention import Retention
 from ate.chain.thinning import Cut
 from ate.chain.verify import verify
-from ate.dio.compactor import finish
 from ate.errors import Compacted, Conflict, CorruptLog, StorageError
 from ate.ids import ObjectId
 from ate.testing.simclock import SimClock
