@@ -12,6 +12,7 @@ from ate.chain.retention import Retention
 from ate.dio.compactor import MODES, CompactPolicy
 from ate.errors import AteError, ReadOnly, Refused, StorageError, UsageError
 from ate.limits import MIB
+from ate.testing.chance import Chance
 from ate.testing.simclock import SimClock
 from ate.testing.simdisk import SimDisk
 from ate.testing.stage import Note, Stage
@@ -35,7 +36,7 @@ async def change(chain: ate.Chain, times: int = 1, size: int = 10) -> None:
     if not known:
         await dio.commit()
     for turn in range(times):
-        one.value = {"n": turn, "pad": "x" * size}
+        one.value = {"n": turn, "pad": Chance(turn).bytes(size // 2).hex()}
         await dio.commit()
 
 
