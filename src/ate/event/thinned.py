@@ -9,7 +9,7 @@ It never decides which rows stay. The layout is that of a whole commit with thes
          signature · rare header fields · hashes (32 each) · inline bodies
 
 The hashes are first those of bodies that lie in body segments, then the siblings that lead from the
-kept rows to the rows root (`multiproof.rows_siblings`). The hash of an inline body is computed from
+kept rows to the rows root (`multiproof.fewer_siblings`). The hash of an inline body is computed from
 the body.
 """
 
@@ -58,7 +58,7 @@ class Thinner:
         kept: how many rows will be added.
         outside: how many of them have their body in a body segment.
         with_headers: whether any of them has rare fields.
-        siblings: `multiproof.rows_siblings` for them.
+        siblings: `multiproof.fewer_siblings` for them.
     """
 
     def __init__(
