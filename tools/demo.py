@@ -28,8 +28,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tools.packages import Found, Inventory, gather
 
 import ate
+from ate.archive.backup import Backup
+from ate.archive.directory import DirectoryStore
+from ate.archive.restore import restore
+from ate.chain.repair import repair
+from ate.chain.source import Replica
 from ate.chain.verify import verify
 from ate.client import Chain
+from ate.log.disk import RealDisk
 from ate.log.local import LocalLog
 
 NAME: Final = "packages"
@@ -162,6 +168,8 @@ class Demo:
         async with self.opened() as chain:
             await self.find(chain)
             await self.change(chain)
+            await self.compact(chain)
+        await self.back_up()
         await self.intrude()
         await self.damage()
 
@@ -282,6 +290,43 @@ class Demo:
             self.ids[key] = replace(self.ids[key], version=self.ids[key].version + "+demo")
         step.what = f"{_count(len(some), 'update')}, all seen by the watcher, in order"
 
+    async def compact(self, chain: Chain) -> None:
+        """Drop what was superseded while somebody reads, and compare what is left."""
+        head = chain.head
+        some = self.chance.sample(list(self.ids), min(_SAMPLE, len(self.ids)))
+
+        async def read_on() -> int:
+            dio = chain.dio()
+            for key in some:
+                found = (await dio.load(Package, key)).value
+                claim(found.version == self.ids[key].version, "a read beside it was wrong")
+            return len(some)
+
+        with self.ledger.step("compact, a reader beside it") as step:
+            read, done = await asyncio.gather(read_on(), chain.compact())
+        claim(await read_on() == read, "something was lost")
+        claim(done.rows_after < done.rows_before and chain.head >= head, "nothing was dropped")
+        step.what = (
+            f"{_count(done.rows_before, 'row')} → {done.rows_after:,}, "
+            f"{done.bytes_before / 1e6:.1f} → {done.bytes_after / 1e6:.1f} MB; "
+            f"{_count(read, 'read')} meanwhile"
+        )
+
+    async def back_up(self) -> None:
+        """Back the chain up, restore it elsewhere, and compare the two."""
+        there = self.folder / "restored"
+        with self.ledger.step("back up, restore elsewhere") as step:
+            with Backup(self.folder / NAME, DirectoryStore(self.folder / "backup")) as backup:
+                point = backup.run().point
+                restored = restore(backup.series, there / NAME)
+        async with self.opened(readonly=True) as chain:
+            claim(restored.found.root == chain.root, "another chain came back")
+        step.what = (
+            f"{point.size / 1e6:.1f} MB; {restored.found.commits} commits verified, same root"
+        )
+        shutil.rmtree(there)
+        shutil.rmtree(self.folder / "backup")
+
     async def intrude(self) -> None:
         """Look at the same files with other keys, and without any."""
         other = ate.Session.new("stranger@example.com")
@@ -328,6 +373,12 @@ class Demo:
             bad = await _verdict(copy)
         claim(not bad.startswith("sound"), "a flipped bit went unnoticed")
         step.what = bad
+        with self.ledger.step("repair it from the other copy") as step:
+            source = Replica(RealDisk(), str(self.folder / NAME), name="the other copy")
+            mended = await repair(copy / NAME, [source])
+        claim((await _verdict(copy)).startswith("sound"), "the repair did not help")
+        changed = sum(one.length for one in mended.mends)
+        step.what = f"{_count(changed, 'byte')} replaced, the rest left as it was; sound again"
 
 
 def _package(found: Found, maintainer: Any) -> Package:

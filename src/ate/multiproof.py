@@ -26,32 +26,14 @@ _LEVELS_MAX: Final = 48
 _STEP: Final = 32
 
 
-def rows_siblings(hashes: Hashes, kept: Sequence[int]) -> bytes:
-    """Return the hashes that lead from the rows at `kept` alone to the rows root, joined.
-
-    Level by level from the rows up, from left to right: each child that is missing in a node of
-    which another child is known.
-
-    Args:
-        hashes: of all rows.
-        kept: indexes, ascending, at least one.
-    """
-    count = len(joined(hashes)) // HASH_BYTES
-    steps = fewer_siblings(count, range(count), hashes, b"", kept)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            found: bytes = done.value[0]
-            return found
-
-
 def fewer_siblings(
     count: int, before: Sequence[int], hashes: Hashes, siblings: Buffer, kept: Sequence[int]
 ) -> Generator[None, None, tuple[bytes, bytes]]:
-    """Find `rows_siblings` for some of the rows that a commit still has, and the rows root.
+    """Find what leads from some of the rows that a commit still has to the rows root, and that.
 
-    In small steps; the result is the generator's own.
+    In small steps; the result is the generator's own: the siblings, joined, and the root. Siblings
+    are, level by level from the rows up and from left to right, the children that are missing in a
+    node of which another child is known.
 
     Args:
         count: rows the commit was made with.
@@ -87,7 +69,7 @@ def rows_root_from(count: int, kept: Sequence[int], hashes: Hashes, siblings: Bu
     Args:
         kept: their indexes, ascending, at least one.
         hashes: their hashes.
-        siblings: what `rows_siblings` returned.
+        siblings: what `fewer_siblings` found for them.
 
     Raises:
         ProtocolError: the siblings are too few or too many for these rows.
