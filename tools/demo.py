@@ -315,15 +315,17 @@ class Demo:
     async def back_up(self) -> None:
         """Back the chain up, restore it elsewhere, and compare the two."""
         there = self.folder / "restored"
-        with self.ledger.step("back up, restore elsewhere") as step:
-            with Backup(self.folder / NAME, DirectoryStore(self.folder / "backup")) as backup:
-                point = backup.run().point
-                restored = restore(backup.series, there / NAME)
+        store = DirectoryStore(self.folder / "backup")
+        with (
+            self.ledger.step("back up, restore elsewhere") as step,
+            Backup(self.folder / NAME, store) as backup,
+        ):
+            point = backup.run().point
+            restored = restore(backup.series, there / NAME)
         async with self.opened(readonly=True) as chain:
             claim(restored.found.root == chain.root, "another chain came back")
-        step.what = (
-            f"{point.size / 1e6:.1f} MB; {restored.found.commits} commits verified, same root"
-        )
+        commits = restored.found.commits
+        step.what = f"{point.size / 1e6:.1f} MB; {commits} commits verified, same root"
         shutil.rmtree(there)
         shutil.rmtree(self.folder / "backup")
 

@@ -167,7 +167,13 @@ class CompactionMachine(RuleBasedStateMachine):
         one = sorted(self.dead)[number % len(self.dead)]
         dio = self.chain.dio()
         dao = dio.store({"a": -1, "b": number}, id=ObjectId(one), access=self.rule_of(one))
-        self.run(dio.commit())
+        try:
+            self.run(dio.commit())
+        except NoReadKey:
+            # Keys of a deleted domain are not handed on when a role changes: nobody writes there.
+            assert self.rule_of(one) == STAFF
+            dio.cancel()
+            return
         self.dead.discard(one)
         self.landed(one, Thing({"a": -1, "b": number}, ROOT, dao.seq))
 

@@ -247,11 +247,18 @@ class Compaction:
         elif rows >= _ROWS_STEP:
             yield None
 
-    def _write(self) -> Iterator[Step]:
-        if self._batch:
-            self._place.extend(self._new.append_many([(payload,) for payload in self._batch]))
-            self._unflushed += self._batch_bytes
-            self._batch, self._batch_bytes = [], 0
+    def _write(self, *, last: bool = False) -> Iterator[Step]:
+        """Write what was gathered, all but the last commit unless it is the last.
+
+        That one is written when all before it is flushed, and says so: without such a word at its
+        end, damage in the middle of a log looks like a torn write.
+        """
+        batch = self._batch if last else self._batch[:-1]
+        if batch:
+            self._place.extend(self._new.append_many([(payload,) for payload in batch]))
+            self._unflushed += sum(map(len, batch))
+            self._batch = self._batch[len(batch) :]
+            self._batch_bytes = sum(map(len, self._batch))
             self._tell()
             yield None
         if self._unflushed >= _FLUSH_BYTES:
@@ -277,6 +284,7 @@ class Compaction:
         yield self._new.flush
         yield from self.catch_up()
         finish(self.catch_up())  # what came in the last pause; nothing comes from here on
+        finish(self._write(last=True))
         parts = encode_snapshot(
             self._ledger, self._columns(), held=self._rows, cut=self.cut.index,
             lasting=self._lasting(), bodies_end=self._bodies_end, dropped=self._dropped,
@@ -295,6 +303,9 @@ class Compaction:
         with self._switching:
             if self._is_over:
                 raise StorageError("the compaction was given up")
+            if self._batch:
+                self._new.flush()
+                finish(self._write(last=True))
             self._new.take_over(self._old)
             self._lives = True
 

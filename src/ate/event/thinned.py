@@ -9,8 +9,7 @@ It never decides which rows stay. The layout is that of a whole commit with thes
          signature · rare header fields · hashes (32 each) · inline bodies
 
 The hashes are first those of bodies that lie in body segments, then the siblings that lead from the
-kept rows to the rows root (`multiproof.fewer_siblings`). The hash of an inline body is computed from
-the body.
+kept rows to the rows root (`multiproof.fewer_siblings`). The hash of an inline body is computed.
 """
 
 from __future__ import annotations
