@@ -84,26 +84,38 @@ async def verify(
     found = Verification(notes=list(store.torn))
     view = View(store) if view is None else view
     replay = Replay(view, Pipeline(plugins, view.origins), bodies=True)
+    is_seen = False
     try:
         for place, payload in store.scan(0):
             record = await replay.take(place, payload)
             if record is None:
                 continue
             _count(found, view, record)
-            if witness is not None and view.head == witness.view.head:
+            is_seen = witness is not None and view.head == witness.view.head
+            if witness is not None and is_seen:
                 _compare(found, view, witness)
             if visit is not None:
                 await visit(found, record, place)
             if progress is not None:
                 progress(len(payload))
         replay.end()
+        if witness is not None and not is_seen and view.head == witness.view.head:
+            _compare(found, view, witness)  # the last commits of all were dropped
     except AteError as error:
         found.newer = error if isinstance(error, UnsupportedFormat) else None
         found.problems.append(f"after row {view.head}: {error}")
     found.head, found.root = view.head, view.frontier.root()
+    if view.cut:
+        found.notes.append(_compacted(view))
     if witness is not None and view.head < witness.view.head and found.ok:
         found.problems.append(f"the log ends at row {view.head}, it had {witness.view.head} before")
     return found
+
+
+def _compacted(view: View) -> str:
+    """Say what compaction leaves to check, and who answers for the rest."""
+    who = "a root's checkpoint vouches" if view.trust.has_roots else "nobody vouches"
+    return f"compacted: what is left of the first {view.cut} commits is sound; {who} for the rest"
 
 
 def _compare(found: Verification, view: View, witness: Ledger) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 import ate
@@ -94,3 +96,24 @@ async def test_a_flipped_bit_anywhere_in_a_commit_is_found() -> None:
         found = await verify(copied([*payloads[:2], flipped]), witness=chain._ledger)
         assert not found.ok, at
     await chain.close()
+
+
+@pytest.mark.parametrize("name", [None, "alice"])
+async def test_a_compacted_chain_says_so_and_agrees_with_who_has_seen_it(name: str | None) -> None:
+    session = member(name) if name else None
+    async with ate.open("v", memory=True, session=session) as chain:
+        dio = chain.dio()
+        one = dio.store({"n": 0})
+        await dio.commit()
+        for number in range(3):
+            one.value = {"n": number}
+            await dio.commit()
+        dio.delete(one.id)
+        await dio.commit()
+        await chain.compact(ate.Retention(tombstones=timedelta()))
+        found = await verify(chain._ledger.store, witness=chain._ledger)
+        assert found.ok, found.problems
+        assert found.notes[0] == "agrees with what this session has seen before"
+        vouched = "a root's checkpoint vouches" if name else "nobody vouches"
+        assert found.notes[1].endswith(f"{vouched} for the rest")
+        assert (found.head, found.root) == (chain.head, chain.root)
