@@ -6,7 +6,10 @@ It never stores a tree, and it never knows what a leaf stands for (see `ate.merk
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from ate.crypto.hash import Buffer
 from ate.errors import ProtocolError
@@ -21,9 +24,12 @@ from ate.merkle import (
     split,
 )
 
+Mask: TypeAlias = npt.NDArray[np.bool_]
+
 _LEVELS_MAX: Final = 48
 #: Nodes made between two steps.
-_STEP: Final = 32
+_STEP: Final = 64
+_GROUP_BYTES: Final = FAN_OUT * HASH_BYTES
 
 
 def fewer_siblings(
@@ -43,24 +49,44 @@ def fewer_siblings(
     Raises:
         ProtocolError: the siblings are too few for these rows.
     """
-    others = iter(split(siblings))
-    known = dict(zip(before, split(joined(hashes)), strict=True))
-    wanted, found = list(kept), []
+    level = np.frombuffer(joined(hashes), np.uint8).reshape(-1, HASH_BYTES)
+    known: Mask = np.ones(count, np.bool_)
+    if len(before) < count:
+        known[:] = False
+        known[list(before)] = True
+        level, rows = np.zeros((count, HASH_BYTES), np.uint8), level
+        level[known] = rows
+    wanted: Mask = np.zeros(count, np.bool_)
+    wanted[list(kept)] = True
+    told = np.frombuffer(bytes(siblings), np.uint8).reshape(-1, HASH_BYTES)
+    found: list[bytes] = []
     while True:
-        above = {}
-        for number, (group, missing) in enumerate(_missing(count, list(known)).items(), 1):
-            for at in missing:
-                known[at] = _next(others)
-            above[group] = rows_node(_children(known, group, count))
+        above = _above(known)
+        needed = ~known & np.repeat(above, FAN_OUT)[: len(known)]
+        size = int(np.count_nonzero(needed))
+        if size > len(told):
+            raise _too_few()
+        if size:
+            level[needed], told = told[:size], told[size:]
+        found.append(level[~wanted & np.repeat(_above(wanted), FAN_OUT)[: len(wanted)]].tobytes())
+        yield
+        raw, groups = level.tobytes(), np.flatnonzero(above).tolist()
+        level = np.zeros((len(above), HASH_BYTES), np.uint8)
+        for number, group in enumerate(groups, 1):
+            made = rows_node(raw[_GROUP_BYTES * group : _GROUP_BYTES * (group + 1)])
+            level[group] = np.frombuffer(made, np.uint8)
             if not number % _STEP:
                 yield
-        groups = _missing(count, wanted)
-        yield
-        for missing in groups.values():
-            found += [known[at] for at in missing]
-        known, wanted, count = above, list(groups), -(-count // FAN_OUT)
-        if count == 1:
-            return b"".join(found), known[0]
+        if len(above) == 1:
+            return b"".join(found), level.tobytes()
+        known, wanted = above, _above(wanted)
+
+
+def _above(mask: Mask) -> Mask:
+    """Return which nodes of the level above have a child among these."""
+    padded = np.zeros(-(-len(mask) // FAN_OUT) * FAN_OUT, np.bool_)
+    padded[: len(mask)] = mask
+    return np.asarray(padded.reshape(-1, FAN_OUT).any(axis=1), np.bool_)
 
 
 def rows_root_from(count: int, kept: Sequence[int], hashes: Hashes, siblings: Buffer) -> bytes:
@@ -95,8 +121,12 @@ def rows_root_from(count: int, kept: Sequence[int], hashes: Hashes, siblings: Bu
 def _next(hashes: Iterator[bytes]) -> bytes:
     found = next(hashes, None)
     if found is None:
-        raise ProtocolError("a thinned commit lacks hashes of its tree")
+        raise _too_few()
     return found
+
+
+def _too_few() -> ProtocolError:
+    return ProtocolError("a thinned commit lacks hashes of its tree")
 
 
 def _children(known: dict[int, bytes], group: int, count: int) -> bytes:

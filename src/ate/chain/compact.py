@@ -37,10 +37,10 @@ Step: TypeAlias = "Callable[[], Any] | None"
 #: Called with (commits written, commits to write) while a compaction goes on.
 Progress: TypeAlias = Callable[[int, int], None]
 
-_ROWS_STEP: Final = 64
-_BATCH_BYTES: Final = 32 * 1024
+_ROWS_STEP: Final = 32
+_BATCH_BYTES: Final = 16 * 1024
 #: So much is written between two flushes: the last one, which commits wait for, is short then.
-_FLUSH_BYTES: Final = 1024 * 1024
+_FLUSH_BYTES: Final = 4 * 1024 * 1024
 _LOCAL_PLACE: Final = rows_.SIGNED_BYTES + 8
 
 

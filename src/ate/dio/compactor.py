@@ -291,9 +291,10 @@ class Compactor:
                     continue
                 elif writer.landed == landed:
                     await _Pause()
-                else:
-                    await _rest()  # somebody commits: leave most of the time to them
-                landed, begun_s, taken = writer.landed, now_s(), 0
+                else:  # somebody commits: leave most of the time to them
+                    landed = writer.landed
+                    await _rest()
+                begun_s, taken = now_s(), 0
 
 
 async def _rest() -> None:
