@@ -12,12 +12,13 @@ from ate.crypto.entropy import SeededEntropy
 from ate.crypto.sign import FastKey
 from ate.event.access import Access, Everyone, Only
 from ate.event.access import Any as AnyOf
-from ate.event.commit import Record
+from ate.event.prefix import is_commit
+from ate.event.thinned import decode_record
 from ate.session import Certificate, FastIdentity, Session
 from ate.testing.simclock import SimClock
 from ate.testing.stage import Note, Stage, member
 
-SUITES = {"plain": 0, "suite1": 1, "suite2": 2}
+SUITES = {"plain": 0, "suite1": 1, "suite2": 2, "compacted": 2}
 
 
 def actors(name: str) -> dict[str, Session]:
@@ -90,11 +91,17 @@ async def play(stage: Stage, name: str) -> dict[str, str]:
                 Only(alice.public), AnyOf(alice.public)
             )
             await dio.commit()
-        dio.store(Note("large " * (12_000 if name == "suite2" else 12)), id=oid(0xD0))
+        dio.store(Note("large " * (12_000 if SUITES[name] == 2 else 12)), id=oid(0xD0))
         await dio.commit()
     if alice:
         async with stage.open(alice, entropy=draw) as chain:
             await chain.checkpoint()
+    if name == "compacted":
+        async with stage.open(alice, entropy=draw) as chain:
+            await chain.compact()
+            dio = chain.dio()
+            dio.store(Note("behind the cut"), id=oid(0xE0))
+            await dio.commit()
     async with stage.open(alice) as chain:
         return {str(dao.id): dao.value.text async for dao in chain.dio().all(Note)}
 
@@ -103,7 +110,7 @@ async def golden_stage(name: str) -> Stage:
     """Return a stage with the frozen files of a golden log."""
     stage = Stage("golden", suite=SUITES[name] or 2)
     stage.clock = SimClock(1_767_225_600_000_000 + DAY_US)
-    for path in ("/chains", "/chains/golden", "/chains/golden/000001"):
+    for path in ("/chains", "/chains/golden", "/chains/golden/000001", "/chains/golden/000002"):
         stage.disk.mkdir(path)
     folder = VECTORS / "logs" / "v1" / name
     for file in sorted(
@@ -118,15 +125,17 @@ async def golden(name: str, folder: Path) -> None:
     stage = Stage("golden", suite=SUITES[name] or 2)
     stage.clock = SimClock(tick_us=1_000_000)
     texts = await play(stage, name)
-    stage.tamperer().remove("index")
+    if name != "compacted":
+        stage.tamperer().remove("index")
     ledger = await stage.ledger()
     view = ledger.view
     for path, raw in stage.disk.snapshot().items():
         target = folder / path.removeprefix("/chains/golden/")
-        if target.name != "LOCK":
+        if target.name not in ("LOCK", "index"):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(raw)
-    commits = [Record(memoryview(one)) for one in stage.tamperer().payloads()]
+    payloads = [payload for _, payload in ledger.store.scan(0)]
+    commits = [decode_record(one) for one in payloads if is_commit(one)]
     told = {
         "about": "a chain that opens for ever; `objects` as read with the keys of alice",
         "name": "golden",
@@ -135,12 +144,13 @@ async def golden(name: str, folder: Path) -> None:
         "head": view.head,
         "root": view.frontier.root().hex(),
         "link": view.link.hex(),
+        "size": view.frontier.size,
         "commits": [
             {
                 "root": one.root.hex(),
                 "leaf": one.leaf.hex(),
                 "first_seq": one.first_seq,
-                "rows": one.row_count,
+                "rows": one.author.row_count,
             }
             for one in commits
         ],
