@@ -248,7 +248,7 @@ class Compactor:
             raise
 
     async def _vouch(self, dropped: set[int]) -> None:
-        """Make a checkpoint of the present, unless the newest commit is one already."""
+        """Make a checkpoint of the present, which the compaction cuts at."""
         ledger = self._chain._ledger
         gone = np.array(sorted(dropped), np.uint64)
         row = checkpoint_row(ledger, ledger.session, gone)
