@@ -22,7 +22,7 @@ BLOB_BYTES_MAX = 1 << 20
 
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "core", "base", "misc"}
 #: Folders whose programs speak to a terminal.
-PRINTERS = ("src/atecli/", "examples/", "tools/", "bench/")
+PRINTERS = ("src/atecli/", "src/atedb/", "examples/", "tools/", "bench/")
 #: Where a power may be imported; everybody else is handed a Clock or an Entropy.
 HOMES = {
     "time": ("src/ate/clock.py",),
