@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import dataclasses
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -375,3 +379,44 @@ def test_a_real_disk_and_a_flush_in_another_thread(tmp_path) -> None:  # type: i
     assert found.entries == before
     assert len(found) == 39
     found.close()
+
+
+# --- the frozen vectors of docs/spec/outbox.md ----------------------------------------------------
+
+VECTORS = Path(__file__).resolve().parents[4] / "vectors/outbox/outbox.json"
+
+
+def cases(part: str) -> list[Any]:
+    return [pytest.param(one, id=one["name"]) for one in json.loads(VECTORS.read_text())[part]]
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+@pytest.mark.parametrize("case", cases("valid"))
+def test_outboxes(case: dict[str, Any], readonly: bool) -> None:
+    disk = SimDisk()
+    disk.mkdir("/c")
+    disk.put("/c/outbox", bytes.fromhex(case["file"]))
+    outbox = Outbox.open(disk, "/c", readonly=readonly)
+    shown = [
+        {
+            name: value.hex() if isinstance(value, bytes) else value
+            for name, value in dataclasses.asdict(entry).items()
+            if value
+        }
+        for entry in outbox.entries
+    ]
+    assert shown == case["entries"]
+    if not readonly:
+        assert outbox.add(b"") == case["next"]
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+@pytest.mark.parametrize("case", cases("invalid"))
+def test_outboxes_that_are_none(case: dict[str, Any], readonly: bool) -> None:
+    disk = SimDisk()
+    disk.mkdir("/c")
+    disk.put("/c/outbox", bytes.fromhex(case["file"]))
+    with pytest.raises(AteError) as found:
+        Outbox.open(disk, "/c", readonly=readonly)
+    assert found.value.code == case["error"]
+    assert disk.snapshot() == {"/c/outbox": bytes.fromhex(case["file"])}
