@@ -11,6 +11,7 @@ import pytest
 
 from ate import limits
 from ate.errors import (
+    AteError,
     CorruptLog,
     LimitExceeded,
     OutOfSpace,
@@ -383,7 +384,7 @@ def test_a_real_disk_and_a_flush_in_another_thread(tmp_path) -> None:  # type: i
 
 # --- the frozen vectors of docs/spec/outbox.md ----------------------------------------------------
 
-VECTORS = Path(__file__).resolve().parents[4] / "vectors/outbox/outbox.json"
+VECTORS = Path(__file__).resolve().parents[3] / "vectors/outbox/outbox.json"
 
 
 def cases(part: str) -> list[Any]:
