@@ -18,7 +18,17 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tools.vectors import deltas, event, golden, judgements, outbox, proof, trust, values
+from tools.vectors import (
+    deltas,
+    event,
+    golden,
+    judgements,
+    outbox,
+    proof,
+    statements,
+    trust,
+    values,
+)
 from tools.vectors.fixed import VECTORS, write
 
 import ate
@@ -35,6 +45,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "outbox/outbox.json": outbox.outboxes,
     "trust/keys.json": trust.keys,
     "trust/grants.json": trust.grants,
+    "trust/statements.json": statements.statements,
 }
 
 

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import msgspec
 import pytest
 
-from ate import limits
-from ate.crypto.hash import digest
+from ate import limits, merkle
+from ate.crypto.hash import derive, digest
+from ate.crypto.sign import FastVerifyKey, VerifyKey
 from ate.errors import AteError, LimitExceeded, ProtocolError, TrustError, UnsupportedFormat
+from ate.event.commit import leaf_of
+from ate.mesh.acknowledged import Acknowledged
 from ate.mesh.evidence import (
     MAGIC,
     Commit,
@@ -141,3 +148,59 @@ def test_an_error_says_whether_others_can_be_shown() -> None:
     assert "keep the evidence" in Contradiction("x", split()).hint
     assert "nothing that the server signed" in Contradiction("x").hint
     assert Contradiction("x").code == TrustError.code
+
+
+# --- the frozen vectors of docs/spec/evidence.md --------------------------------------------------
+
+VECTORS = json.loads(
+    (Path(__file__).resolve().parents[3] / "vectors/trust/statements.json").read_text()
+)
+
+
+def cases(part: str) -> list[Any]:
+    return [pytest.param(one, id=one["name"]) for one in VECTORS[part]]
+
+
+@pytest.mark.parametrize("case", cases("valid"))
+def test_evidence_of_before_still_holds(case: dict[str, Any]) -> None:
+    found = judge(decode(bytes.fromhex(case["file"])))
+    assert (found.kind, found.server.key_id.hex()) == (case["kind"], case["server"])
+
+
+@pytest.mark.parametrize("case", cases("invalid"))
+def test_evidence_that_never_held(case: dict[str, Any]) -> None:
+    with pytest.raises(AteError) as found:
+        judge(decode(bytes.fromhex(case["file"])))
+    assert found.value.code == case["error"]
+
+
+@pytest.mark.parametrize("case", VECTORS["statements"])
+def test_a_statement_by_hand(case: dict[str, Any]) -> None:
+    """The specification is enough."""
+    raw = bytes.fromhex(case["statement"])
+    assert raw[:8] == b"ATESTA1\n"
+    *said, certificate, signature = msgspec.msgpack.decode(raw[8:])
+    chain_id, size, root, head, time_us, epoch, answers = said
+    subject, issuer, from_us, until_us, by_issuer = certificate
+    numbers = [number.to_bytes(8, "little") for number in (size, head, time_us, epoch)]
+    message = b"".join((chain_id, numbers[0], root, *numbers[1:], issuer, answers))
+    assert message.hex() == case["message"]
+    assert derive("ate head statement", message).hex() == case["hash"]
+    assert (size, root.hex()) == (case["size"], case["root"])
+    FastVerifyKey(subject).verify(signature, message, b"ate/server head/1")
+    span = from_us.to_bytes(8, "little") + until_us.to_bytes(8, "little")
+    VerifyKey(issuer).verify(by_issuer, subject + issuer + span, b"ate/server certificate/1")
+    assert from_us <= time_us <= until_us
+
+
+def test_an_acknowledgement_by_hand() -> None:
+    case = VECTORS["acknowledgement"]
+    raw = bytes.fromhex(case["file"])
+    assert raw[:8] == b"ATERCP1\n"
+    statement, (root, first_seq, time_us, index, path) = msgspec.msgpack.decode(raw[8:])
+    said = msgspec.msgpack.decode(statement[8:])
+    leaf = leaf_of(root, first_seq, time_us)
+    assert leaf.hex() == VECTORS["leaves"]["ours"][index]
+    merkle.verify_inclusion(leaf, index, said[1], path, said[2])
+    assert index == case["index"]
+    Acknowledged.decode(raw).check()
