@@ -74,6 +74,11 @@ PROOF_COMMITS_MAX: Final = 1024
 #: A checkpoint adds 4 KiB to the log and a millisecond to the writer: seldom enough not to matter.
 CHECKPOINT_EVERY_S_MIN: Final = 1
 
+#: Bytes of records that a server may send before the reader asks for more, at most.
+CREDIT_BYTES_MAX: Final = 64 * MIB
+#: Submitted commits that wait in front of one chain: one of the largest, or many small ones.
+INBOX_BYTES_MAX: Final = COMMIT_BYTES_MAX
+
 
 def check(limit: str, value: int, bound: int, *, hint: str | None = None) -> None:
     """Raise `LimitExceeded` when `value` is over `bound`."""

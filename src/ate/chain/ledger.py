@@ -201,15 +201,14 @@ class Ledger:
         place = self.store.append([record.payload])
         return Pending(record, place, current)
 
-    async def offer(self, payload: memoryview) -> Pending:
-        """Admit, number and append a commit that was made elsewhere; see `append`.
+    async def consider(self, payload: memoryview) -> tuple[Record, list[int]]:
+        """Judge and number a commit that was made elsewhere, for `accept`; nothing is written.
 
         Args:
             payload: all bodies inline; its sequencer part is put in here.
 
         Raises:
-            ProtocolError, CorruptLog: it is no sound commit.
-            ReadOnly, StorageError, and what `admit` raises. Nothing is half done then.
+            ReadOnly, ProtocolError, CorruptLog: it is no sound commit. And what `admit` raises.
         """
         if self.store.readonly:
             raise ReadOnly("this chain was opened read-only")
@@ -217,11 +216,23 @@ class Ledger:
         sequencer = SequencerPart(view.head + 1, time_us, view.frontier.size, view.link)
         record = Record(memoryview(numbered(payload, sequencer)))
         limits.check("rows in the chain", record.last_seq, limits.CHAIN_ROWS_MAX)
-        current = await admit(view, self.pipeline, record, time_us=time_us)
         check_complete(record)
+        current = await admit(view, self.pipeline, record, time_us=time_us)
         check_bodies(view, record)
-        record = Record(unpack(self.store, record))
-        return Pending(record, self.store.append([record.payload]), current)
+        return record, current
+
+    def accept(self, record: Record, current: list[int]) -> Record:
+        """Append what was just considered, and let it count for those that follow.
+
+        It is not durable yet, and nobody is told.
+
+        Raises:
+            OutOfSpace, StorageError: nothing was kept.
+        """
+        payload = unpack(self.store, record)
+        if payload is not record.payload:
+            record = Record(payload)
+        return self.fold(Pending(record, self.store.append([payload]), current))
 
     async def receive(
         self, payload: memoryview, drafts: Sequence[Draft] | None = None

@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 from ate.chain.index import DEAD, SEQ_MASK
+from ate.chain.standing import Guards
 from ate.chain.reader import Opened, Reader
-from ate.dio.clash import Guard, Guards
+from ate.dio.clash import Guard
 from ate.dio.collections import bind
 from ate.dio.dao import Dao, Landed
 from ate.dio.descent import check_move, fell

@@ -18,8 +18,9 @@ from typing import Any, Final, TypeVar
 from ate import limits
 from ate.chain.ledger import Ledger
 from ate.chain.lineage import choose_base
+from ate.chain.standing import Guards, check_guards, check_parents
 from ate.chain.reader import Reader
-from ate.dio.clash import Guards, check_guards, check_parents, check_versions
+from ate.dio.clash import check_versions
 from ate.dio.receipt import Receipt
 from ate.errors import AteError, Conflict, ReadOnly, UsageError
 from ate.event.commit import Origin, Record
