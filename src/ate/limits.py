@@ -71,6 +71,14 @@ NTP_INTERVAL_S_MIN: Final = 64
 PROOF_BYTES_MAX: Final = 32 * MIB
 #: Commits in a proof: each costs a composite verification, half a millisecond.
 PROOF_COMMITS_MAX: Final = 1024
+#: Commits that wait on one client for a server that is away: each is in memory, and is sent anew.
+OUTBOX_ENTRIES_MAX: Final = 100_000
+#: Bytes of them: they are in memory, too, and one flush may write all of them.
+OUTBOX_BYTES_MAX: Final = 256 * MIB
+#: What a client notes beside such a commit, as what it clashed with.
+OUTBOX_NOTE_BYTES_MAX: Final = 16 * KIB
+#: The file they are in is read whole; it is written anew before it holds more dead bytes than this.
+OUTBOX_FILE_BYTES_MAX: Final = 1024 * MIB
 #: A checkpoint adds 4 KiB to the log and a millisecond to the writer: seldom enough not to matter.
 CHECKPOINT_EVERY_S_MIN: Final = 1
 
