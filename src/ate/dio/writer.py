@@ -64,6 +64,9 @@ class Transaction:
     #: Versions that must still be the newest ones.
     guards: Guards = ()
     current: list[int] = field(default_factory=list, repr=False)
+    #: Must not share its commit with others.
+    alone: bool = False
+    tries: int = 0
 
 
 @dataclass(slots=True)
@@ -103,7 +106,7 @@ class Writer:
         self._flush_s = 0.0
         self._lsn = 0
         #: Commits made so far.
-        self.landed = 0
+        self.landed_count = 0
         self._closed = False
         self._busy = False
 
@@ -262,7 +265,7 @@ class Writer:
         queue = self._queue
         first = queue.pop(0)
         group = [first]
-        if first.at is not None or first.make is not None or not queue:
+        if first.at is not None or first.make is not None or first.alone or not queue:
             return group
         rows = len(first.drafts)
         ids = {draft.id for draft in first.drafts}
@@ -272,7 +275,7 @@ class Writer:
             rows += len(other.drafts)
             if other.session is not first.session or other.at is not None or rows > _GATHER_ROWS:
                 break
-            if other.make is not None:
+            if other.make is not None or other.alone:
                 break
             more = {draft.id for draft in other.drafts}
             above = {draft.parent for draft in other.drafts}.union(one for one, _ in other.guards)
@@ -315,7 +318,7 @@ class Writer:
             await self._flush()
         record = ledger.settle(pending)
         self._lsn += 1
-        self.landed += 1
+        self.landed_count += 1
         offset = len(rows) - len(drafts)
         for transaction in ready:
             if not transaction.done.done():
