@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol, TypeAlias
 
 from ate.chain.index import DEAD, SEQ_MASK, Index
-from ate.errors import Conflict
+from ate.errors import Conflict, Fenced
 from ate.event.draft import Draft
 from ate.event.row import Kind
 from ate.ids import ROOT
+
+#: Objects with the seq that must still be their newest; 0 = there must be none.
+Guards: TypeAlias = Sequence[tuple[bytes, int]]
+
+
+class Guard(Protocol):
+    """What a commit can be made under, as `dio.commit(lease=…)`."""
+
+    @property
+    def guards(self) -> Guards:
+        """What must not have changed when the commit lands; raises Fenced when it is too late."""
+        ...
+
+
+def check_guards(index: Index, guards: Guards) -> None:
+    """Raise Fenced when one of these objects has another newest version."""
+    for object_id, seq in guards:
+        if index.locate(object_id) & SEQ_MASK != seq:
+            raise Fenced(
+                "the lease of this commit is in other hands; nothing was committed",
+                hint="take the lease again, load again and redo the change",
+            )
 
 
 def check_versions(index: Index, drafts: Sequence[Draft], current: Sequence[int]) -> None:

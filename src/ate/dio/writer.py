@@ -19,7 +19,7 @@ from ate import limits
 from ate.chain.ledger import Ledger
 from ate.chain.lineage import choose_base
 from ate.chain.reader import Reader
-from ate.dio.clash import check_parents, check_versions
+from ate.dio.clash import Guards, check_guards, check_parents, check_versions
 from ate.dio.receipt import Receipt
 from ate.errors import AteError, Conflict, ReadOnly, UsageError
 from ate.event.commit import Origin, Record
@@ -60,6 +60,8 @@ class Transaction:
     done: asyncio.Future[Committed] = field(repr=False)
     #: Makes the drafts when it is their turn, of what the chain is then; goes alone.
     make: Callable[[], list[Draft]] | None = None
+    #: Versions that must still be the newest ones.
+    guards: Guards = ()
     current: list[int] = field(default_factory=list, repr=False)
 
 
@@ -111,14 +113,21 @@ class Writer:
         return await self._submit([], session, durability, make=make)
 
     async def submit(
-        self, drafts: list[Draft], session: Session | None, durability: Durability, at: int | None
+        self,
+        drafts: list[Draft],
+        session: Session | None,
+        durability: Durability,
+        at: int | None,
+        *,
+        guards: Guards = (),
     ) -> Committed:
         """Commit `drafts` and return where they landed.
 
         Raises:
+            Fenced: one of `guards` is not the newest version of its object.
             Conflict, Refused and the other commit errors; StorageError. Nothing landed then.
         """
-        return await self._submit(drafts, session, durability, at)
+        return await self._submit(drafts, session, durability, at, guards=guards)
 
     async def _submit(
         self,
@@ -127,13 +136,16 @@ class Writer:
         durability: Durability,
         at: int | None = None,
         make: Callable[[], list[Draft]] | None = None,
+        *,
+        guards: Guards = (),
     ) -> Committed:
         if self._closed:
             raise UsageError("the chain is closed")
         if self.ledger.store.readonly:
             raise ReadOnly("this chain was opened read-only")
         loop = asyncio.get_running_loop()
-        transaction = Transaction(drafts, session, durability, at, loop.create_future(), make)
+        done = loop.create_future()
+        transaction = Transaction(drafts, session, durability, at, done, make, guards)
         if self._is_alone(loop):
             await self._run_one(transaction, loop)
         else:
@@ -253,7 +265,7 @@ class Writer:
             return group
         rows = len(first.drafts)
         ids = {draft.id for draft in first.drafts}
-        parents = {draft.parent for draft in first.drafts}
+        parents = {draft.parent for draft in first.drafts}.union(one for one, _ in first.guards)
         while queue:
             other = queue[0]
             rows += len(other.drafts)
@@ -262,7 +274,7 @@ class Writer:
             if other.make is not None:
                 break
             more = {draft.id for draft in other.drafts}
-            above = {draft.parent for draft in other.drafts}
+            above = {draft.parent for draft in other.drafts}.union(one for one, _ in other.guards)
             if not (ids.isdisjoint(more) and ids.isdisjoint(above) and parents.isdisjoint(more)):
                 break  # one of them changes what the other stands on
             ids |= more
@@ -335,6 +347,7 @@ class Writer:
             head = self.ledger.view.head
             if transaction.at is not None and transaction.at != head:
                 raise Conflict(f"the head is {head}, not {transaction.at}", theirs=head)
+            check_guards(self.ledger.view.index, transaction.guards)
             drafts = transaction.drafts
             transaction.current = current = self.ledger.view.index.locate_many(
                 [draft.id for draft in drafts]
