@@ -73,11 +73,6 @@ PROOF_BYTES_MAX: Final = 32 * MIB
 PROOF_COMMITS_MAX: Final = 1024
 #: A checkpoint adds 4 KiB to the log and a millisecond to the writer: seldom enough not to matter.
 CHECKPOINT_EVERY_S_MIN: Final = 1
-#: Bytes that may wait for a peer that does not read: two of the largest messages. Who has more
-#: waiting is let go, so that a stalled peer costs no more than this.
-QUEUE_BYTES_MAX: Final = 2 * (COMMIT_BYTES_MAX + 2 * MIB)
-#: Connections that one server holds: each costs a descriptor and some ten kilobytes.
-CONNECTIONS_MAX: Final = 20_000
 #: A frame between peers: what arrives is held whole, thousands of connections at a time.
 FRAME_BYTES_MAX: Final = MIB
 #: No peer may ask for shorter frames: a cut message would be all overhead.
@@ -96,6 +91,11 @@ UNCOUNTED_BYTES_MAX: Final = MIB
 MESSAGE_ITEMS_MAX: Final = 1 << 18
 #: Pings that a peer may send before it has taken the answers: one in a quarter minute is usual.
 PINGS_MAX: Final = 16
+#: Bytes that may wait for a peer that does not read: two of the largest messages. Who has more
+#: waiting is let go, so that a stalled peer costs no more than this.
+QUEUE_BYTES_MAX: Final = 2 * MESSAGE_BYTES_MAX
+#: Connections that one server holds: each costs a descriptor and some ten kilobytes.
+CONNECTIONS_MAX: Final = 20_000
 
 
 def check(limit: str, value: int, bound: int, *, hint: str | None = None) -> None:

@@ -41,6 +41,7 @@ class Pump:
         terms = connection.terms
         self._interval = min(terms.keepalive_s, terms.handshake_s) / _TICKS
         self._given = self._taken = 0  # bytes handed to the transport, and by it to the system
+        self._has_ended = False  # the peer has said Bye
         self._why: AteError | None = None
         self._closing: asyncio.Task[None] | None = None
         self._flushing: asyncio.Handle | None = None
@@ -99,7 +100,7 @@ class Pump:
             AteError: the connection ended, and why.
         """
         connection = self.connection
-        if connection.is_closed:
+        if self._has_ended:
             raise self._why or connection.lost()
         self.is_busy = False
         try:
@@ -117,7 +118,8 @@ class Pump:
             raise connection.lost() from None
         finally:
             self.flush()
-        if connection.is_closed and not messages:
+        self._has_ended = connection.is_closed
+        if self._has_ended and not messages:
             raise connection.lost()
         self.transport.frame_max = connection.frame_bound
         return messages

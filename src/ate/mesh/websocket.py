@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from ssl import SSLContext
 from typing import Any, Final, TypeAlias
-from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import aiohttp
 from aiohttp import web
@@ -39,9 +38,12 @@ class WebSocketTransport:
             limits.HELLO_BYTES_MAX
         )  # the connection looks at it; aiohttp has a fixed one
         self._socket, self._session = socket, session
-        # aiohttp shows neither how much a socket has queued nor a way to send without a coroutine.
+        # What aiohttp offers to senders is a coroutine that writes at once and then waits if much
+        # is queued. Nobody waits here (`drain` is for that), so only its first half is used: no
+        # task for a frame, and no order to lose.
         writer: Any = socket._writer
-        self._writer = writer
+        self._write: Callable[[bytes, int, int], None] = writer._write_websocket_frame
+        self._drained: Callable[[], Awaitable[None]] = writer.protocol._drain_helper
         self._stream: asyncio.Transport = writer.transport
         self._stream.set_write_buffer_limits(high=QUEUE_HIGH)
         self._is_closed = False
@@ -54,21 +56,15 @@ class WebSocketTransport:
     def send(self, frames: Sequence[bytes]) -> None:
         if self._is_closed or self._stream.is_closing():
             return
-        for frame in frames:
-            # The coroutine writes at once, and then waits only if much is queued. Nobody has to
-            # wait here (`drain` is for that), so it is run up to there without a task of its own.
-            sending = self._writer.send_frame(frame, _BINARY)
-            try:
-                sending.send(None)
-            except StopIteration:
-                continue
-            except (OSError, aiohttp.ClientError):
-                return
-            sending.close()
+        try:
+            for frame in frames:
+                self._write(frame, _BINARY, 0)
+        except (OSError, aiohttp.ClientError):
+            pass  # it broke just now: `receive` says so
 
     async def drain(self) -> None:
         try:
-            await self._writer.protocol._drain_helper()
+            await self._drained()
         except (OSError, aiohttp.ClientError):
             raise Disconnected("the connection broke") from None
         if self._is_closed or self._stream.is_closing():
@@ -151,9 +147,7 @@ async def accept(request: web.BaseRequest, *, frame_max: int) -> WebSocketTransp
     Raises:
         aiohttp.web.HTTPException: the request asks for no WebSocket; it is the answer as well.
     """
-    socket = web.WebSocketResponse(
-        timeout=CLOSE_S, compress=False, max_msg_size=frame_max, writer_limit=QUEUE_HIGH
-    )
+    socket = web.WebSocketResponse(timeout=CLOSE_S, compress=False, max_msg_size=frame_max)
     await socket.prepare(request)
     return WebSocketTransport(socket, request.remote or "")
 
@@ -190,12 +184,12 @@ class Impatience:
         self, make: Callable[[], web.RequestHandler], patience_s: float = ACCEPT_S
     ) -> None:
         self._make, self._patience_s = make, patience_s
-        self._timers: WeakKeyDictionary[object, asyncio.TimerHandle] = WeakKeyDictionary()
+        self._timers: dict[object, asyncio.TimerHandle] = {}
 
     def __call__(self) -> web.RequestHandler:
         made = self._make()
         loop = asyncio.get_running_loop()
-        self._timers[made] = loop.call_later(self._patience_s, self._end, ref(made))
+        self._timers[made] = loop.call_later(self._patience_s, self._end, made)
         return made
 
     def asked(self, request: web.BaseRequest) -> None:
@@ -204,11 +198,9 @@ class Impatience:
         if timer is not None:
             timer.cancel()
 
-    @staticmethod
-    def _end(made: ReferenceType[web.RequestHandler]) -> None:
-        handler = made()
-        if handler is not None:
-            handler.force_close()
+    def _end(self, made: web.RequestHandler) -> None:
+        del self._timers[made]
+        made.force_close()
 
 
 async def listen(
