@@ -99,6 +99,11 @@ UNCOUNTED_BYTES_MAX: Final = MIB
 MESSAGE_ITEMS_MAX: Final = 1 << 18
 #: Pings that a peer may send before it has taken the answers: one in a quarter minute is usual.
 PINGS_MAX: Final = 16
+#: Bytes that may wait for a peer that does not read: two of the largest messages. Who has more
+#: waiting is let go, so that a stalled peer costs no more than this.
+QUEUE_BYTES_MAX: Final = 2 * MESSAGE_BYTES_MAX
+#: Connections that one server holds: each costs a descriptor and some ten kilobytes.
+CONNECTIONS_MAX: Final = 20_000
 
 #: Bytes of records that a server may send before the reader asks for more, at most.
 CREDIT_BYTES_MAX: Final = 64 * MIB
