@@ -28,21 +28,6 @@ Statement: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=limits.STATEMENT
 Path: TypeAlias = Annotated[tuple[Hash, ...], msgspec.Meta(max_length=limits.PATH_HASHES_MAX)]
 
 
-class Contradiction(TrustError):
-    """A server contradicts itself, or what it has sent.
-
-    Args:
-        evidence: shows it to everybody; None when only this client can know.
-    """
-
-    default_hint = "keep the evidence, stop trusting the server, and ask who runs it"
-
-    def __init__(self, message: str, evidence: Evidence | None = None) -> None:
-        hint = None if evidence else "nothing that the server signed shows it to others"
-        super().__init__(message, hint=hint)
-        self.evidence = evidence
-
-
 class Commit(msgspec.Struct, frozen=True, array_like=True):
     """One commit as the tree has it.
 

@@ -12,6 +12,7 @@ from ate import merkle
 from ate.chain.cover import Cover
 from ate.chain.view import View
 from ate.errors import Compacted
+from ate.merkle import Frontier
 from ate.multiproof import Part, merged
 
 
@@ -41,10 +42,11 @@ class ViewTree:
 
     Args:
         view: of the replica.
+        base: its tree as it was some commits ago: roots since then cost no more than those commits.
     """
 
-    def __init__(self, view: View) -> None:
-        self._view = view
+    def __init__(self, view: View, base: Frontier | None = None) -> None:
+        self._view, self._base = view, base
         self._cover: Cover | None = None
 
     @property
@@ -57,7 +59,14 @@ class ViewTree:
         return self._cover
 
     def root(self, size: int) -> bytes:
-        return self._view.frontier.root() if size == self.size else self._all().root(size)
+        view, base = self._view, self._base
+        if size == self.size:
+            return view.frontier.root()
+        if base is None or not view.cut <= base.size <= size < self.size:
+            return self._all().root(size)
+        first = len(view.commits) - self.size
+        places = (view.commits.place_at(first + index) for index in range(base.size, size))
+        return base.extend(view.commits.leaf_at(place) for place in places).root()
 
     def between(self, start: int, stop: int) -> Iterator[Part]:
         return self._all().between(start, stop)

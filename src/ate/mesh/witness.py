@@ -14,11 +14,10 @@ import msgspec
 
 from ate import limits
 from ate.crypto.sign import VerifyKey
-from ate.errors import Compacted, ProtocolError, TrustError, UnsupportedFormat
+from ate.errors import Compacted, Forked, ProtocolError, TrustError, UnsupportedFormat
 from ate.mesh.acknowledged import Acknowledged
 from ate.mesh.evidence import (
     Commit,
-    Contradiction,
     Evidence,
     Replaced,
     Rewritten,
@@ -64,13 +63,19 @@ class Witness:
     # What is kept
 
     def encode(self) -> bytes:
-        """Return what is to be kept beside the local copy."""
+        """Return what is to be kept beside the local copy; something must have been heard."""
         kept = [self._newest, self.agreed, *self.open]
         return MAGIC + msgspec.msgpack.encode([one.encode() if one else b"" for one in kept])
 
     @classmethod
-    def decode(cls, raw: bytes | memoryview, chain_id: bytes, server: VerifyKey) -> Self:
+    def decode(
+        cls, raw: bytes | memoryview, *, server: VerifyKey | None = None, chain_id: bytes = b""
+    ) -> Self:
         """Return the memory that `encode` wrote; all of it is verified again.
+
+        Args:
+            raw: as it was kept.
+            server, chain_id: of whom and what it must be; as kept when not given.
 
         Raises:
             UnsupportedFormat: this is none, or one of a newer version.
@@ -86,10 +91,13 @@ class Witness:
             raise ProtocolError(f"the memory does not decode: {error}") from None
         if not 2 <= len(kept) <= 2 + limits.STATEMENTS_MAX:
             raise ProtocolError("the memory has another number of statements")
-        witness = cls(chain_id, server)
+        newest = HeadStatement.decode(kept[0])
+        witness = cls(chain_id or newest.chain_id, server or newest.server)
         found = [witness._read(one) if one else None for one in kept]
         witness._newest, witness.agreed = found[:2]
         witness.open = [one for one in found[2:] if one is not None]
+        if witness.encode() != raw:
+            raise ProtocolError("the memory is not in its one and only form")
         return witness
 
     # What is heard
@@ -110,7 +118,7 @@ class Witness:
                 old statement could be shown again.
 
         Raises:
-            Contradiction: the server contradicts what it said before.
+            Forked: the server contradicts what it said before.
             TrustError, ProtocolError, UnsupportedFormat, LimitExceeded: it is no statement of this
                 server about this chain; nothing of it is remembered.
         """
@@ -118,12 +126,10 @@ class Witness:
         for known in self._remembered():
             self._compare(known, statement)
         if answers is not None and statement.answers != answers:
-            raise Contradiction("the server does not answer the statement that it was shown")
+            raise Forked("the server does not answer the statement that it was shown")
         newest = self._newest
         if newest is not None and statement.size < newest.size:
-            raise Contradiction(
-                f"the server spoke of {newest.size} commits, and now of {statement.size}"
-            )
+            raise Forked(f"the server spoke of {newest.size} commits, and now of {statement.size}")
         self._newest = statement
         self._remember(statement)
         return statement
@@ -139,14 +145,15 @@ class Witness:
     def _compare(known: HeadStatement, statement: HeadStatement) -> None:
         first, second = known.encode(), statement.encode()
         if known.size == statement.size and known.root != statement.root:
-            raise Contradiction(
-                f"the server signed two histories of {known.size} commits", Split(first, second)
+            raise Forked(
+                f"the server signed two histories of {known.size} commits",
+                evidence=Split(first, second),
             )
         for older, newer in ((known, statement), (statement, known)):
             if newer.answers == older.hash and newer.size < older.size:
-                raise Contradiction(
+                raise Forked(
                     f"the server spoke of {older.size} commits, and later of {newer.size}",
-                    Shrunk(older.encode(), newer.encode()),
+                    evidence=Shrunk(older.encode(), newer.encode()),
                 )
 
     def _remember(self, statement: HeadStatement) -> None:
@@ -168,7 +175,7 @@ class Witness:
         Call it after each statement, and after each change while `open` is not empty.
 
         Raises:
-            Contradiction: the server has said something else than it has sent.
+            Forked: the server has said something else than it has sent.
         """
         size = tree.size
         for statement in [one for one in self.open if one.size <= size]:
@@ -177,9 +184,9 @@ class Witness:
             except Compacted:
                 agrees = True  # nobody can tell any more
             if not agrees:
-                raise Contradiction(
+                raise Forked(
                     f"the server signed other commits than the {statement.size} that it sent",
-                    self._against(statement, tree),
+                    evidence=self._against(statement, tree),
                 )
             self.open.remove(statement)
             if self.agreed is None or self.agreed.size < statement.size:
@@ -201,7 +208,7 @@ class Witness:
         """Compare a commit that the server has acknowledged with the replica's own tree.
 
         Raises:
-            Contradiction: another one is in its place.
+            Forked: another one is in its place.
             TrustError: what was kept is itself no acknowledgement of this server.
         """
         first, commit = kept.check(self.server), kept.commit
@@ -214,9 +221,9 @@ class Witness:
         except Compacted:
             return
         if leaf != commit.leaf:
-            raise Contradiction(
+            raise Forked(
                 f"the server acknowledged commit {commit.index}, and sent another one",
-                self._instead(kept.statement, commit, leaf, tree),
+                evidence=self._instead(kept.statement, commit, leaf, tree),
             )
 
     def _instead(self, first: bytes, commit: Commit, leaf: bytes, tree: Tree) -> Evidence | None:
