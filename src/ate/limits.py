@@ -42,6 +42,8 @@ NAME_BYTES_MAX: Final = 256
 CHAIN_ROWS_MAX: Final = 1 << 40
 #: Days that retention may look back: their microseconds fit into 64 bits.
 RETENTION_DAYS_MAX: Final = 1_000_000
+#: Seconds that a lease may last without a renewal: nobody waits longer for a dead holder. 1 day.
+LEASE_S_MAX: Final = 86_400
 #: Levels of parents followed to find a rule; deeper is a cycle or an attack.
 TREE_DEPTH_MAX: Final = 256
 #: Keys that one rule may name.
