@@ -73,6 +73,8 @@ NTP_INTERVAL_S_MIN: Final = 64
 PROOF_BYTES_MAX: Final = 32 * MIB
 #: Commits in a proof: each costs a composite verification, half a millisecond.
 PROOF_COMMITS_MAX: Final = 1024
+#: A file that remembers one chain or server: four short lines, one of them a name.
+PIN_BYTES_MAX: Final = 4 * KIB
 #: A checkpoint adds 4 KiB to the log and a millisecond to the writer: seldom enough not to matter.
 CHECKPOINT_EVERY_S_MIN: Final = 1
 
