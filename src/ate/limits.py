@@ -75,6 +75,17 @@ PROOF_BYTES_MAX: Final = 32 * MIB
 PROOF_COMMITS_MAX: Final = 1024
 #: A file that remembers one chain or server: four short lines, one of them a name.
 PIN_BYTES_MAX: Final = 4 * KIB
+#: Records of one name and kind: a domain that publishes more keys or servers has other worries, and
+#: each key may cost a verification.
+DNS_RECORDS_MAX: Final = 64
+#: Aliases followed from one name; real ones are two or three.
+DNS_ALIASES_MAX: Final = 8
+#: Zones that claim to have signed one record: one, or two while it moves.
+DNS_SIGNERS_MAX: Final = 2
+#: Signatures of one record by one zone that are tried: one for each kind of key, while they change.
+DNS_SIGNATURES_MAX: Final = 8
+#: Name servers of the system that are asked, as its own resolver does.
+DNS_SERVERS_MAX: Final = 3
 #: A checkpoint adds 4 KiB to the log and a millisecond to the writer: seldom enough not to matter.
 CHECKPOINT_EVERY_S_MIN: Final = 1
 
