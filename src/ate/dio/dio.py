@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 from ate.chain.index import DEAD, SEQ_MASK
 from ate.chain.reader import Opened, Reader
-from ate.dio.clash import Guard, Guards
+from ate.chain.standing import Guards
+from ate.dio.clash import Guard
 from ate.dio.collections import bind
 from ate.dio.dao import Dao, Landed
 from ate.dio.descent import check_move, fell
@@ -30,7 +31,7 @@ from ate.ids import ROOT, ObjectId
 from ate.session import Session
 
 if TYPE_CHECKING:
-    from ate.client import Chain
+    from ate.dio.chain import Chain
 
 T = TypeVar("T")
 

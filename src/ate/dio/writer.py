@@ -19,7 +19,8 @@ from ate import limits
 from ate.chain.ledger import Ledger
 from ate.chain.lineage import choose_base
 from ate.chain.reader import Reader
-from ate.dio.clash import Guards, check_guards, check_parents, check_versions
+from ate.chain.standing import Guards, check_guards, check_parents
+from ate.dio.clash import check_versions
 from ate.dio.receipt import Receipt
 from ate.errors import AteError, Conflict, ReadOnly, UsageError
 from ate.event.commit import Origin, Record
@@ -63,6 +64,9 @@ class Transaction:
     #: Versions that must still be the newest ones.
     guards: Guards = ()
     current: list[int] = field(default_factory=list, repr=False)
+    #: Must not share its commit with others.
+    alone: bool = False
+    tries: int = 0
 
 
 @dataclass(slots=True)
@@ -102,9 +106,14 @@ class Writer:
         self._flush_s = 0.0
         self._lsn = 0
         #: Commits made so far.
-        self.landed = 0
+        self.landed_count = 0
         self._closed = False
         self._busy = False
+
+    def first_origin(self) -> Origin:
+        """Return the origin of the first commit of a new chain, and count it."""
+        self._lsn = 1
+        return Origin(self._device, self._session_number, 1, 0)
 
     async def submit_made(
         self, make: Callable[[], list[Draft]], session: Session | None, durability: Durability
@@ -261,7 +270,7 @@ class Writer:
         queue = self._queue
         first = queue.pop(0)
         group = [first]
-        if first.at is not None or first.make is not None or not queue:
+        if first.at is not None or first.make is not None or first.alone or not queue:
             return group
         rows = len(first.drafts)
         ids = {draft.id for draft in first.drafts}
@@ -271,7 +280,7 @@ class Writer:
             rows += len(other.drafts)
             if other.session is not first.session or other.at is not None or rows > _GATHER_ROWS:
                 break
-            if other.make is not None:
+            if other.make is not None or other.alone:
                 break
             more = {draft.id for draft in other.drafts}
             above = {draft.parent for draft in other.drafts}.union(one for one, _ in other.guards)
@@ -314,7 +323,7 @@ class Writer:
             await self._flush()
         record = ledger.settle(pending)
         self._lsn += 1
-        self.landed += 1
+        self.landed_count += 1
         offset = len(rows) - len(drafts)
         for transaction in ready:
             if not transaction.done.done():
