@@ -86,6 +86,14 @@ DNS_SIGNERS_MAX: Final = 2
 DNS_SIGNATURES_MAX: Final = 8
 #: Name servers of the system that are asked, as its own resolver does.
 DNS_SERVERS_MAX: Final = 3
+#: Servers of a cluster: finding a chain hashes once for each master.
+NODES_MAX: Final = 1024
+#: A file that lists them, a few lines each, and chains that live elsewhere.
+TOPOLOGY_BYTES_MAX: Final = 4 * MIB
+#: Chains that live elsewhere than the draw puts them: each move writes all of them anew.
+MOVES_MAX: Final = 10_000
+#: The file of them: a name and a URL each.
+MOVES_BYTES_MAX: Final = 32 * MIB
 #: Commits that wait on one client for a server that is away: each is in memory, and is sent anew.
 OUTBOX_ENTRIES_MAX: Final = 100_000
 #: Bytes of them: they are in memory, too, and one flush may write all of them.

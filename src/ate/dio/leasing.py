@@ -19,9 +19,9 @@ import msgspec
 
 from ate import limits
 from ate.chain.index import SEQ_MASK
+from ate.chain.standing import Guards
 from ate.crypto.hash import derive, keyed
 from ate.dio.bell import Bell
-from ate.dio.clash import Guards
 from ate.dio.collections import collection_number
 from ate.dio.dao import Dao
 from ate.dio.dio import Dio
