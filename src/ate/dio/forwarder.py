@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from ate.chain.ledger import Ledger
 from ate.dio.writer import Committed, Durability, Transaction, Writer
-from ate.errors import AteError, Conflict, Disconnected, Offline, UsageError
+from ate.errors import AteError, Compacted, Conflict, Disconnected, Offline, UsageError
 from ate.event.commit import Commit, Origin, Record, SequencerPart, encode_payload
 from ate.event.draft import Draft
 from ate.log.outbox import Outbox
@@ -40,10 +40,6 @@ class Carrier(Protocol):
 
     def send(self, flight: Any) -> None:
         """Send a commit now or when there is a connection, until it is known what became of it."""
-        ...
-
-    def abandon(self, flight: Any) -> None:
-        """Do not send it again; its outcome is found out all the same."""
         ...
 
 
@@ -106,6 +102,12 @@ class Forwarder(Writer):
             offset += len(transaction.drafts)
         self._go_on()
 
+    def passed(self, parcel: Parcel) -> None:
+        """A commit was in the chain, and what it made was compacted before it came here."""
+        self._settle(parcel)
+        self._fail(parcel.group, Compacted("it has landed, and was superseded and compacted since"))
+        self._go_on()
+
     def refused(self, parcel: Parcel, error: AteError) -> None:
         """A commit was refused for good."""
         self._settle(parcel)
@@ -157,8 +159,7 @@ class Forwarder(Writer):
         """Tell those who wait that there is no connection."""
         self._losing = None
         for parcel in tuple(self._parcels.values()):
-            if self.carrier is not None:
-                self.carrier.abandon(parcel)
+            parcel.abandoned = True
             self._fail(parcel.group, Disconnected(
                 "the connection was lost before the server answered: the commit may have landed",
                 hint="look again when the connection is back; a retry cannot apply it twice",
