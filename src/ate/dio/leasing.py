@@ -249,7 +249,10 @@ class NamedLease:
     async def _keep(self) -> None:
         """Renew in time, until it is lost."""
         while not self.lost.is_set():
-            await asyncio.sleep(self.ttl_s / 3)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.ttl_s / 3):
+                    await self.lost.wait()
+                    return
             try:
                 await self.renew()
             except Fenced:

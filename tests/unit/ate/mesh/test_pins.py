@@ -147,10 +147,10 @@ def test_of_many_at_once_one_writes_and_the_others_compare(tmp_path: Path) -> No
 
 def test_after_any_cut_it_is_known_or_met_anew_and_never_broken() -> None:
     disk = SimDisk()
-    Pins("/home/ate", disk=disk).check_chain("h", "a", SEEN)
+    Pins("/data/ate", disk=disk).check_chain("h", "a", SEEN)
     ends = []
     for moment, _, survivor in disk.cuts():
-        how = Pins("/home/ate", disk=survivor).check_chain("h", "a", SEEN)
+        how = Pins("/data/ate", disk=survivor).check_chain("h", "a", SEEN)
         assert how in ("first use", "remembered")
         if moment == len(disk.journal):
             ends.append(how)
