@@ -33,7 +33,7 @@ from ate.ids import ObjectId
 from ate.session import Session
 
 if TYPE_CHECKING:
-    from ate.client import Chain
+    from ate.dio.chain import Chain
 
 T = TypeVar("T")
 
@@ -50,12 +50,14 @@ class Turn(msgspec.Struct, frozen=True):
     Args:
         name: of the lease, for people.
         until_us: from here on anybody may take it, unless a beat says later; 0 = given back.
+        ttl_us: as long without a new beat is long enough, too, for whoever watched.
     """
 
     __ate_type__: ClassVar[str] = "ate.Turn"
 
     name: str
     until_us: int
+    ttl_us: int = 0
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -113,6 +115,7 @@ class NamedLease:
         self._beat_id = ObjectId(keyed(_BEAT_KEY, raw)[:16])
         self._turn: Dao[Turn] | None = None
         self._until_us = self._number = 0
+        self._seen, self._since_s = (0, 0), 0.0
         self._renewing = asyncio.Lock()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -190,13 +193,11 @@ class NamedLease:
         dio, still = Dio(self.chain, self.session), _Still(self.chain, self._beat_id)
         beat = await _load(dio, Beat, self._beat_id)
         turn = await _load(dio, Turn, self._turn_id)
-        until_us = turn.value.until_us if turn else 0
-        if turn and beat and beat.value.turn == turn.seq:
-            until_us = max(until_us, beat.value.until_us)
         now_us = self.chain._ledger.now_us()
-        if now_us < until_us:
-            return (until_us - now_us) / 1e6
-        before, mine = turn.seq if turn else 0, Turn(self.name, now_us + self._ttl_us)
+        if turn and (left_s := self._left_s(turn, beat, now_us)) > 0:
+            return left_s
+        mine = Turn(self.name, now_us + self._ttl_us, self._ttl_us)
+        before = turn.seq if turn else 0
         if turn:
             turn.value = mine
         else:
@@ -214,6 +215,22 @@ class NamedLease:
             raise
         self._hold(turn)
         return 0.0
+
+    def _left_s(self, turn: Dao[Turn], beat: Dao[Beat] | None, now_us: int) -> float:
+        """Return how long it is held yet, 0 or less when it may be taken.
+
+        It may when the chain's time says so, and also when this taker has seen nothing new of it
+        for as long as it lasts: a clock that is behind the chain's time tells nothing.
+        """
+        until_us = turn.value.until_us
+        if not until_us:
+            return 0
+        if beat and beat.value.turn == turn.seq:
+            until_us = max(until_us, beat.value.until_us)
+        seen, now_s = (turn.seq, beat.seq if beat else 0), asyncio.get_running_loop().time()
+        if seen != self._seen:
+            self._seen, self._since_s = seen, now_s
+        return min((until_us - now_us) / 1e6, self._since_s + turn.value.ttl_us / 1e6 - now_s)
 
     def _hold(self, turn: Dao[Turn]) -> None:
         self._turn, self._number, self._until_us = turn, turn.seq, turn.value.until_us

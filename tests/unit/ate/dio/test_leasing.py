@@ -174,6 +174,17 @@ async def test_who_waits_takes_it_when_it_runs_out() -> None:
         await first.release()
 
 
+async def test_who_waits_takes_it_though_its_clock_stands_still() -> None:
+    async with ate.open("l", memory=True, clock=SimClock()) as chain:
+        first = await NamedLease(chain, "job", ttl_s=0.05).__aenter__()
+        assert first._keeper is not None
+        first._keeper.cancel()
+        async with NamedLease(chain, "job", wait_s=10):
+            with pytest.raises(Fenced):
+                await work(chain, first, 1)
+        await first.release()
+
+
 async def test_the_number_grows_even_when_the_objects_were_deleted() -> None:
     async with ate.open("l", memory=True, clock=SimClock()) as chain:
         async with NamedLease(chain, "job") as first:
