@@ -27,7 +27,7 @@ from ate.dio.dao import Dao
 from ate.dio.dio import Dio
 from ate.dio.landing import land
 from ate.dio.receipt import moment
-from ate.dio.writer import Durability
+from ate.dio.transaction import Durability
 from ate.errors import AteError, Conflict, Deleted, Fenced, NotFound, TimedOut, UsageError
 from ate.ids import ObjectId
 from ate.session import Session

@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import Final
 
 from ate import limits
+from ate.chain.view import View
 from ate.crypto.entropy import Entropy, system_entropy
 from ate.crypto.hash import derive
-from ate.errors import StorageError, UntrustedRoot, UsageError
+from ate.crypto.sign import VerifyKey
+from ate.errors import CorruptLog, StorageError, UntrustedRoot, UsageError
 from ate.log.disk import Disk, RealDisk
+from ate.wire.terms import Trust
 
 #: First line of a file.
 _TITLE: Final = "ate pin 1"
@@ -60,6 +63,24 @@ class Identity:
     def __post_init__(self) -> None:
         if len(self.chain_id) != _CHAIN_ID_BYTES or len(self.founder) not in (0, _KEY_BYTES):
             raise UsageError("a chain id has 32 bytes, a key id 16")
+
+    @classmethod
+    def of(cls, view: View) -> Identity:
+        """Return what a chain is whose first commit is here and was admitted.
+
+        To be named as a root proves nothing, anybody can name anybody; to have signed does.
+
+        Raises:
+            UntrustedRoot: it has no first commit.
+            CorruptLog: what is at its place is another.
+        """
+        genesis = view.trust.genesis
+        if genesis is None:
+            raise UntrustedRoot("the log does not start with a genesis commit")
+        founding, _ = view.find(1)
+        if founding.root != view.trust.chain_id:
+            raise CorruptLog("the first commit is not the one that was here before")
+        return cls(view.trust.chain_id, founding.author.key_id if genesis.roots else b"")
 
 
 class Pins:
@@ -140,6 +161,17 @@ class Pins:
         if len(key_id) != _KEY_BYTES:
             raise UsageError("a key id has 16 bytes")
         return self._compare(path, server, {"key": key_text(key_id)}, given, published)
+
+    def trust(
+        self, server: str, *, given: Collection[bytes] = (), published: Collection[bytes] = ()
+    ) -> Trust:
+        """Return `check_server` as what judges the key of a connection's peer."""
+
+        def judge(key: VerifyKey | None) -> None:
+            key_id = None if key is None else key.key_id
+            self.check_server(server, key_id, given=given, published=published)
+
+        return judge
 
     def chain(self, server: str, name: str) -> Identity | None:
         """Return what is remembered of a chain, to ask a server for that one."""

@@ -8,10 +8,17 @@ from pathlib import Path
 
 import pytest
 
+import ate
+from ate.chain.ledger import Ledger
+from ate.crypto.entropy import system_entropy
+from ate.crypto.sign import SigningKey
 from ate.errors import OutOfSpace, StorageError, UntrustedRoot, UsageError
 from ate.log.disk import RealDisk
+from ate.log.memory import MemoryLog
 from ate.mesh.pins import Identity, Pins, key_text, parse_key
+from ate.testing.simclock import SimClock
 from ate.testing.simdisk import SimDisk
+from ate.testing.stage import member
 
 ALICE, MALLORY, SERVER = bytes(range(16)), bytes([7] * 16), bytes([9] * 16)
 CHAIN, OTHER = bytes([1] * 32), bytes([2] * 32)
@@ -110,6 +117,28 @@ def test_a_server_is_known_by_its_key_and_never_downgraded(tmp_path: Path, kept:
     pins.forget_server("h")
     assert pins.check_server("h", MALLORY) == "first use"
     pins.forget_server("nobody was here")
+
+
+async def test_a_chain_is_what_its_first_commit_says() -> None:
+    alice = member("alice")
+    async with ate.open("a", memory=True, session=alice) as chain:
+        assert Identity.of(chain._ledger.view) == Identity(chain.id, alice.public.key_id)
+    async with ate.open("a", memory=True) as chain:
+        assert Identity.of(chain._ledger.view) == Identity(chain.id, b"")
+    with pytest.raises(UntrustedRoot, match="genesis"):
+        Identity.of(Ledger(MemoryLog(), clock=SimClock(), entropy=system_entropy).view)
+
+
+def test_the_key_of_a_connection_is_judged() -> None:
+    pins, key = Pins(None), SigningKey.from_seed(bytes(64)).public
+    judge = pins.trust("h")
+    judge(None)
+    judge(key)
+    judge(key)
+    with pytest.raises(UntrustedRoot):
+        judge(None)
+    with pytest.raises(UntrustedRoot):
+        pins.trust("new", given=[SERVER])(key)
 
 
 def test_a_chain_can_be_forgotten(tmp_path: Path) -> None:
