@@ -6,7 +6,7 @@ before; what is older never replaces what is newer, whoever says it and however 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -62,6 +62,16 @@ class Directory:
         name = name.removeprefix("/")
         said = self.topology.where(name)
         return self._moved_to(name) if self._epoch(name) > said.epoch else said
+
+    def seen_from(self, url: str) -> Callable[[str], Place]:
+        """Return `where` as the server at `url` asks it: no URL means that it has the chain."""
+        here = str(Url.parse(url))
+
+        def where(name: str) -> Place:
+            place = self.where(name)
+            return place._replace(url="") if place.url == here else place
+
+        return where
 
     def move(self, name: str, url: str) -> int:
         """Say that a chain is there from now on; return the epoch that this has.

@@ -36,6 +36,15 @@ def test_a_chain_is_where_it_was_moved_last() -> None:
     assert len(directory) == 1
 
 
+def test_a_server_sees_which_chains_are_its_own() -> None:
+    directory = Directory(TOPOLOGY)
+    directory.move("x", C)
+    where = directory.seen_from("WS://A:80")
+    assert where("y") == Place("", 0, "master")
+    assert where("x") == Place(C, 1, "master")
+    assert directory.seen_from(C)("x") == Place("", 1, "master")
+
+
 def test_what_is_older_never_replaces_what_is_newer() -> None:
     says = [(A, 1), (B, 2), (C, 3), (A, 3)]
     for order in itertools.permutations(says):
