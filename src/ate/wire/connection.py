@@ -32,6 +32,7 @@ from ate.wire.message import (
     FROM_SERVER,
     AnyMessage,
     Bye,
+    More,
     Ping,
     Pong,
     Records,
@@ -256,8 +257,9 @@ class Connection:
             self._end = Disconnected("the peer has closed the connection")
             return
         versions, hint = bye.more.get("versions"), bye.more.get("hint")
-        if isinstance(versions, list) and versions and all(type(one) is int for one in versions):
-            self._end = versions_differ(list(self.terms.versions), versions)
+        theirs = [one for one in versions if type(one) is int] if type(versions) is list else []
+        if theirs:
+            self._end = versions_differ(list(self.terms.versions), theirs)
         else:
             text = f"the {self._peer_role} says: {bye.text}"
             self._end = error_of(bye.code, text, hint if isinstance(hint, str) else "")
@@ -367,9 +369,9 @@ class Connection:
 
     def _fail(self, error: AteError) -> None:
         """Close for a reason, and tell the peer."""
-        more: dict[str, object] = {"hint": error.hint} if error.hint else {}
+        more: More = {"hint": clean(error.hint)} if error.hint else {}
         if isinstance(error, UnsupportedFormat):
-            more["versions"] = list(self.terms.versions)
+            more["versions"] = [*self.terms.versions]
         # What is the peer's fault here is its own fault there.
         code = LocalProtocolError.code if isinstance(error, ProtocolError) else error.code
         self._out.forget()

@@ -116,9 +116,26 @@ def test_json_has_no_numbers_beyond_64_bits(message: Message) -> None:
 
 
 @FORMATS
+@pytest.mark.parametrize(
+    "more",
+    [{"a": [[[1]]]}, {"a": {"b": {"c": [1]}}}, {str(n): n for n in range(65)}, {"n": 1 << 63}, []],
+)
+def test_more_has_bounds_of_its_own(codec: Codec, more: object) -> None:
+    raw = (msgspec.json if codec.name == "json" else msgspec.msgpack).encode([[1, 5, more]])
+    with pytest.raises(ProtocolError):
+        codec.decode(raw)
+
+
+@pytest.mark.parametrize("more", [{1: 2}, {"a": {(1, 2): 3}}, {"a": b"bytes"}])
+def test_more_holds_what_json_can_say(more: object) -> None:
+    with pytest.raises(ProtocolError):
+        Codec("msgpack").decode(msgspec.msgpack.encode([[1, 5, more]]))
+
+
+@FORMATS
 def test_a_value_without_a_form_is_refused_when_sent(codec: Codec) -> None:
     with pytest.raises(ProtocolError, match="does not encode"):
-        codec.encode([Ping(1, {"x": object()})])
+        codec.encode([Ping(1, {"x": object()})])  # type: ignore[dict-item]
 
 
 # --- memory -----------------------------------------------------------------------------------
