@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -251,3 +252,28 @@ def test_pins(case: dict[str, Any]) -> None:
 def test_pins_that_are_none(case: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         parse_pin(case["pin"])
+
+
+def test_the_specification_names_every_message_with_its_fields() -> None:
+    """Number, name, order of the fields, and which may be left out."""
+    page = (Path(__file__).parents[1] / "docs" / "spec" / "wire.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| (\w+) \| (.+?)(?:: the last.*)? \|$", page, re.MULTILINE)
+    written = {}
+    for number, name, fields in rows:
+        needed, _, optional = re.sub(r"\*[^*]*\*", "", fields).partition("[")
+        written[int(number)] = (name, *(_names(part) for part in (needed, optional)))
+    actual = {}
+    for kind in Message.__subclasses__():
+        found = msgspec.structs.fields(kind)
+        tag = kind.__struct_config__.tag
+        assert isinstance(tag, int)
+        actual[tag] = (
+            kind.__name__,
+            [one.name for one in found if one.required],
+            [one.name for one in found if not one.required],
+        )
+    assert written == actual
+
+
+def _names(part: str) -> list[str]:
+    return re.findall(r"\w+", part)
