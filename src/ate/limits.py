@@ -93,7 +93,7 @@ MESSAGE_BYTES_MAX: Final = COMMIT_BYTES_MAX + 2 * MIB
 BATCH_BYTES_MAX: Final = 256 * KIB
 #: Messages in one frame: the peer is not made to hold the loop for more than some milliseconds.
 BATCH_MESSAGES_MAX: Final = 4096
-#: A longer plaintext is counted before it is decoded: one byte of it can become 72 in memory.
+#: A longer plaintext is counted before it is decoded: a byte of it can become twenty in memory.
 UNCOUNTED_BYTES_MAX: Final = MIB
 #: Values in such a plaintext: all names of a `Sync` with their heads.
 MESSAGE_ITEMS_MAX: Final = 1 << 18
