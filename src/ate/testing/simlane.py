@@ -261,6 +261,7 @@ class SimTransport:
 
     def __init__(self, address: str, out: Lane, into: Lane) -> None:
         self.address = address
+        self.frame_max = 0  # the connection checks it again, which is enough here
         self._out, self._into = out, into
         self._gone = ""
         into.far = self
