@@ -79,6 +79,16 @@ OUTBOX_BYTES_MAX: Final = 256 * MIB
 OUTBOX_NOTE_BYTES_MAX: Final = 16 * KIB
 #: The file they are in is read whole; it is written anew before it holds more dead bytes than this.
 OUTBOX_FILE_BYTES_MAX: Final = 1024 * MIB
+#: A server's statement about a chain: two composite keys' worth of bytes and some room.
+STATEMENT_BYTES_MAX: Final = 16 * KIB
+#: Statements that a client remembers of one server, until it holds the commits they are about.
+STATEMENTS_MAX: Final = 8
+#: A client's memory of what a server has said: those, the newest and the last that was compared.
+WITNESS_BYTES_MAX: Final = 256 * KIB
+#: Hashes on the way from a leaf to a root, and of two roots to each other: trees of 2**40 leaves.
+PATH_HASHES_MAX: Final = 128
+#: Evidence against a server: two statements and two paths.
+EVIDENCE_BYTES_MAX: Final = 64 * KIB
 #: A checkpoint adds 4 KiB to the log and a millisecond to the writer: seldom enough not to matter.
 CHECKPOINT_EVERY_S_MIN: Final = 1
 #: A frame between peers: what arrives is held whole, thousands of connections at a time.
