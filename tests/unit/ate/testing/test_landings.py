@@ -36,11 +36,13 @@ from ate.testing.landings import (
 LEAVES = [leaf_hash(b"%d" % number) for number in range(4)]
 
 
-def sent(id: str, lsn: int, *times: float, seq: int = 0, chain: str = "c") -> Operation:
+def sent(
+    id: str, lsn: int, invoked: float, done: float | None = None, *, seq: int = 0, chain: str = "c"
+) -> Operation:
     call = Append(chain, 1, 1, lsn, LEAVES[lsn].hex(), rows=2)
-    if len(times) == 1:
-        return Operation(id, "x", call, times[0])
-    return Operation(id, "x", call, *times, "ok" if seq else "fail", Answer(seq=seq))
+    if done is None:
+        return Operation(id, "x", call, invoked)
+    return Operation(id, "x", call, invoked, done, "ok" if seq else "fail", Answer(seq=seq))
 
 
 def log(*numbers: int, server: str = "s", cut: int = 0) -> FinalLog:
