@@ -18,7 +18,6 @@ from typing import Final, Protocol, TypeAlias
 from ate.errors import OutOfSpace, StorageError
 from ate.testing.chance import Chance
 from ate.testing.simdisk import SimDisk
-from ate.testing.simloop import SimLoop
 from ate.testing.simnet import SimNetwork
 
 #: Breaks something, waits as long as it wants, and mends it. What it needs of chance it takes from
@@ -35,17 +34,63 @@ class Jumps(Protocol):
     def jump(self, seconds: float) -> None: ...
 
 
+class Pace(Protocol):
+    """The time that a nemesis lives in: a `SimLoop`, or `RealPace`."""
+
+    def time(self) -> float:
+        """Return seconds."""
+        ...
+
+    def chance(self, purpose: str) -> Chance:
+        """Return choices of their own for one purpose."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Hear what is done."""
+        ...
+
+    async def pause(self, seconds: float) -> None:
+        """Let time pass."""
+        ...
+
+
+class RealPace:
+    """The time of this machine: faults for real processes, of which a seed decides the order.
+
+    Args:
+        told: hears what is done.
+    """
+
+    def __init__(self, seed: int | str, told: Callable[[str], None] | None = None) -> None:
+        self.seed, self._told = seed, told
+
+    def time(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def chance(self, purpose: str) -> Chance:
+        return Chance(f"{self.seed}/{purpose}")
+
+    def note(self, text: str) -> None:
+        if self._told is not None:
+            self._told(text)
+
+    async def pause(self, seconds: float) -> None:
+        never = asyncio.get_running_loop().create_future()
+        await asyncio.wait([never], timeout=seconds)
+
+
 class Nemesis:
     """Lets faults happen for a while.
 
     Args:
+        pace: in whose time.
         every_s: from one fault to the next; those that last may overlap.
         lasts_s: how long a fault lasts that ends.
     """
 
     def __init__(
         self,
-        loop: SimLoop,
+        pace: Pace,
         *,
         every_s: tuple[float, float] = (0.5, 4.0),
         lasts_s: tuple[float, float] = (0.1, 15.0),
@@ -53,8 +98,8 @@ class Nemesis:
     ) -> None:
         #: What it did, with the time, for the message of a failure.
         self.log: list[str] = []
-        self._loop, self._every_s, self._lasts_s = loop, every_s, lasts_s
-        self._chance = loop.chance(purpose)
+        self._pace, self._every_s, self._lasts_s = pace, every_s, lasts_s
+        self._chance = pace.chance(purpose)
         self._faults: list[tuple[str, Fault]] = []
 
     def add(self, name: str, fault: Fault, *, weight: int = 1) -> None:
@@ -63,8 +108,8 @@ class Nemesis:
 
     def note(self, what: str) -> None:
         """Say what was done, in the log and in the trace."""
-        self.log.append(f"{self._loop.time():.3f} {what}")
-        self._loop.note(f"nemesis: {what}")
+        self.log.append(f"{self._pace.time():.3f} {what}")
+        self._pace.note(f"nemesis: {what}")
 
     def between(self, bounds: tuple[float, float]) -> float:
         """Return a number between the two."""
@@ -72,17 +117,17 @@ class Nemesis:
 
     async def last(self) -> None:
         """Return when a fault has lasted long enough."""
-        await self._loop.pause(self.between(self._lasts_s))
+        await self._pace.pause(self.between(self._lasts_s))
 
     async def run(self, seconds: float) -> None:
         """Break things for so long; return when all is mended."""
-        end = self._loop.time() + seconds
+        end = self._pace.time() + seconds
         async with asyncio.TaskGroup() as group:
             while self._faults:
                 pause = self.between(self._every_s)
-                if self._loop.time() + pause > end:
+                if self._pace.time() + pause > end:
                     break
-                await self._loop.pause(pause)
+                await self._pace.pause(pause)
                 name, fault = self._chance.choice(self._faults)
                 group.create_task(self._one(name, fault))
         self.note("done")

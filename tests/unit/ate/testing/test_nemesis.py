@@ -8,7 +8,7 @@ import pytest
 from ate.errors import Disconnected, OutOfSpace, StorageError
 from ate.mesh.url import Url
 from ate.testing.chance import Chance
-from ate.testing.nemesis import Nemesis, clock_jumps, crashes, disk_faults, network_faults
+from ate.testing.nemesis import Nemesis, RealPace, clock_jumps, crashes, disk_faults, network_faults
 from ate.testing.simclock import START_US
 from ate.testing.simdisk import SimDisk
 from ate.testing.simlane import SimTransport
@@ -202,3 +202,29 @@ def test_without_faults_it_ends() -> None:
         return nemesis.log
 
     assert run(main) == ["0.000 done"]
+
+
+async def test_in_real_time_it_is_the_same() -> None:
+    told: list[str] = []
+    drawn: list[int] = []
+
+    async def mine(chance: Chance) -> None:
+        drawn.append(chance.below(100))
+        nemesis.note("mine")
+        await nemesis.last()
+
+    for _ in range(2):
+        pace = RealPace(5, told.append)
+        nemesis = Nemesis(pace, every_s=(0.004, 0.004), lasts_s=(0.001, 0.001))
+        nemesis.add("mine", mine)
+        start = pace.time()
+        await nemesis.run(0.05)
+        assert pace.time() - start > 0.02
+        assert "nemesis: mine" in told
+        drawn.append(-1)
+    await RealPace(1).pause(0)
+    RealPace(1).note("nobody listens")
+    middle = drawn.index(-1)
+    shorter = min(middle, len(drawn) - middle - 2)
+    assert 0 < shorter <= 13
+    assert drawn[:shorter] == drawn[middle + 1 : middle + 1 + shorter]
