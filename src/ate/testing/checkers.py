@@ -163,15 +163,17 @@ def reads_are_fresh(case: Case) -> list[str]:
         known = {entry.seq: entry.last + 1 for entry in entries.get(chain, [])}
         shown: dict[str, list[tuple[float, int, Operation]]] = defaultdict(list)
         for operation, call in found:
+            if isinstance(call, Read):
+                broken += check_prefix(operation, call, known)
             head = head_of(operation, call)
+            if head is None:
+                continue
             before, missed = acked.before(operation.invoked)
             if call.fresh and missed is not None and head < before:
                 broken.append(f"{operation} shows {head}, and {missed} was at {before} before")
             early = sent.get(head)
             if early is not None and early.invoked > end_of(operation):
                 broken.append(f"{operation} shows {head}, which {early.operation} sent later")
-            if isinstance(call, Read):
-                broken += check_prefix(operation, call, known)
             shown[operation.client].append((end_of(operation), head, operation))
         for mine in shown.values():
             seen = Highest(mine)

@@ -56,7 +56,10 @@ class Head(Call, frozen=True, tag="head", omit_defaults=True):
 
 
 class Read(Call, frozen=True, tag="read", omit_defaults=True):
-    """Read all commits from the one at seq `first` on; one that is not `fresh` may end early."""
+    """Read commits from the one at seq `first` on: all when it is `fresh`, or else some.
+
+    When the answer has a head, the reader was told that this is all there is.
+    """
 
     first: int
     fresh: bool = False

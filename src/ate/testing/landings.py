@@ -90,14 +90,14 @@ def end_of(operation: Operation) -> float:
     return inf if operation.done is None else operation.done
 
 
-def head_of(operation: Operation, call: Head | Read) -> int:
-    """Return the head that a read shows."""
+def head_of(operation: Operation, call: Head | Read) -> int | None:
+    """Return the head that a read shows; None when it may be a part of what there is."""
     answer = operation.answer
     if answer.head is not None:
         return answer.head
-    if isinstance(call, Read):
+    if isinstance(call, Read) and call.fresh:
         return answer.entries[-1][0] if answer.entries else call.first - 1
-    return 0
+    return None
 
 
 def by_chain(logs: Iterable[FinalLog]) -> dict[str, list[FinalLog]]:

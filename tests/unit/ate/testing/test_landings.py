@@ -92,10 +92,11 @@ def test_the_head_that_a_read_shows() -> None:
     entries = [(3, "ab"), (5, "cd")]
     for call, answer, head in (
         (Head("c"), Answer(head=4), 4),
-        (Head("c"), Answer(), 0),
-        (Read("c", 3), Answer(entries=entries), 5),
+        (Head("c"), Answer(), None),
+        (Read("c", 3), Answer(entries=entries), None),
+        (Read("c", 3, fresh=True), Answer(entries=entries), 5),
         (Read("c", 3), Answer(entries=entries, head=6), 6),
-        (Read("c", 3), Answer(), 2),
+        (Read("c", 3, fresh=True), Answer(), 2),
     ):
         assert head_of(Operation("x", "x", call, 1.0, 2.0, "ok", answer), call) == head
 
