@@ -9,18 +9,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
+import msgspec
 import pytest
 
 import ate
 from ate.crypto.entropy import SeededEntropy
 from ate.errors import AteError, Disconnected
-from ate.event.commit import Origin, Record, SequencerPart, encode_payload
+from ate.event.commit import AuthorPart, Origin, Record, SequencerPart, encode_payload
+from ate.ids import ChainName
 from ate.log.local import LocalLog
 from ate.mesh.attend import attend
 from ate.mesh.completion import Completions
+from ate.mesh.guest import Guest
 from ate.mesh.hall import Hall
 from ate.mesh.line import Line
+from ate.mesh.root import Root
 from ate.mesh.shelf import DiskShelf
 from ate.mesh.url import Url
 from ate.testing.checkers import check
@@ -59,8 +64,8 @@ PATIENCE_S = 5.0
 class Server:
     """A host that runs a hall on a disk, and may lose either."""
 
-    def __init__(self, loop: SimLoop, net: SimNetwork) -> None:
-        self.loop, self.net, self.clock = loop, net, loop.clock()
+    def __init__(self, loop: SimLoop, net: SimNetwork, make: type[Hall]) -> None:
+        self.loop, self.net, self.clock, self.make = loop, net, loop.clock(), make
         self.disk = SimDisk(int(loop.chance("disk").below(1 << 30)))
         self.chance = loop.chance("power")
         self.lives = 0
@@ -78,7 +83,7 @@ class Server:
 
     def start(self) -> None:
         entropy = self.entropy()
-        self.hall = hall = Hall(DiskShelf("/s", self.disk), clock=self.clock, entropy=entropy)
+        self.hall = hall = self.make(DiskShelf("/s", self.disk), clock=self.clock, entropy=entropy)
 
         async def accept(transport: SimTransport) -> None:
             await attend(transport, hall, server_id=hall.server_id, entropy=entropy)
@@ -122,6 +127,7 @@ class Client:
     loop: SimLoop
     history: History
     stated: list[Stated]
+    follows: bool
     forger: Forger = field(default_factory=lambda: Forger(b""))
     last: int = 0
     head: int = 0
@@ -141,9 +147,9 @@ class Client:
         if self.opening is None:
             operation = self.history.invoke(f"client {self.device}", Head(CHAIN))
             self.opening = operation, 0
-        self.line.send(
-            Open(self.ch, CHAIN, commits=self.held, sources=[(self.device, 1)], credit=CREDIT)
-        )
+        mine, held = [(self.device, 1)], self.held
+        opening = Open(self.ch, CHAIN, commits=held, sources=mine, follow=self.follows)
+        self.line.send(msgspec.structs.replace(opening, credit=CREDIT))
 
     def disconnected(self, error: AteError) -> None:
         self.opened.clear()
@@ -205,9 +211,7 @@ class Client:
         parts = encode_payload(commit, SequencerPart(0, 0, 0, bytes(32)), [None] * len(rows))
         payload = b"".join(bytes(part) for part in parts)
         at = self.head if self.chance.happens(30) else None
-        call = Append(
-            CHAIN, self.device, 1, lsn, commit.root.hex(), at=at, rows=len(rows)
-        )
+        call = Append(CHAIN, self.device, 1, lsn, commit.root.hex(), at=at, rows=len(rows))
         while True:
             await self.opened.wait()
             operation = self.history.invoke(f"client {self.device}", call)
@@ -237,12 +241,14 @@ class Run:
     """One seed.
 
     Args:
-        spoil: plants a bug into the server.
+        followers: so many of the six clients get what the others write.
+        hall: makes the server's hall; one with a bug, maybe.
     """
 
     seed: int
     seconds: float = 20.0
-    spoil: Callable[[Server], None] = lambda _: None
+    followers: int = 6
+    hall: type[Hall] = Hall
     case: Case = field(default_factory=Case)
     log: list[str] = field(default_factory=list)
     digest: str = ""
@@ -257,9 +263,8 @@ class Run:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, SimLoop)
         net = SimNetwork(loop)
-        server = Server(loop, net)
+        server = Server(loop, net, self.hall)
         await server.found()
-        self.spoil(server)
         server.start()
         history, stated = History(loop.time), list[Stated]()
         lines = [
@@ -267,7 +272,7 @@ class Run:
             for n in range(1, 4)
         ]
         clients = [
-            Client(10 * n + k, line, loop, history, stated)
+            Client(10 * n + k, line, loop, history, stated, 2 * n + k - 2 < self.followers)
             for n, line in enumerate(lines, 1)
             for k in range(2)
         ]
@@ -304,4 +309,86 @@ def test_every_promise_holds_whatever_breaks(seed: int) -> None:
     run = Run(seed)
     broken = run.run()
     assert not broken, "\n".join([f"seed {seed}", *run.log, *broken])
-    assert run.acknowledged() > 100
+    assert run.acknowledged() > 20
+
+
+def test_equal_seeds_give_the_same_trace() -> None:
+    runs = [Run(seed, followers=1) for seed in (1, 1, 2)]
+    for run in runs:
+        assert run.run() == []
+    assert runs[0].digest == runs[1].digest != runs[2].digest
+    assert runs[0].log == runs[1].log
+
+
+class AcknowledgesBeforeSync(Hall):
+    """What is written is in the page cache: good enough, says the bug."""
+
+    async def _read(self, name: ChainName, *, create: bool, epoch: int) -> Root:
+        root = await super()._read(name, create=create, epoch=epoch)
+        root.__class__ = Unsynced
+        return root
+
+
+class Unsynced(Root):
+    async def _flush(self) -> None:
+        pass
+
+
+class ForgetsAnswers(Hall):
+    """It does not know a commit again that is sent again."""
+
+    async def _read(self, name: ChainName, *, create: bool, epoch: int) -> Root:
+        root = await super()._read(name, create=create, epoch=epoch)
+        root.completions = Forgetful(root.ledger)
+        return root
+
+
+class Forgetful(Completions):
+    def find(self, *origin: object) -> None:
+        return None
+
+
+class IgnoresConditions(Hall):
+    """It appends wherever the head is."""
+
+    async def _submit(self, visitor: Guest, message: Submit) -> None:
+        await super()._submit(visitor, msgspec.structs.replace(message, at=None))
+
+
+class AnswersFirst(Hall):
+    """It says that a commit is accepted as soon as it has been received."""
+
+    async def _submit(self, visitor: Guest, message: Submit) -> None:
+        view = self._channel(visitor, message.ch).root.ledger.view
+        device, session, lsn, _ = AuthorPart.decode(message.commit).origin
+        visitor.send(Accepted(message.ch, device, session, lsn, view.head + 1, view.frontier.size))
+        await super()._submit(visitor, message)
+
+
+class OldHead(Hall):
+    """It tells those who come the head of a while ago."""
+
+    def _enter(self, visitor: Guest, message: Open, root: Root, *more: Any) -> None:
+        view = root.ledger.view
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(view, "head", max(view.head - 5, 0))
+            super()._enter(visitor, message, root, *more)
+
+
+@pytest.mark.parametrize(
+    "bug, caught",
+    [
+        (AcknowledgesBeforeSync, {"C1", "C4", "C5", "C6", "C10"}),
+        (ForgetsAnswers, {"C2", "C3"}),
+        (IgnoresConditions, {"C8"}),
+        (AnswersFirst, {"C1"}),
+        (OldHead, {"C6"}),
+    ],
+)
+def test_a_planted_bug_is_caught(bug: type[Hall], caught: set[str]) -> None:
+    found: set[str] = set()
+    for seed in range(8):
+        found |= {line.split(":")[0] for line in Run(seed, hall=bug).run()}
+        if found & caught:
+            return
+    pytest.fail(f"{bug.__name__} was not caught, only {found}")

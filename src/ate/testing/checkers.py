@@ -108,10 +108,11 @@ def only_what_was_asked(case: Case) -> list[str]:
                 broken.append(f"{where}, which nobody sent")
                 continue
             last, call = asked[-1]
+            refused = next((one for one, _ in asked if one.outcome == "fail"), None)
             if all(each.digest != entry.digest for _, each in asked):
                 broken.append(f"{where}, and {last} sent {short(call.digest)}")
-            elif all(one.outcome == "fail" for one, _ in asked):
-                broken.append(f"{where}, and {last} was refused: {last.answer.code}")
+            elif refused is not None:
+                broken.append(f"{where}, and {refused} was refused: {refused.answer.code}")
     return broken
 
 

@@ -161,6 +161,8 @@ BROKEN: list[tuple[str, Case, str]] = [
     ("C3", logs(clean(), put(4, digest=leaf(78))), "at 5, and b4 .* sent"),
     ("C3", logs(clean(), lambda e: e.append(replace(entry(7, 20, 7), digest=leaf(99)))),
      "at 7, and b3 .* was refused: conflict"),
+    ("C3", more(clean(), append("b9", (20, 2, 5), (9, 10), "fail", code="lsn_gap")),
+     "at 5, and b9 .* was refused: lsn_gap"),
     ("C4", logs(clean(), put(4, digest=leaf(78)), both=False), "s2: seq 5 of c is"),
     ("C4", operation(clean(), "b7", entries=[(2, leaf(2)), (3, leaf(79))]), "b7 .* seq 3 of c is"),
     ("C4", logs(clean(), lambda e: e.pop(4)), "commit 3 at 4 is followed by commit 5 at 6"),
