@@ -18,7 +18,18 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tools.vectors import deltas, event, golden, judgements, outbox, proof, statements, trust, values, wire
+from tools.vectors import (
+    deltas,
+    event,
+    golden,
+    judgements,
+    outbox,
+    proof,
+    statements,
+    trust,
+    values,
+    wire,
+)
 from tools.vectors.fixed import VECTORS, write
 
 import ate
@@ -35,7 +46,11 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "outbox/outbox.json": outbox.outboxes,
     "trust/keys.json": trust.keys,
     "trust/grants.json": trust.grants,
-    for folder in ():
+    "wire/messages.json": wire.messages,
+    "wire/conversations.json": wire.conversations,
+    "wire/refusals.json": wire.refusals,
+    "wire/pins.json": wire.pins,
+    "trust/statements.json": statements.statements,
 }
 
 
