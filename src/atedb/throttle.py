@@ -38,9 +38,7 @@ class Bucket:
         """Return how long until something may be taken, 0.0 when it may be now."""
         if not self.rate:
             return 0.0
-        self._level = min(
-            self.rate * BURST_S, self._level + (now_s - self._filled_s) * self.rate
-        )
+        self._level = min(self.rate * BURST_S, self._level + (now_s - self._filled_s) * self.rate)
         self._filled_s = now_s
         # The first unit of a rate is worth waiting for; a share of one is not.
         return 0.0 if self._level > 0 else max(1.0, 1.0 - self._level) / self.rate

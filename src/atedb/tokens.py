@@ -131,9 +131,7 @@ class TokenKey(NamedTuple):
         return _parse(read_private(path, "token key file"), Path(path).name)
 
     @classmethod
-    def create(
-        cls, path: str | Path, audience: str, entropy: Entropy = system_entropy
-    ) -> TokenKey:
+    def create(cls, path: str | Path, audience: str, entropy: Entropy = system_entropy) -> TokenKey:
         """Write a new key file, readable by its owner only.
 
         Raises:
