@@ -23,6 +23,10 @@ from atedb.journal import Journal
 from atedb.metrics import Metrics
 
 FRAME_MAX = 64 * 1024
+BAD_VERSION = (
+    b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 99\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
 
 
 class House:
@@ -132,7 +136,7 @@ async def test_no_answer_tells_what_the_server_is_made_of() -> None:
 
 @pytest.mark.parametrize(
     "method, path, status",
-    [("GET", "/none", 404), ("POST", "/", 405), ("DELETE", "/healthz", 405), ("GET", "/broken", 426)],
+    [("GET", "/none", 404), ("POST", "/", 405), ("PUT", "/healthz", 405), ("GET", "/broken", 426)],
 )  # fmt: skip
 async def test_what_is_not_there(method: str, path: str, status: int) -> None:
     async with house() as made:
@@ -190,8 +194,7 @@ async def test_who_comes_while_the_server_ends_is_told_so() -> None:
         b"POST / HTTP/1.1\r\nContent-Length: 100000000\r\n\r\n" + b"z" * 10_000,
         b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n",
         b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-        b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Version: 99\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+        BAD_VERSION,
     ],
     ids=lambda one: one[:24].hex(),
 )
