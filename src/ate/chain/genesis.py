@@ -9,11 +9,11 @@ from ate.chain.ledger import Ledger
 from ate.chain.retention import Retention
 from ate.errors import CorruptLog, UntrustedRoot, UsageError
 from ate.event.access import Access, Principal
-from ate.event.commit import Origin
+from ate.event.commit import Origin, Record
 from ate.event.draft import Draft
 from ate.event.header import Header
 from ate.event.row import Kind
-from ate.event.system import Genesis, PublicKeys, encode
+from ate.event.system import Genesis, PublicKeys, decode, encode
 from ate.ids import ROOT
 from ate.trust.soundness import MODES
 
@@ -77,6 +77,18 @@ def _check_policy(policy: Mapping[str, Any]) -> None:
             f"whether a chain is write-once is true or false, not {policy['worm']!r:.40}",
             hint='policy={"worm": True}',
         )
+
+
+def check_genesis(record: Record, name: str) -> None:
+    """Raise UntrustedRoot unless a first commit founds the chain of this name.
+
+    It was admitted, so its first row is a genesis row that its founder signed.
+    """
+    row = record.row(0)
+    genesis = decode(Genesis, record.inline(row)) if row.kind == Kind.GENESIS else None
+    if genesis is None or genesis.name != name:
+        found = repr(genesis.name) if genesis is not None else "no chain"
+        raise UntrustedRoot(f"the first commit founds {found}, not {name!r}")
 
 
 def check_chain(ledger: Ledger, name: str, roots: Iterable[Principal]) -> None:
