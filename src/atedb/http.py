@@ -12,10 +12,11 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from html import escape
 from ssl import SSLContext
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aiohttp import web
 
+from ate import limits
 from ate.errors import NetworkError
 from ate.mesh import websocket
 from ate.mesh.transport import Transport
@@ -26,12 +27,14 @@ from atedb.metrics import CONTENT_TYPE, Metrics
 Serve = Callable[[Transport], Awaitable[None]]
 
 #: A request must be there, headers and all, so many seconds after the connection.
+_Listening = TypeVar("_Listening")
+
 _REQUEST_S: Final = 10.0
 _LINE_MAX: Final = 4096
 _HEADERS_MAX: Final = 64
 #: Connections beyond those that are served: somebody has to be told that there are too many, and
 #: health is asked for when it is worst.
-_SPARE: Final = 64
+SPARE: Final = 64
 _HEADERS: Final = {
     "Server": "atedb",
     "Cache-Control": "no-store",
@@ -59,14 +62,13 @@ class Front:
         metrics: Metrics,
         journal: Journal,
         health: Callable[[], tuple[bool, dict[str, Any]]],
-        frame_max: int,
         connections_max: int,
         pages: bool = True,
         address: str = "",
     ) -> None:
         self._services = services
         self._metrics, self._journal, self._health = metrics, journal, health
-        self._frame_max, self._bound = frame_max, connections_max + _SPARE
+        self._bound = connections_max + SPARE
         self._pages: dict[str, Callable[[web.BaseRequest], web.Response]] = {}
         if pages:
             self._pages = {"/": self._index, "/healthz": self._healthz, "/metrics": self._numbers}
@@ -170,7 +172,7 @@ class Front:
 
     async def _upgrade(self, request: web.BaseRequest, serve: Serve) -> web.StreamResponse:
         try:
-            transport = await websocket.accept(request, frame_max=self._frame_max)
+            transport = await websocket.accept(request, frame_max=limits.FRAME_BYTES_MAX)
         except web.HTTPException as refusal:
             return _page(f"This is no proper WebSocket: {refusal.reason}.", refusal.status)
         try:
@@ -237,7 +239,7 @@ class _Shut(asyncio.Protocol):
         transport.close()
 
 
-async def listening(starting: Awaitable[asyncio.Server], host: str, port: int) -> asyncio.Server:
+async def listening(starting: Awaitable[_Listening], host: str, port: int) -> _Listening:
     """Return a server that listens.
 
     Raises:

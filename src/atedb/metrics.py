@@ -78,11 +78,10 @@ class Histogram:
 
 
 class Metrics:
-    """All numbers of a server. It is the `Meter` of its halls."""
+    """All numbers of a server; its halls add to them through a `HallMeter`."""
 
     def __init__(self) -> None:
-        self._known = frozenset(codes())
-        self.connections = Gauge("atedb_connections", "Connections that stand.")
+        self.known = frozenset(codes())
         self.connected = Counter("atedb_connections_total", "Connections since the start.")
         self.turned_away = Counter(
             "atedb_turned_away_total", "Connections and requests not served.", "reason"
@@ -90,17 +89,17 @@ class Metrics:
         self.http = Counter("atedb_http_requests_total", "HTTP requests by status.", "status")
         self.received = Counter("atedb_received_bytes_total", "Bytes of frames received.")
         self.sent_bytes = Counter("atedb_sent_bytes_total", "Bytes of frames sent.")
-        self._chains = Gauge("atedb_chains_open", "Chains that are open.")
-        self._channels = Gauge("atedb_channels_open", "Channels of connections to chains.")
-        self._commits = Counter("atedb_commits_total", "Commits appended.")
-        self._bytes = Counter("atedb_commit_bytes_total", "Bytes of commits appended.")
-        self._refused = Counter("atedb_refused_total", "Commits and requests refused.", "code")
-        self._flush = Histogram("atedb_flush_seconds", "How long flushes took.")
-        self._fanout = Histogram(
+        self.chains = Gauge("atedb_chains_open", "Chains that are open.")
+        self.channels = Gauge("atedb_channels_open", "Channels of connections to chains.")
+        self.commits = Counter("atedb_commits_total", "Commits appended.")
+        self.bytes = Counter("atedb_commit_bytes_total", "Bytes of commits appended.")
+        self.refused = Counter("atedb_refused_total", "Commits and requests refused.", "code")
+        self.flush = Histogram("atedb_flush_seconds", "How long flushes took.")
+        self.fanout = Histogram(
             "atedb_fanout_seconds", "From durable to queued for the last follower."
         )
-        self._records = Counter("atedb_records_sent_total", "Commits times their followers.")
-        self._lagged = Counter("atedb_lagged_total", "Followers told that they are far behind.")
+        self.records = Counter("atedb_records_sent_total", "Commits times their followers.")
+        self.lagged = Counter("atedb_lagged_total", "Followers told that they are far behind.")
         self.draining = Gauge("atedb_draining", "1 while the server ends.")
         self._all: list[Counter | Gauge | Histogram] = [
             one for one in vars(self).values() if isinstance(one, Counter | Gauge | Histogram)
@@ -114,31 +113,42 @@ class Metrics:
         """Return all numbers in Prometheus' form."""
         return "".join(f"{line}\n" for one in self._all for line in one.lines())
 
-    # --- what a hall tells ----------------------------------------------------------------------
+
+class HallMeter:
+    """What one hall tells, added to the numbers of the server.
+
+    Args:
+        metrics: of the server.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._open = 0
 
     def chains(self, count: int) -> None:
-        self._chains.value = count
+        self._metrics.chains.value += count - self._open
+        self._open = count
 
     def channels(self, change: int) -> None:
-        self._channels.value += change
+        self._metrics.channels.value += change
 
     def appended(self, commits: int, nbytes: int) -> None:
-        self._commits.add(commits)
-        self._bytes.add(nbytes)
+        self._metrics.commits.add(commits)
+        self._metrics.bytes.add(nbytes)
 
     def refused(self, code: str) -> None:
         # A label may take few values: a peer has no say in them.
-        self._refused.add(1, code if code in self._known else "other")
+        self._metrics.refused.add(1, code if code in self._metrics.known else "other")
 
     def flushed(self, seconds: float) -> None:
-        self._flush.observe(seconds)
+        self._metrics.flush.observe(seconds)
 
     def sent(self, followers: int, seconds: float) -> None:
-        self._records.add(followers)
-        self._fanout.observe(seconds)
+        self._metrics.records.add(followers)
+        self._metrics.fanout.observe(seconds)
 
     def lagged(self) -> None:
-        self._lagged.add()
+        self._metrics.lagged.add()
 
 
 def _head(name: str, help: str, kind: str) -> tuple[str, str]:

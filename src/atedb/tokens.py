@@ -34,7 +34,7 @@ _PREFIX: Final = b"ate-token-1:"
 _MAC: Final = 32
 _BYTES_MAX: Final = 16_384
 _KEY_FILE: Final = "ate-token-key-1"
-_KEY_FILE_BYTES_MAX: Final = 4096
+_PRIVATE_BYTES_MAX: Final = 4096
 _CACHED_MAX: Final = 4096
 
 Pattern = Annotated[str, msgspec.Meta(max_length=256)]
@@ -138,8 +138,8 @@ class TokenKey(NamedTuple):
             FileExistsError: something of this name is there; it is untouched.
             UsageError: no such audience can be.
         """
-        if not audience or len(audience) > 256 or not audience.isprintable() or " " in audience:
-            raise UsageError("an audience is one word of at most 256 letters")
+        if not audience or len(audience) > 100 or not audience.isprintable() or " " in audience:
+            raise UsageError("an audience is one word of at most 100 letters")
         made = cls(audience, (entropy(32),))
         text = f"{_KEY_FILE}\naudience {audience}\nkey {made.secrets[0].hex()}\n"
         write_private(path, text)
@@ -155,11 +155,13 @@ def make(
     now_us: int,
     minutes: int = MINUTES,
     subject: str = "",
+    path: str = "/",
     entropy: Entropy = system_entropy,
 ) -> str:
     """Return a token.
 
     Args:
+        path: of the service at the server.
         chains: names of chains, or beginnings such as `example.com/alice/*`; `*` is all of them.
         ops: some of the letters r, w, c.
         holder: id of the key that its bearer will prove, 16 bytes.
@@ -184,7 +186,7 @@ def make(
     secret = key.secrets[0]
     body = msgspec.msgpack.encode(
         Claims(
-            _kid(secret), key.audience, subject[:256], [_pattern(one) for one in chains],
+            _kid(secret), audience_of(key, path), subject[:256], [_pattern(one) for one in chains],
             "".join(sorted(set(ops))), now, now + minutes * 60, entropy(16), bytes(holder),
         )
     )  # fmt: skip
@@ -196,10 +198,11 @@ class Checker:
 
     Args:
         key: what `TokenKey.load` returned.
+        path: of the service whose tokens these are; a token for one service opens no other.
     """
 
-    def __init__(self, key: TokenKey) -> None:
-        self._audience = key.audience
+    def __init__(self, key: TokenKey, path: str = "/") -> None:
+        self._audience = audience_of(key, path)
         self._secrets = {_kid(secret): secret for secret in key.secrets}
         self._known: dict[bytes, Claims] = {}
 
@@ -245,6 +248,11 @@ class Checker:
         if claims.aud != self._audience:
             raise WrongAudience("the token is for another server")
         return claims
+
+
+def audience_of(key: TokenKey, path: str) -> str:
+    """Return what tokens for a service name as their audience."""
+    return key.audience if path == "/" else key.audience + path
 
 
 def check_time(claims: Claims, now_us: int) -> None:
@@ -326,12 +334,12 @@ def read_private(path: str | Path, what: str) -> str:
                 raise StorageError(
                     f"the {what} {file.name} can be read by others", hint=f"chmod 600 {file.name}"
                 )
-            raw = opened.read(_KEY_FILE_BYTES_MAX + 1)
+            raw = opened.read(_PRIVATE_BYTES_MAX + 1)
     except FileNotFoundError:
         raise NotFound(f"there is no {what} {file.name}") from None
     except OSError as error:
         raise StorageError(f"cannot read the {what}: {error.strerror}") from None
-    if len(raw) > _KEY_FILE_BYTES_MAX or not raw.isascii():
+    if len(raw) > _PRIVATE_BYTES_MAX or not raw.isascii():
         raise UsageError(f"{file.name} is no {what}")
     return raw.decode("ascii")
 

@@ -41,7 +41,6 @@ class House:
             metrics=self.metrics,
             journal=Journal(self.journal, SystemClock()),
             health=lambda: (self.serves, {"chains": 3}),
-            frame_max=FRAME_MAX,
             **{"connections_max": 100, **options},
         )
         self.port = 0
@@ -229,7 +228,7 @@ async def test_who_says_nothing_is_shown_out(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_too_many_connections_are_ended_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "_SPARE", 1)
+    monkeypatch.setattr(http, "SPARE", 1)
     async with house(connections_max=2) as made:
         open_ones = [await made.dial() for _ in range(3)]
         assert await made.say(b"GET / HTTP/1.1\r\n\r\n") == b""

@@ -135,6 +135,14 @@ def test_a_token_of_another_server_is_refused() -> None:
         check(token(TokenKey("bank", KEY.secrets)))
 
 
+def test_a_token_for_one_service_opens_no_other() -> None:
+    given = make(KEY, ["a"], ops="r", holder=PHONE, now_us=NOW, path="/test").encode()
+    Checker(KEY, "/test").check(given, name="a", holder=PHONE, now_us=NOW)
+    for path in ("/", "/tests"):
+        with pytest.raises(WrongAudience):
+            Checker(KEY, path).check(given, name="a", holder=PHONE, now_us=NOW)
+
+
 def test_a_token_of_a_later_version_is_refused() -> None:
     from atedb.tokens import _kid, _mac
 
@@ -247,7 +255,7 @@ def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
         TokenKey.load(file)
 
 
-@pytest.mark.parametrize("audience", ["", "two words", "x" * 257, "line\nkey 00"])
+@pytest.mark.parametrize("audience", ["", "two words", "x" * 101, "line\nkey 00"])
 def test_an_audience_is_one_word(tmp_path: Path, audience: str) -> None:
     with pytest.raises(UsageError):
         TokenKey.create(tmp_path / "k", audience)
