@@ -25,7 +25,7 @@ from ate.limits import MIB
 from ate.trust.plugin import Retention as Voter
 
 if TYPE_CHECKING:
-    from ate.client import Chain
+    from ate.dio.chain import Chain
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 from ate.chain.index import DEAD, SEQ_MASK
-from ate.chain.standing import Guards
 from ate.chain.reader import Opened, Reader
+from ate.chain.standing import Guards
 from ate.dio.clash import Guard
 from ate.dio.collections import bind
 from ate.dio.dao import Dao, Landed
@@ -31,7 +31,7 @@ from ate.ids import ROOT, ObjectId
 from ate.session import Session
 
 if TYPE_CHECKING:
-    from ate.client import Chain
+    from ate.dio.chain import Chain
 
 T = TypeVar("T")
 

@@ -1,5 +1,7 @@
-"""`Forwarder`: the writer of a chain that is ordered elsewhere. It seals and signs what tasks commit,
-keeps it in the outbox, sends it, and answers when the chain has it here as well.
+"""`Forwarder`: the writer of a chain that is ordered elsewhere.
+
+It seals and signs what tasks commit, keeps it in the outbox, sends it, and answers when the chain
+has it here as well.
 
 Several commits may be on their way at once, as long as none stands on another. It never appends.
 """
@@ -9,12 +11,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from ate.chain.ledger import Ledger
-from ate.dio.writer import Committed, Transaction, Writer
+from ate.dio.writer import Committed, Durability, Transaction, Writer
 from ate.errors import AteError, Conflict, Disconnected, Offline, UsageError
-from ate.event.commit import Origin, Record, SequencerPart, encode_payload
+from ate.event.commit import Commit, Origin, Record, SequencerPart, encode_payload
 from ate.event.draft import Draft
 from ate.log.outbox import Outbox
 from ate.merkle import Frontier
@@ -36,11 +38,11 @@ class Carrier(Protocol):
         """Whether a commit would leave at once."""
         ...
 
-    def send(self, parcel: Parcel) -> None:
+    def send(self, flight: Any) -> None:
         """Send a commit now or when there is a connection, until it is known what became of it."""
         ...
 
-    def abandon(self, parcel: Parcel) -> None:
+    def abandon(self, flight: Any) -> None:
         """Do not send it again; its outcome is found out all the same."""
         ...
 
@@ -76,9 +78,7 @@ class Forwarder(Writer):
         outbox: keeps what is on its way.
     """
 
-    def __init__(
-        self, ledger: Ledger, device: int, session_number: int, outbox: Outbox
-    ) -> None:
+    def __init__(self, ledger: Ledger, device: int, session_number: int, outbox: Outbox) -> None:
         super().__init__(ledger, device, session_number)
         self.outbox = outbox
         self.carrier: Carrier | None = None
@@ -88,6 +88,8 @@ class Forwarder(Writer):
         #: Objects that commits on their way change or stand on.
         self._moving: Counter[bytes] = Counter()
         self._prev = 0
+        #: Of what was committed offline, what was refused and waits for a decision.
+        self.conflicts: list[object] = []
         self._losing: asyncio.TimerHandle | None = None
         self._changed: asyncio.Future[None] | None = None
 
@@ -163,6 +165,24 @@ class Forwarder(Writer):
             ))  # fmt: skip
         waiting, self._queue = self._queue, []
         self._fail(waiting, _offline())
+
+    @property
+    def pending(self) -> int:
+        """Commits made here that are not in the chain yet."""
+        return len(self._queue) + len(self._parcels)
+
+    async def found(self, commit: Commit, rows: list[Draft]) -> None:
+        """Send the first commit of a chain; raises what the server has against it."""
+        loop = asyncio.get_running_loop()
+        made = Transaction([], None, Durability.FULL, None, loop.create_future())
+        payload = b"".join(encode_payload(commit, _UNORDERED, [None] * len(rows)))
+        parcel = Parcel([made], (self._session_number, 1), payload, rows, len(rows))
+        parcel.entry = self.outbox.add_prepared(parcel.session, parcel.lsn, payload)
+        self._lsn = self._prev = 1
+        self._parcels[parcel.session, 1] = parcel
+        assert self.carrier is not None
+        self.carrier.send(parcel)
+        await made.done
 
     # --- the queue --------------------------------------------------------------------------------
 

@@ -18,8 +18,8 @@ from typing import Any, Final, TypeVar
 from ate import limits
 from ate.chain.ledger import Ledger
 from ate.chain.lineage import choose_base
-from ate.chain.standing import Guards, check_guards, check_parents
 from ate.chain.reader import Reader
+from ate.chain.standing import Guards, check_guards, check_parents
 from ate.dio.clash import check_versions
 from ate.dio.receipt import Receipt
 from ate.errors import AteError, Conflict, ReadOnly, UsageError
@@ -109,6 +109,11 @@ class Writer:
         self.landed_count = 0
         self._closed = False
         self._busy = False
+
+    def first_origin(self) -> Origin:
+        """Return the origin of the first commit of a new chain, and count it."""
+        self._lsn = 1
+        return Origin(self._device, self._session_number, 1, 0)
 
     async def submit_made(
         self, make: Callable[[], list[Draft]], session: Session | None, durability: Durability

@@ -27,7 +27,7 @@ class Known(NamedTuple):
     lsn: int
     root: bytes
     first_seq: int
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     last: int
     same: bool = True
 

@@ -6,8 +6,8 @@ It dispatches what visitors ask; a root orders, a gate says who may, and the dri
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, NamedTuple, Protocol
 
 from ate import limits
 from ate.chain.ledger import Ledger
@@ -26,20 +26,19 @@ from ate.errors import (
     WriteDenied,
 )
 from ate.ids import ChainName
+from ate.log.store import LogStore
 from ate.mesh.changes import Changes
 from ate.mesh.gate import Gate, OpenGate, Rights
 from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
 from ate.mesh.root import Root
 from ate.mesh.subscriber import Subscriber
-from ate.log.store import LogStore
 from ate.wire.message import (
     Bodies,
     Close,
     Closed,
     Credit,
     Evidence,
-    Failed,
     Fetch,
     Found,
     Lookup,
@@ -118,7 +117,7 @@ class Hall:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
-    # --- visitors -----------------------------------------------------------------------------
+    # --- visitors ---
 
     async def arrived(self, visitor: Guest) -> None:
         """Welcome a connection; raises what the gate has against it."""
@@ -169,7 +168,7 @@ class Hall:
         """Only of chains that it has open is a visitor told anything."""
         return any(one.name == name and one.rights.read for one in self._channels[visitor].values())
 
-    # --- opening --------------------------------------------------------------------------------
+    # --- opening ---
 
     async def _open(self, visitor: Guest, message: Open) -> None:
         channels = self._channels[visitor]
@@ -271,7 +270,7 @@ class Hall:
         self.meter.chains(len(self.roots))
         return root
 
-    # --- what is asked of an open chain -----------------------------------------------------------
+    # --- what is asked of an open chain ---
 
     def _channel(self, visitor: Guest, ch: int) -> Channel:
         channel = self._channels[visitor].get(ch)
@@ -313,7 +312,7 @@ class Hall:
         path = Paths(root.ledger.view, message.new).consistency(message.old)
         visitor.send(Proved(message.ch, message.ref, list(path)))
 
-    # --- closing ----------------------------------------------------------------------------------
+    # --- closing ---
 
     def _leave(self, visitor: Guest, ch: int) -> None:
         channel = self._channels[visitor].pop(ch, None)
@@ -366,8 +365,8 @@ class Hall:
             done.set_result(root)
             self.meter.chains(len(self.roots))
 
-    def _spawn(self, work: object) -> None:
-        task: asyncio.Task[None] = asyncio.ensure_future(work)  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

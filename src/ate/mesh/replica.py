@@ -1,5 +1,7 @@
-"""`Replica`: a client's side of one chain: opens it on a line, takes the stream into the local copy,
-sends commits and learns what became of them, across any number of connections.
+"""`Replica`: a client's side of one chain.
+
+It opens it on a line, takes the stream into the local copy, sends commits and learns what became of
+them, across any number of connections.
 
 It trusts the server with order and availability alone: every record is judged again here.
 """
@@ -20,12 +22,14 @@ from ate.errors import (
     Disconnected,
     Fenced,
     Forked,
-    Refused as RefusedError,
     RemoteProtocolError,
     Throttled,
     TrustError,
     UntrustedRoot,
     codes,
+)
+from ate.errors import (
+    Refused as RefusedError,
 )
 from ate.event.commit import AUTHOR_BYTES, Record
 from ate.mesh.flight import Author, Flight
@@ -97,7 +101,7 @@ class Replica:
         reline: Callable[[str], Line] | None = None, device: int = 0, sparse: int = 0,
         token: Callable[[], bytes] = bytes, witness: Witness | None = None,
     ) -> None:  # fmt: skip
-        self.name, self.ledger, self.line, self.author = name, ledger, line, author
+        self.name, self.ledger, self.line, self.author = str(name), ledger, line, author
         self.device, self.sparse, self._token, self._witness = device, sparse, token, witness
         self._reline = reline
         self.peer: PeerSession | None = None
@@ -124,8 +128,9 @@ class Replica:
         self._resending: asyncio.TimerHandle | None = None
         self._moves = 0
         self._ch = -1
+        self._watchers: list[Callable[[], None]] = []
 
-    # --- for the chain --------------------------------------------------------------------------
+    # --- for the chain ---
 
     def start(self) -> None:
         """Connect, and go on for ever."""
@@ -138,6 +143,20 @@ class Replica:
         return self.opened is not None and self.failure is None
 
     @property
+    def address(self) -> str:
+        """Where the chain is."""
+        return str(self.line.url)
+
+    def watch(self, tell: Callable[[], None]) -> None:
+        """Call `tell` whenever the connection or what it brings has changed."""
+        self._watchers.append(tell)
+
+    def _tell(self) -> None:
+        self.author.changed()
+        for tell in self._watchers:
+            tell()
+
+    @property
     def in_flight(self) -> int:
         return len(self._flights)
 
@@ -146,7 +165,7 @@ class Replica:
         return list(dict.fromkeys((self.device, session) for session, _ in self._flights))
 
     def send(self, flight: Flight) -> None:
-        """Send a commit, now or when there is a connection; the author is told what became of it."""
+        """Send a commit, now or when there is a connection; the author is told what follows."""
         self._flights[flight.session, flight.lsn] = flight
         if self.opened is not None and self._resending is None:
             self._submit(flight)
@@ -212,7 +231,7 @@ class Replica:
             await asyncio.gather(self._task, return_exceptions=True)
         self._lose(Disconnected("the chain was closed"))
 
-    # --- the line's port --------------------------------------------------------------------------
+    # --- the line's port ---
 
     def connected(self, peer: PeerSession) -> None:
         """The line is up."""
@@ -237,7 +256,7 @@ class Replica:
             if not answer.done():
                 answer.set_exception(Disconnected(f"the connection was lost: {error.message}"))
                 answer.exception()
-        self.author.changed()
+        self._tell()
 
     def _open(self) -> None:
         if self.failure is not None or not self.line.is_up:
@@ -254,7 +273,7 @@ class Replica:
             )
         )  # fmt: skip
 
-    # --- working through what came ----------------------------------------------------------------
+    # --- working through what came ---
 
     async def _work(self) -> None:
         while True:
@@ -329,7 +348,7 @@ class Replica:
                 else:
                     self._submit(flight)
         self._check_current()
-        self.author.changed()
+        self._tell()
 
     def _settle_known(self, session: int, lsn: int, flight: Flight) -> None:
         """Find a flight whose record came while nobody looked: before this process was started."""
@@ -371,7 +390,7 @@ class Replica:
             self._used = 0
         self._check_current()
         if self.is_current and not was_current:
-            self.author.changed()
+            self._tell()
 
     def _flight_of(self, payload: memoryview) -> Flight | None:
         """Return the flight whose very bytes these are, but for their place in the order."""
@@ -394,7 +413,7 @@ class Replica:
         else:
             self.author.refused(flight, RefusedError("another commit took its number"))
 
-    # --- what the server would not take -------------------------------------------------------------
+    # --- what the server would not take ---
 
     def _take_refusal(self, message: Refused) -> None:
         flight = self._flights.get((message.session, message.lsn))
@@ -438,7 +457,7 @@ class Replica:
         guards = [(bytes(one), seq) for one, seq in flight.guards]
         self.line.send(Submit(self._ch, flight.payload, flight.at, guards))
 
-    # --- when the chain is not to be had --------------------------------------------------------------
+    # --- when the chain is not to be had ---
 
     def _take_failure(self, message: Failed) -> None:
         error = error_of(message)

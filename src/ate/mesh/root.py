@@ -1,5 +1,7 @@
-"""`Root`: the server's side of one chain. It judges commits, numbers them, flushes a whole group of
-them at once, and only then answers and streams.
+"""`Root`: the server's side of one chain.
+
+It judges commits, numbers them, flushes a whole group of them at once, and only then answers and
+streams.
 
 It holds no key of the chain and reads no body.
 """
@@ -93,7 +95,7 @@ class Root:
         self._stating: asyncio.TimerHandle | None = None
         self._closing = False
 
-    # --- asking -------------------------------------------------------------------------------
+    # --- asking ---
 
     async def submit(self, guest: Guest, message: Submit) -> None:
         """Queue a commit; waits while too many bytes are queued already."""
@@ -128,7 +130,7 @@ class Root:
         """Whether nobody needs this chain to be open."""
         return not self.subscribers and not self._inbox and self._wake is not None
 
-    # --- ordering -----------------------------------------------------------------------------
+    # --- ordering ---
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -150,10 +152,8 @@ class Root:
 
     async def _order(self, group: list[_Asked]) -> None:
         """Append what is admissible of a group, flush once, then tell everybody."""
-        answers: list[tuple[Guest, Accepted | Refused]] = []
         records: list[Record] = []
-        for asked in group:
-            answers.append((asked.guest, await self._judge(asked, records)))
+        answers = [(asked.guest, await self._judge(asked, records)) for asked in group]
         if records:
             await self._flush()
             self.durable = self.ledger.view.frontier.size
@@ -167,7 +167,9 @@ class Root:
         message, ledger = asked.message, self.ledger
         payload = memoryview(message.commit)
         if len(payload) < ROWS_AT:
-            return Refused(message.ch, 0, 0, 0, 0, "protocol", "a commit is shorter than its header")
+            return Refused(
+                message.ch, 0, 0, 0, 0, "protocol", "it is shorter than a header"
+            )
         author = AuthorPart.decode(payload)
         known = self.completions.find(author.device, author.session, author.lsn, payload)
         if known is not None:
@@ -196,9 +198,7 @@ class Root:
         records.append(record)
         self.gate.stored(asked.guest, self.name, len(payload))
         self.completions.add(author, record)
-        return Accepted(
-            message.ch, *_source(author), record.first_seq, record.sequencer.index
-        )
+        return Accepted(message.ch, *_source(author), record.first_seq, record.sequencer.index)
 
     def _check_asked(self, message: Submit) -> None:
         """Raise unless the chain is as the author wants it to be."""
@@ -211,9 +211,7 @@ class Root:
             raise Conflict(f"the head is {view.head}, not {message.at}", theirs=view.head)
         check_guards(view.index, message.guards)
 
-    def _refused(
-        self, ch: int, author: AuthorPart, error: AteError, retry_ms: int = 0
-    ) -> Refused:
+    def _refused(self, ch: int, author: AuthorPart, error: AteError, retry_ms: int = 0) -> Refused:
         self.meter.refused(error.code)
         last = self.ledger.view.origins.last(author.device, author.session)
         theirs, about = getattr(error, "theirs", 0), getattr(error, "object", None)
@@ -224,7 +222,7 @@ class Root:
             bytes(about or b""), theirs, again=retry_ms > 0, retry_ms=retry_ms,
         )  # fmt: skip
 
-    # --- making durable, telling ------------------------------------------------------------------
+    # --- making durable, telling ---
 
     async def _flush(self) -> None:
         """Flush here when that is quick on this disk, in a thread otherwise."""
