@@ -15,12 +15,12 @@ from ate.errors import NotFound, Throttled, WriteDenied
 from ate.mesh.gate import Caller, Rights
 from atedb.quota import Quota
 from atedb.throttle import Rate, Throttle
-from atedb.tokens import Checker, Claims, check_time
+from atedb.tokens import BadToken, Checker, Claims, check_time
 
 #: Throttles of chains that nobody has open are forgotten when there are so many.
 _IDLE_MAX: Final = 4096
-#: So long after the end of its token a connection may go on reading: time to fetch a new one.
-GRACE_S: Final = 60
+#: Said without the code of an error, so that a client comes back at once, with a fresh token.
+_EXPIRED: Final = "the token has expired: connect again with a new one"
 
 
 class Limits(NamedTuple):
@@ -40,10 +40,17 @@ class Limits(NamedTuple):
 
 
 @dataclass(slots=True)
+class _Opened:
+    """A chain that a visitor has open: what its token said, and on how many channels."""
+
+    claims: Claims | None
+    channels: int = 0
+
+
+@dataclass(slots=True)
 class _Guest:
     throttle: Throttle
-    #: Chains that are open, with what the token said.
-    chains: dict[str, Claims | None] = field(default_factory=dict)
+    chains: dict[str, _Opened] = field(default_factory=dict)
 
 
 class SoloGate:
@@ -84,8 +91,8 @@ class SoloGate:
 
     def left(self, visitor: Caller) -> None:
         guest = self._guests.pop(visitor, None)
-        for name in guest.chains if guest is not None else ():
-            self._shut(name)
+        for name, opened in guest.chains.items() if guest is not None else ():
+            self._shut(name, opened.channels)
 
     def may_open(self, visitor: Caller, name: str, token: bytes, *, exists: bool) -> Rights:
         claims = self._claims(visitor, name, token)
@@ -94,30 +101,38 @@ class SoloGate:
             if not self._create or "c" not in ops or "w" not in ops:
                 raise NotFound(f"there is no chain {name!r}", hint="you may not make it here")
             self._quota.check_new(visitor.peer.key_id)
-        guest = self._guest(visitor)
-        if name not in guest.chains:
-            if self._is_full(name):
-                url = self._elsewhere(name) if self._elsewhere is not None else ""
-                if url:
-                    return Rights(elsewhere=url)
+        elsewhere = ""
+        if self._is_full(name):
+            elsewhere = self._elsewhere(name) if self._elsewhere is not None else ""
+            if not elsewhere:
                 raise Throttled("the server has as many chains open as it takes")
-            self._open[name] = self._open.get(name, 0) + 1
-            self._channels += 1
-        guest.chains[name] = claims
+        opened = self._guest(visitor).chains.setdefault(name, _Opened(claims))
+        opened.claims = claims
+        opened.channels += 1
+        self._open[name] = self._open.get(name, 0) + 1
+        self._channels += 1
         rate = self._slowest()
-        return Rights("r" in ops, "w" in ops, rate.commits_s, rate.bytes_s)
+        return Rights("r" in ops, "w" in ops, rate.commits_s, rate.bytes_s, elsewhere)
 
     def closed(self, visitor: Caller, name: str) -> None:
         guest = self._guests.get(visitor)
-        if guest is not None and name in guest.chains:
-            del guest.chains[name]
-            self._shut(name)
+        opened = guest.chains.get(name) if guest is not None else None
+        if guest is not None and opened is not None:
+            opened.channels -= 1
+            if not opened.channels:
+                del guest.chains[name]
+            self._shut(name, 1)
 
     def may_submit(self, visitor: Caller, name: str, nbytes: int) -> float:
         guest = self._guest(visitor)
-        claims = guest.chains.get(name)
+        opened = guest.chains.get(name)
+        claims = opened.claims if opened is not None else None
         if claims is not None:
-            check_time(claims, self._clock.now_us())
+            try:
+                check_time(claims, self._clock.now_us())
+            except BadToken:
+                visitor.close("", _EXPIRED)
+                raise
             if "w" not in claims.ops:
                 raise WriteDenied("your token lets you read only", hint="ask for one that writes")
         elif self._checker is not None:
@@ -140,11 +155,13 @@ class SoloGate:
     # --- care -----------------------------------------------------------------------------------
 
     def sweep(self) -> None:
-        """End connections whose tokens ended a while ago, and forget what is no longer needed."""
-        late = self._clock.now_us() // 1_000_000 - GRACE_S
+        """End connections whose tokens have expired, and forget what is no longer needed."""
+        now_s = self._clock.now_us() // 1_000_000
         for visitor, guest in list(self._guests.items()):
-            if any(one is not None and one.exp <= late for one in guest.chains.values()):
-                visitor.close("token_expired", "the token of an open chain has expired")
+            if any(
+                one.claims is not None and one.claims.exp <= now_s for one in guest.chains.values()
+            ):
+                visitor.close("", _EXPIRED)
         if len(self._chains) > _IDLE_MAX:
             now = self._clock.monotonic_s()
             for name in [one for one in self._chains if one not in self._open]:
@@ -173,9 +190,9 @@ class SoloGate:
             return True
         return bool(chains) and name not in self._open and len(self._open) >= chains
 
-    def _shut(self, name: str) -> None:
-        self._channels -= 1
-        self._open[name] -= 1
+    def _shut(self, name: str, channels: int) -> None:
+        self._channels -= channels
+        self._open[name] -= channels
         if not self._open[name]:
             del self._open[name]
 

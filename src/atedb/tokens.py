@@ -41,34 +41,26 @@ Pattern = Annotated[str, msgspec.Meta(max_length=256)]
 
 
 class BadToken(TrustError):
-    """A token is none of ours, or was altered."""
+    """A token is none of ours, or was altered. To a client all of these are a TrustError."""
 
-    code = "bad_token"
     default_hint = "ask whoever runs the server for a new one"
 
 
 class TokenExpired(BadToken):
     """It was good once."""
 
-    code = "token_expired"
-
 
 class WrongAudience(BadToken):
     """It is meant for another server."""
-
-    code = "token_audience"
 
 
 class WrongChain(BadToken):
     """It is good, and for other chains."""
 
-    code = "token_chain"
-
 
 class WrongDevice(BadToken):
     """It is good, and bound to a key that the peer did not prove."""
 
-    code = "token_device"
     default_hint = "connect with the identity that the token was made for"
 
 

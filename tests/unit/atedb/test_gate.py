@@ -9,7 +9,7 @@ import pytest
 from ate.errors import LimitExceeded, NotFound, Throttled, WriteDenied
 from ate.mesh.gate import Gate, Rights
 from atedb import gate as module
-from atedb.gate import GRACE_S, Limits, SoloGate
+from atedb.gate import Limits, SoloGate
 from atedb.quota import Allowance, Quota
 from atedb.throttle import Rate
 from atedb.tokens import BadToken, Checker, TokenExpired, TokenKey, WrongChain, make
@@ -118,17 +118,20 @@ def test_a_chain_is_made_only_with_the_right_to(clock: HandClock) -> None:
         closed.may_open(visitor, "new", token(clock, "*"), exists=False)
 
 
-def test_a_token_that_ends_ends_the_writing_and_then_the_reading(clock: HandClock) -> None:
+def test_a_token_that_ends_ends_the_connection(clock: HandClock) -> None:
     one, visitor = gate(clock, tokens=True), alice()
     one.may_open(visitor, "notes", token(clock, "notes"), exists=True)
-    clock.s += 15 * 60
-    with pytest.raises(TokenExpired):
-        one.may_submit(visitor, "notes", 1)
+    other = Guest(Key(BOB))
+    one.may_open(other, "notes", token(clock, "notes", ops="r", holder=BOB), exists=True)
+    clock.s += 15 * 60 - 1
     one.sweep()
     assert not visitor.ends
-    clock.s += GRACE_S
+    clock.s += 1
+    with pytest.raises(TokenExpired):
+        one.may_submit(visitor, "notes", 1)
+    assert visitor.ends == [""]
     one.sweep()
-    assert visitor.ends == ["token_expired"]
+    assert other.ends == [""]
 
 
 def test_a_fresh_token_in_time_goes_on(clock: HandClock) -> None:
@@ -145,20 +148,39 @@ def test_a_fresh_token_in_time_goes_on(clock: HandClock) -> None:
 # --- room ---------------------------------------------------------------------------------------
 
 
+def open_(one: SoloGate, visitor: Guest, name: str) -> str:
+    """Open a chain as a hall does, and return where it was sent."""
+    url = one.may_open(visitor, name, b"", exists=True).elsewhere
+    if url:
+        one.closed(visitor, name)
+    return url
+
+
 def test_one_subscription_over_the_limit_is_sent_elsewhere(clock: HandClock) -> None:
     other = "ws://b.example.org/"
     one = gate(clock, Limits(subscriptions=2), elsewhere=lambda name: other)
     first, second = alice(), Guest(Key(BOB))
-    one.may_open(first, "a", b"", exists=True)
-    one.may_open(second, "a", b"", exists=True)
-    one.may_open(second, "a", b"", exists=True)
-    assert one.may_open(first, "b", b"", exists=True).elsewhere == other
+    assert [open_(one, first, "a"), open_(one, second, "a")] == ["", ""]
+    assert [open_(one, second, "a"), open_(one, first, "b")] == [other, other]
     one.closed(second, "a")
-    assert not one.may_open(first, "b", b"", exists=True).elsewhere
+    assert open_(one, first, "b") == ""
     one.left(first)
-    assert not one.may_open(second, "a", b"", exists=True).elsewhere
-    assert not one.may_open(second, "b", b"", exists=True).elsewhere
-    assert one.may_open(second, "c", b"", exists=True).elsewhere == other
+    assert [open_(one, second, "a"), open_(one, second, "a")] == ["", ""]
+    assert open_(one, second, "c") == other
+    one.left(second)
+    assert not one._open
+    assert not one._channels
+
+
+def test_a_chain_on_two_channels_stays_open_when_one_is_closed(clock: HandClock) -> None:
+    one, visitor = gate(clock, tokens=True), alice()
+    for _ in range(2):
+        one.may_open(visitor, "notes", token(clock, "notes"), exists=True)
+    one.closed(visitor, "notes")
+    assert one.may_submit(visitor, "notes", 1) == 0.0
+    one.closed(visitor, "notes")
+    with pytest.raises(WriteDenied):
+        one.may_submit(visitor, "notes", 1)
 
 
 def test_without_another_server_it_is_told_to_wait(clock: HandClock) -> None:
