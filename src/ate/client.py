@@ -19,7 +19,8 @@ from ate.dio.chain import Chain
 from ate.dio.compactor import CompactPolicy
 from ate.dio.heartbeat import seconds_of
 from ate.dio.opening import Opening, open_outbox, open_store
-from ate.dio.writer import Durability, Writer
+from ate.dio.transaction import Durability
+from ate.dio.writer import Writer
 from ate.errors import NotFound, UsageError
 from ate.event.access import Access, Principal
 from ate.ids import ChainName

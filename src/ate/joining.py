@@ -98,7 +98,9 @@ async def join(
 
     device = session.device if session is not None else 0
     number = int.from_bytes(ledger.entropy(8), "little")
-    forwarder = Forwarder(ledger, device, number, outbox)
+    forwarder = Forwarder(
+        ledger, device, number, outbox, goes_on=joining.recovery == "async"
+    )
     replica = Replica(
         name, ledger, line(joining.url), forwarder, reline=line, device=device,
         sparse=joining.sparse, token=joining.token,
@@ -113,6 +115,7 @@ async def join(
     forwarder.carrier = replica
     try:
         remote = Remote(replica, forwarder, joining.recovery, release)
+        forwarder.restore()
         replica.start()
         await _arrive(remote, replica, ledger, joining)
         if ledger.view.trust.genesis is None:

@@ -25,8 +25,10 @@ from ate.dio.opening import chain_directory
 from ate.dio.proving import prove
 from ate.dio.receipt import Receipt
 from ate.dio.remote import Remote, Status
+from ate.dio.setback import Setback
+from ate.dio.transaction import Durability
 from ate.dio.watch import Watch, watch
-from ate.dio.writer import Durability, Writer
+from ate.dio.writer import Writer
 from ate.errors import CorruptLog, UsageError
 from ate.event.access import Access, Principal
 from ate.ids import ChainName, IdSource, ObjectId
@@ -212,6 +214,11 @@ class Chain:
         """
         self._check_open()
         return self.status if self._remote is None else await self._remote.sync(timeout)
+
+    @property
+    def conflicts(self) -> list[Setback]:
+        """Commits made offline that the chain would not take, for the program to decide about."""
+        return [] if self._remote is None else self._remote.forwarder.setbacks.all()
 
     async def statuses(self) -> AsyncIterator[Status]:
         """Yield the status now and whenever it changes: online, offline, conflicts, trouble."""
