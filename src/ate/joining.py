@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 from weakref import WeakKeyDictionary
 
+from ate.chain.fetched import Fetched
 from ate.chain.genesis import Founding, prepare_genesis
 from ate.chain.ledger import Ledger
 from ate.dio.forwarder import Forwarder
@@ -113,6 +114,8 @@ async def join(
         outbox.close()
 
     forwarder.carrier = replica
+    if joining.sparse:
+        ledger.fetched = Fetched(replica.fetch)
     try:
         remote = Remote(replica, forwarder, joining.recovery, release)
         forwarder.restore()

@@ -102,6 +102,16 @@ OUTBOX_BYTES_MAX: Final = 256 * MIB
 OUTBOX_NOTE_BYTES_MAX: Final = 16 * KIB
 #: The file they are in is read whole; it is written anew before it holds more dead bytes than this.
 OUTBOX_FILE_BYTES_MAX: Final = 1024 * MIB
+#: A server's statement about a chain: two composite keys' worth of bytes and some room.
+STATEMENT_BYTES_MAX: Final = 16 * KIB
+#: Statements that a client remembers of one server, until it holds the commits they are about.
+STATEMENTS_MAX: Final = 8
+#: A client's memory of what a server has said: those, the newest and the last that was compared.
+WITNESS_BYTES_MAX: Final = 256 * KIB
+#: Hashes on the way from a leaf to a root, and of two roots to each other: trees of 2**40 leaves.
+PATH_HASHES_MAX: Final = 128
+#: Evidence against a server: two statements and two paths.
+EVIDENCE_BYTES_MAX: Final = 64 * KIB
 #: A checkpoint adds 4 KiB to the log and a millisecond to the writer: seldom enough not to matter.
 CHECKPOINT_EVERY_S_MIN: Final = 1
 #: A frame between peers: what arrives is held whole, thousands of connections at a time.
@@ -116,7 +126,7 @@ MESSAGE_BYTES_MAX: Final = COMMIT_BYTES_MAX + 2 * MIB
 BATCH_BYTES_MAX: Final = 256 * KIB
 #: Messages in one frame: the peer is not made to hold the loop for more than some milliseconds.
 BATCH_MESSAGES_MAX: Final = 4096
-#: A longer plaintext is counted before it is decoded: one byte of it can become 72 in memory.
+#: A longer plaintext is counted before it is decoded: a byte of it can become twenty in memory.
 UNCOUNTED_BYTES_MAX: Final = MIB
 #: Values in such a plaintext: all names of a `Sync` with their heads.
 MESSAGE_ITEMS_MAX: Final = 1 << 18
@@ -130,6 +140,8 @@ CONNECTIONS_MAX: Final = 20_000
 
 #: Bytes of records that a server may send before the reader asks for more, at most.
 CREDIT_BYTES_MAX: Final = 64 * MIB
+#: Bodies of a sparse copy that stay at hand after they were read.
+FETCHED_BYTES_MAX: Final = 64 * MIB
 #: Submitted commits that wait in front of one chain: one of the largest, or many small ones.
 INBOX_BYTES_MAX: Final = COMMIT_BYTES_MAX
 

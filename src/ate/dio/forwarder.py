@@ -62,6 +62,7 @@ class Forwarder(Writer):
         self._moving: Counter[bytes] = Counter()
         self._prev = 0
         self._losing: asyncio.TimerHandle | None = None
+        self._is_lost = False
         self._news: asyncio.Future[None] | None = None
 
     # --- what the replica tells ---
@@ -132,10 +133,11 @@ class Forwarder(Writer):
     def changed(self) -> None:
         """There is a connection, or there is none any more."""
         if self.carrier is not None and self.carrier.is_online:
+            self._is_lost = False
             if self._losing is not None:
                 self._losing.cancel()
                 self._losing = None
-        elif self._losing is None and not self._closed:
+        elif self._losing is None and not self._closed and not self._is_lost:
             loop = asyncio.get_running_loop()
             self._losing = loop.call_later(self.patience_s, self._lose_patience)
         self._go_on()
@@ -165,7 +167,7 @@ class Forwarder(Writer):
 
     def _lose_patience(self) -> None:
         """Tell those who wait that there is no connection."""
-        self._losing = None
+        self._losing, self._is_lost = None, True
         for parcel in tuple(self._parcels.values()):
             for transaction in parcel.group:
                 if transaction.first or transaction.done.done():
@@ -316,6 +318,13 @@ class Forwarder(Writer):
         if len(self._parcels) >= _FLIGHTS_MAX or first.at is not None or first.make is not None:
             return False
         return not any(one in self._moving for one in _touched(first))
+
+    async def _run_errand(self) -> None:
+        if self.carrier is None:
+            await super()._run_errand()
+            return
+        async with self.carrier.taking:
+            await super()._run_errand()
 
     def _is_current(self, transaction: Transaction) -> bool:
         try:

@@ -105,6 +105,8 @@ class Replica:
         #: Why there is no connection, or no chain on it.
         self.trouble: AteError | None = None
         self.lagged = False
+        #: Held while a message is worked on: the ledger must not change then.
+        self.taking = asyncio.Lock()
         self._device = device
         #: A copy from the start, when what is missing here was compacted there.
         self._renewed: Ledger | None = None
@@ -238,7 +240,8 @@ class Replica:
                 message = self._inbox.popleft()
                 try:
                     if self.failure is None:
-                        await self._take(message)
+                        async with self.taking:
+                            await self._take(message)
                 except _FINAL as error:
                     self.failure = error
                     self._lose(error)
