@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -98,3 +100,61 @@ async def test_a_paused_client_is_fenced_by_the_server() -> None:
         await work(there, second, 4)
         await second.release()
         assert await done(there) == [1, 3, 4]
+
+
+#: Holds the lease and writes under it until it is refused; says what happened, line by line.
+PROGRAM = """
+import asyncio, sys
+import ate
+from ate.dio.leasing import NamedLease
+from ate.errors import Fenced
+from ate.testing.stage import member
+
+async def main():
+    chain = ate.open("shared", url=sys.argv[1], memory=True, session=member("alice"))
+    async with chain as chain, NamedLease(chain, "pen", ttl_s=0.5) as lease:
+        print("held", lease.number, flush=True)
+        while True:
+            dio = chain.dio()
+            dio.store({"by": "child"})
+            try:
+                await dio.commit(lease=lease)
+            except Fenced:
+                print("fenced", flush=True)
+                return
+
+asyncio.run(main())
+"""
+
+
+async def test_a_process_that_was_stopped_is_fenced_when_it_goes_on() -> None:
+    alice, hall = member("alice"), Hall(MemoryShelf())
+    async with asyncio.timeout(60), serve(hall, websocket=False, tcp=True) as server:
+        chain = await ate.open("shared", url=server.url, memory=True, session=alice)
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", PROGRAM, server.url, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            assert child.stdout is not None
+            word, number = (await child.stdout.readline()).split()
+            assert word == b"held"
+            async for _ in chain.watch(since=0, type=dict):
+                break  # it is at work
+            child.send_signal(signal.SIGSTOP)
+            async with NamedLease(chain, "pen", ttl_s=30) as lease:
+                assert lease.number > int(number)
+                child.send_signal(signal.SIGCONT)
+                assert await child.stdout.readline() == b"fenced\n"
+                assert await child.wait() == 0
+                dio = chain.dio()
+                dio.store({"by": "parent"})
+                await dio.commit(lease=lease)
+            written = [dao async for dao in chain.dio().roots(dict)]
+            late = [dao.value for dao in written if dao.seq > lease.number]
+            assert late == [{"by": "parent"}]
+        finally:
+            if child.returncode is None:
+                child.kill()
+                await child.wait()
+            await chain.close()
+        await hall.close()
