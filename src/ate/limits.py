@@ -142,6 +142,8 @@ CONNECTIONS_MAX: Final = 20_000
 CREDIT_BYTES_MAX: Final = 64 * MIB
 #: Bodies of a sparse copy that stay at hand after they were read.
 FETCHED_BYTES_MAX: Final = 64 * MIB
+#: A small file beside a log: room for the largest evidence.
+BESIDE_BYTES_MAX: Final = 4 * MIB
 #: Submitted commits that wait in front of one chain: one of the largest, or many small ones.
 INBOX_BYTES_MAX: Final = COMMIT_BYTES_MAX
 

@@ -16,7 +16,7 @@ import msgspec
 
 from ate import limits, merkle
 from ate.crypto.sign import VerifyKey
-from ate.errors import ProtocolError, TrustError, UnsupportedFormat
+from ate.errors import Forked, ProtocolError, TrustError, UnsupportedFormat
 from ate.event.commit import leaf_of
 from ate.event.system import Unsigned
 from ate.trust.attest import Hash, HeadStatement
@@ -28,7 +28,7 @@ Statement: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=limits.STATEMENT
 Path: TypeAlias = Annotated[tuple[Hash, ...], msgspec.Meta(max_length=limits.PATH_HASHES_MAX)]
 
 
-class Contradiction(TrustError):
+class Contradiction(Forked):
     """A server contradicts itself, or what it has sent.
 
     Args:
@@ -39,8 +39,7 @@ class Contradiction(TrustError):
 
     def __init__(self, message: str, evidence: Evidence | None = None) -> None:
         hint = None if evidence else "nothing that the server signed shows it to others"
-        super().__init__(message, hint=hint)
-        self.evidence = evidence
+        super().__init__(message, evidence=evidence, hint=hint)
 
 
 class Commit(msgspec.Struct, frozen=True, array_like=True):
