@@ -12,10 +12,11 @@ import msgspec
 import pytest
 
 from ate.crypto.sign import VerifyKey
-from ate.errors import AteError, Forked, TrustError
+from ate.errors import AteError, TrustError
 from ate.mesh.acknowledged import Acknowledged
 from ate.mesh.evidence import (
     Commit,
+    Contradiction,
     Evidence,
     Replaced,
     Rewritten,
@@ -38,12 +39,10 @@ class Client:
 
     def __init__(self, server: Spokesman) -> None:
         self.server = server
-        self._kept = b""
+        self._kept = Witness(CHAIN, server.key).encode()
 
     def witness(self) -> Witness:
-        if not self._kept:
-            return Witness(CHAIN, self.server.key)
-        return Witness.decode(self._kept, server=self.server.key, chain_id=CHAIN)
+        return Witness.decode(self._kept, CHAIN, self.server.key)
 
     def connect(self, story: Story, size: int = -1, *, answers: bytes | None = None) -> None:
         """Show what was seen last; take the reply and the commits of `story`."""
@@ -56,12 +55,12 @@ class Client:
 
     def convicted(self, story: Story, size: int = -1) -> str:
         """Connect, be lied to, and let a stranger judge the evidence."""
-        with pytest.raises(Forked) as found:
+        with pytest.raises(Contradiction) as found:
             self.connect(story, size)
         return verdict_of(found.value, self.server.key)
 
 
-def verdict_of(error: Forked, server: VerifyKey) -> str:
+def verdict_of(error: Contradiction, server: VerifyKey) -> str:
     assert error.evidence is not None
     verdict = judge(decode(encode(error.evidence)))
     assert verdict.server == server
@@ -90,7 +89,7 @@ def test_a_commit_that_is_dropped_from_the_middle() -> None:
     without = Story(("common", 5), ("others", 11))
     again = Client(server)
     again.connect(without)
-    with pytest.raises(Forked) as found:
+    with pytest.raises(Contradiction) as found:
         again.witness().recall(kept, without)
     assert verdict_of(found.value, server.key) == "replaced"
 
@@ -112,7 +111,7 @@ def test_a_fork_is_found_as_soon_as_two_clients_compare() -> None:
     bob.connect(Story(("common", 5), ("for bob", 4)))
     newest = bob.witness().newest
     assert newest is not None
-    with pytest.raises(Forked) as found:
+    with pytest.raises(Contradiction) as found:
         alice.witness().hear(newest.encode())
     assert verdict_of(found.value, server.key) == "split"
 
@@ -124,11 +123,11 @@ def test_what_is_only_late_or_played_again_is_refused_and_proves_nothing() -> No
     old = server.say(OURS, 6, answers=b"")
     one.connect(OURS, 9)
     for shown in (one.witness().seen, None):
-        with pytest.raises(Forked) as found:
+        with pytest.raises(Contradiction) as found:
             one.witness().hear(old.encode(), answers=shown)
         assert found.value.evidence is None
     # A newer one that does not answer may have been made for somebody else.
-    with pytest.raises(Forked, match="does not answer") as found:
+    with pytest.raises(Contradiction, match="does not answer") as found:
         one.connect(OURS, 12, answers=b"")
     assert found.value.evidence is None
     one.connect(OURS, 12)

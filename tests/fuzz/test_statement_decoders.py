@@ -24,7 +24,7 @@ SAID, LATER = SERVER.say(Story(("common", 3), ("theirs", 2))).encode(), SERVER.s
 
 
 def remember(raw: bytes) -> bytes:
-    return Witness.decode(raw).encode()
+    return Witness.decode(raw, CHAIN, SERVER.key).encode()
 
 
 def judged(raw: bytes) -> bytes:

@@ -104,7 +104,7 @@ class Remote:
         is_online = link.is_online
         return Status(
             link.address, is_online, is_online and link.is_current, self.forwarder.pending,
-            len(self.forwarder.conflicts), self.forwarder.ledger.view.head,
+            len(self.forwarder.setbacks), self.forwarder.ledger.view.head,
             "" if is_online or error is None else error.message,
         )  # fmt: skip
 

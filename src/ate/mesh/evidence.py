@@ -16,7 +16,7 @@ import msgspec
 
 from ate import limits, merkle
 from ate.crypto.sign import VerifyKey
-from ate.errors import ProtocolError, TrustError, UnsupportedFormat
+from ate.errors import Forked, ProtocolError, TrustError, UnsupportedFormat
 from ate.event.commit import leaf_of
 from ate.event.system import Unsigned
 from ate.trust.attest import Hash, HeadStatement
@@ -26,6 +26,20 @@ _FAMILY: Final = MAGIC[:6]
 
 Statement: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=limits.STATEMENT_BYTES_MAX)]
 Path: TypeAlias = Annotated[tuple[Hash, ...], msgspec.Meta(max_length=limits.PATH_HASHES_MAX)]
+
+
+class Contradiction(Forked):
+    """A server contradicts itself, or what it has sent.
+
+    Args:
+        evidence: shows it to everybody; None when only this client can know.
+    """
+
+    default_hint = "keep the evidence, stop trusting the server, and ask who runs it"
+
+    def __init__(self, message: str, evidence: Evidence | None = None) -> None:
+        hint = None if evidence else "nothing that the server signed shows it to others"
+        super().__init__(message, evidence=evidence, hint=hint)
 
 
 class Commit(msgspec.Struct, frozen=True, array_like=True):

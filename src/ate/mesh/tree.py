@@ -12,7 +12,6 @@ from ate import merkle
 from ate.chain.cover import Cover
 from ate.chain.view import View
 from ate.errors import Compacted
-from ate.merkle import Frontier
 from ate.multiproof import Part, merged
 
 
@@ -42,11 +41,10 @@ class ViewTree:
 
     Args:
         view: of the replica.
-        base: its tree as it was some commits ago: roots since then cost no more than those commits.
     """
 
-    def __init__(self, view: View, base: Frontier | None = None) -> None:
-        self._view, self._base = view, base
+    def __init__(self, view: View) -> None:
+        self._view = view
         self._cover: Cover | None = None
 
     @property
@@ -59,14 +57,7 @@ class ViewTree:
         return self._cover
 
     def root(self, size: int) -> bytes:
-        view, base = self._view, self._base
-        if size == self.size:
-            return view.frontier.root()
-        if base is None or not view.cut <= base.size <= size < self.size:
-            return self._all().root(size)
-        first = len(view.commits) - self.size
-        places = (view.commits.place_at(first + index) for index in range(base.size, size))
-        return base.extend(view.commits.leaf_at(place) for place in places).root()
+        return self._view.frontier.root() if size == self.size else self._all().root(size)
 
     def between(self, start: int, stop: int) -> Iterator[Part]:
         return self._all().between(start, stop)

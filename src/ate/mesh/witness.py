@@ -14,10 +14,11 @@ import msgspec
 
 from ate import limits
 from ate.crypto.sign import VerifyKey
-from ate.errors import Compacted, Forked, ProtocolError, TrustError, UnsupportedFormat
+from ate.errors import Compacted, ProtocolError, TrustError, UnsupportedFormat
 from ate.mesh.acknowledged import Acknowledged
 from ate.mesh.evidence import (
     Commit,
+    Contradiction,
     Evidence,
     Replaced,
     Rewritten,
@@ -63,19 +64,13 @@ class Witness:
     # What is kept
 
     def encode(self) -> bytes:
-        """Return what is to be kept beside the local copy; something must have been heard."""
+        """Return what is to be kept beside the local copy."""
         kept = [self._newest, self.agreed, *self.open]
         return MAGIC + msgspec.msgpack.encode([one.encode() if one else b"" for one in kept])
 
     @classmethod
-    def decode(
-        cls, raw: bytes | memoryview, *, server: VerifyKey | None = None, chain_id: bytes = b""
-    ) -> Self:
+    def decode(cls, raw: bytes | memoryview, chain_id: bytes, server: VerifyKey) -> Self:
         """Return the memory that `encode` wrote; all of it is verified again.
-
-        Args:
-            raw: as it was kept.
-            server, chain_id: of whom and what it must be; as kept when not given.
 
         Raises:
             UnsupportedFormat: this is none, or one of a newer version.
@@ -91,13 +86,10 @@ class Witness:
             raise ProtocolError(f"the memory does not decode: {error}") from None
         if not 2 <= len(kept) <= 2 + limits.STATEMENTS_MAX:
             raise ProtocolError("the memory has another number of statements")
-        newest = HeadStatement.decode(kept[0])
-        witness = cls(chain_id or newest.chain_id, server or newest.server)
+        witness = cls(chain_id, server)
         found = [witness._read(one) if one else None for one in kept]
         witness._newest, witness.agreed = found[:2]
         witness.open = [one for one in found[2:] if one is not None]
-        if witness.encode() != raw:
-            raise ProtocolError("the memory is not in its one and only form")
         return witness
 
     # What is heard
@@ -118,7 +110,7 @@ class Witness:
                 old statement could be shown again.
 
         Raises:
-            Forked: the server contradicts what it said before.
+            Contradiction: the server contradicts what it said before.
             TrustError, ProtocolError, UnsupportedFormat, LimitExceeded: it is no statement of this
                 server about this chain; nothing of it is remembered.
         """
@@ -126,10 +118,12 @@ class Witness:
         for known in self._remembered():
             self._compare(known, statement)
         if answers is not None and statement.answers != answers:
-            raise Forked("the server does not answer the statement that it was shown")
+            raise Contradiction("the server does not answer the statement that it was shown")
         newest = self._newest
         if newest is not None and statement.size < newest.size:
-            raise Forked(f"the server spoke of {newest.size} commits, and now of {statement.size}")
+            raise Contradiction(
+                f"the server spoke of {newest.size} commits, and now of {statement.size}"
+            )
         self._newest = statement
         self._remember(statement)
         return statement
@@ -145,15 +139,14 @@ class Witness:
     def _compare(known: HeadStatement, statement: HeadStatement) -> None:
         first, second = known.encode(), statement.encode()
         if known.size == statement.size and known.root != statement.root:
-            raise Forked(
-                f"the server signed two histories of {known.size} commits",
-                evidence=Split(first, second),
+            raise Contradiction(
+                f"the server signed two histories of {known.size} commits", Split(first, second)
             )
         for older, newer in ((known, statement), (statement, known)):
             if newer.answers == older.hash and newer.size < older.size:
-                raise Forked(
+                raise Contradiction(
                     f"the server spoke of {older.size} commits, and later of {newer.size}",
-                    evidence=Shrunk(older.encode(), newer.encode()),
+                    Shrunk(older.encode(), newer.encode()),
                 )
 
     def _remember(self, statement: HeadStatement) -> None:
@@ -175,7 +168,7 @@ class Witness:
         Call it after each statement, and after each change while `open` is not empty.
 
         Raises:
-            Forked: the server has said something else than it has sent.
+            Contradiction: the server has said something else than it has sent.
         """
         size = tree.size
         for statement in [one for one in self.open if one.size <= size]:
@@ -184,9 +177,9 @@ class Witness:
             except Compacted:
                 agrees = True  # nobody can tell any more
             if not agrees:
-                raise Forked(
+                raise Contradiction(
                     f"the server signed other commits than the {statement.size} that it sent",
-                    evidence=self._against(statement, tree),
+                    self._against(statement, tree),
                 )
             self.open.remove(statement)
             if self.agreed is None or self.agreed.size < statement.size:
@@ -208,7 +201,7 @@ class Witness:
         """Compare a commit that the server has acknowledged with the replica's own tree.
 
         Raises:
-            Forked: another one is in its place.
+            Contradiction: another one is in its place.
             TrustError: what was kept is itself no acknowledgement of this server.
         """
         first, commit = kept.check(self.server), kept.commit
@@ -221,9 +214,9 @@ class Witness:
         except Compacted:
             return
         if leaf != commit.leaf:
-            raise Forked(
+            raise Contradiction(
                 f"the server acknowledged commit {commit.index}, and sent another one",
-                evidence=self._instead(kept.statement, commit, leaf, tree),
+                self._instead(kept.statement, commit, leaf, tree),
             )
 
     def _instead(self, first: bytes, commit: Commit, leaf: bytes, tree: Tree) -> Evidence | None:

@@ -49,7 +49,3 @@ async def test_the_tree_of_a_view_grows_with_it() -> None:
         assert tree.root(3) == merkle.root(leaves[:3])
         merkle.verify_inclusion(leaves[1], 1, 4, tree.inclusion(1, 4), tree.root(4))
         assert list(tree.between(2, 3)) == [Part(2, 0, leaves[2])]
-        for base in range(tree.size + 1):
-            lately = ViewTree(view, merkle.Frontier.of(leaves[:base]))
-            for size in range(tree.size + 1):
-                assert lately.root(size) == merkle.root(leaves[:size])
