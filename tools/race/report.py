@@ -15,14 +15,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-from tools.race.goals import FLUSHING, LESS, Line, Sizes
+from tools.race.goals import FLUSHING
+from tools.race.plan import LESS, Cell, Line, Sizes
 from tools.race.rounds import Rounds
+from tools.race.servers.known import version_of
 
 HEADINGS: Final = (
     "goal", "what", "ours", "peer", "ratio", "spread", "must", "moon", "verdict",
 )  # fmt: skip
 _PACKAGES: Final = (
     "blake3", "cryptography", "msgspec", "numpy", "ZODB", "lmdb", "eventsourcing", "sqlcipher3",
+    "uvloop", "redis", "nats-py",
 )  # fmt: skip
 #: A flush takes 40 to 100 µs here; above this every store waits for somebody else's writes.
 _BUSY_US: Final = 300.0
@@ -66,8 +69,10 @@ def judge(line: Line, rounds: Rounds) -> Result:
     """Compare a line's cells round by round."""
     why = next((rounds.errors[cell] for cell in line.cells if cell in rounds.errors), "")
     if why:
-        return Result(line, None, None, None, None, None, "not measured", 0,
-                      rounds.discarded, rounds.steady, why)  # fmt: skip
+        alone = [None if cell in rounds.errors else _median(line, cell, rounds)
+                 for cell in (line.ours, line.peer or line.ours)]  # fmt: skip
+        return Result(line, alone[0], alone[1] if line.peer else None, None, None, None,
+                      "not measured", 0, rounds.discarded, rounds.steady, why)  # fmt: skip
     ours = [one[line.figure] for one in rounds.figures[line.ours]]
     theirs = [one[line.figure] for one in rounds.figures[line.peer]] if line.peer else []
     ratios = [mine / other for mine, other in zip(ours, theirs)] if theirs else ours
@@ -77,6 +82,10 @@ def judge(line: Line, rounds: Rounds) -> Result:
         min(ratios), max(ratios), _verdict(line, ratio), len(ratios), rounds.discarded,
         rounds.steady, disk_us=statistics.median(slowest for _, slowest in rounds.disk_us),
     )  # fmt: skip
+
+
+def _median(line: Line, cell: Cell, rounds: Rounds) -> float:
+    return statistics.median(one[line.figure] for one in rounds.figures[cell])
 
 
 def _verdict(line: Line, ratio: float) -> str:
@@ -99,11 +108,14 @@ def table(results: Sequence[Result]) -> list[tuple[str, ...]]:
 
 def _cells(result: Result) -> tuple[str, ...]:
     line = result.line
-    if result.ours is None:
-        return (line.goal, line.what, "-", _peer(line), "-", "-", _bound(line, line.must),
-                _bound(line, line.moon), f"{result.verdict}: {result.error}")  # fmt: skip
-    ours = show(result.ours, line.unit)
-    assert result.ratio is not None
+    ours = "-" if result.ours is None else show(result.ours, line.unit)
+    peer = _peer(line)
+    if result.peer is not None:
+        peer = f"{peer} {show(result.peer, line.unit)}"
+    bounds = (_bound(line, line.must), _bound(line, line.moon))
+    if result.ratio is None:
+        return (line.goal, line.what, ours, peer, "-", "-", *bounds,
+                f"{result.verdict}: {result.error}")  # fmt: skip
     assert result.low is not None
     assert result.high is not None
     if line.peer is None:
@@ -112,12 +124,8 @@ def _cells(result: Result) -> tuple[str, ...]:
     else:
         ratio = show_ratio(result.ratio)
         spread = f"{show_ratio(result.low)} … {show_ratio(result.high)}"
-    peer = _peer(line)
-    if result.peer is not None:
-        peer = f"{peer} {show(result.peer, line.unit)}"
     verdict = result.verdict + result.doubts
-    return (line.goal, line.what, ours, peer, ratio, spread, _bound(line, line.must),
-            _bound(line, line.moon), verdict.strip())  # fmt: skip
+    return (line.goal, line.what, ours, peer, ratio, spread, *bounds, verdict.strip())
 
 
 def _peer(line: Line) -> str:
@@ -137,6 +145,8 @@ def show(figure: float, unit: str) -> str:
     """Return a figure for people, three digits that count."""
     if unit == "ms":
         return f"{_digits(figure * 1000)} ms"
+    if unit == "µs":
+        return f"{_digits(figure * 1e6)} µs"
     if unit == "/s":
         return f"{_digits(figure / 1000)} k/s"
     return f"{_digits(figure)} {unit}"
@@ -150,7 +160,7 @@ def show_ratio(ratio: float) -> str:
 def _digits(figure: float) -> str:
     if figure >= 100:
         return f"{figure:.0f}"
-    return f"{figure:.3g}" if figure >= 1 else f"{figure:.2f}"
+    return f"{figure:.3g}" if figure >= 1 or not figure else f"{figure:.2f}"
 
 
 def text(results: Sequence[Result]) -> str:
@@ -178,6 +188,7 @@ def machine(disk_us: float) -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "not installed"
+    found |= {name: version_of(name) for name in ("redis-server", "nats-server")}
     return found
 
 
