@@ -96,6 +96,8 @@ class _Shift:
             silent = time.perf_counter() - heard
             # A worker may die after its job's end and before it tells.
             if kills and silent > _SILENT_S and not in_process(self._server.left):
+                while self._listen():
+                    heard = time.perf_counter()
                 return heard - started
             if silent > _SILENT_S_MAX:
                 raise WrongDataError(f"{jobs - len(set(self.told))} jobs were not done")
@@ -126,14 +128,15 @@ class _Shift:
 
 
 async def _work(server: Any, mouth: int, options: Options, wire: Connection) -> None:
-    say(wire, "ready")
-    wire.recv()
+    def begin() -> None:
+        say(wire, "ready")
+        wire.recv()
 
     def report(number: int) -> None:
         os.write(mouth, _NUMBER.pack(number))
 
     effects = options["kills"] > 0
-    await server.work(report, effects=effects, lease_s=options["lease_s"])
+    await server.work(begin, report, effects=effects, lease_s=options["lease_s"])
 
 
 CELLS: Final = {"queue": queue}

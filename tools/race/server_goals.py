@@ -12,6 +12,8 @@ from tools.race.plan import LESS, Cell, Line, Sizes
 
 _UNFLUSHED: Final = "nats-UNFLUSHED"
 _FLUSHED: Final = "nats-flushed"
+#: (must, moon)
+Bounds = tuple[float | None, float | None]
 
 
 def server_lines(sizes: Sizes) -> Iterable[Line]:
@@ -44,15 +46,16 @@ def _appends(sizes: Sizes) -> Iterable[Line]:
 
 
 def _more_appends(sizes: Sizes) -> Iterable[Line]:
-    def rows(what: str, peers: dict[str, tuple[float | None, float | None]], **how: Any) -> Any:
+    def rows(what: str, peers: dict[str, Bounds], **how: Any) -> Iterable[Line]:
         for peer, (must, moon) in peers.items():
             yield Line("G15", what, _append("ate", sizes, **how), _append(peer, sizes, **how),
                        must=must, moon=moon)  # fmt: skip
 
-    free = (None, None)
-    clients = {"redis": (1, 2.5), _FLUSHED: free, _UNFLUSHED: (None, 2.5)}
+    free: Bounds = (None, None)
+    clients: dict[str, Bounds] = {"redis": (1, 2.5), _FLUSHED: free, _UNFLUSHED: (None, 2.5)}
     yield from rows("server: 16 clients of one stream, 1 in flight each", clients, clients=16)
-    pipelined = {"redis-pool": (1, 2.5), "redis": free, _FLUSHED: free, _UNFLUSHED: (None, 2.5)}
+    pipelined: dict[str, Bounds] = {"redis-pool": (1, 2.5), "redis": free, _FLUSHED: free,
+                                    _UNFLUSHED: (None, 2.5)}  # fmt: skip
     yield from rows("… one client, 256 in flight", pipelined, window=256)
     known = dict.fromkeys(("redis", _FLUSHED, _UNFLUSHED), free)
     what = "… one client, 256 sent as one: a commit, a pipeline"
@@ -112,7 +115,7 @@ def _catching_up(sizes: Sizes) -> Iterable[Line]:
 
 def _jobs(sizes: Sizes) -> Iterable[Line]:
     def shift(store: str, kills: int = 0) -> Cell:
-        jobs = max(sizes.jobs, 20 * kills)
+        jobs = max(sizes.jobs, 40 * kills)
         return _cell("queue", store, jobs=jobs, workers=4, kills=kills, lease_s=1.0)
 
     def row(peer: str, must: float | None = None, moon: float | None = None) -> Line:
@@ -125,7 +128,7 @@ def _jobs(sizes: Sizes) -> Iterable[Line]:
     yield row("sqlite", moon=1)
     for store in ("ate", "redis", _UNFLUSHED, "sqlite"):
         name = "" if store == "ate" else f" ({store})"
-        for figure in ("lost", "doubled"):
+        for figure in ("lost", "doubled", "killed"):
             what = f"… {figure} over {sizes.kills} kill -9 of workers{name}"
             bounds: Any = {"must": 0} if store == "ate" else {}
             yield Line("G24", what, shift(store, sizes.kills), None, figure, "jobs", LESS, **bounds)

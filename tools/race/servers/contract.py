@@ -54,6 +54,8 @@ class Server(Protocol):
 
 #: Called with the number of every job that is done.
 Report = Callable[[int], None]
+#: Called by a worker that is connected; returns when work may begin.
+Begin = Callable[[], None]
 
 
 class JobServer(Protocol):
@@ -67,7 +69,7 @@ class JobServer(Protocol):
         """Add jobs, durably."""
         ...
 
-    async def work(self, report: Report, *, effects: bool, lease_s: float) -> None:
+    async def work(self, begin: Begin, report: Report, *, effects: bool, lease_s: float) -> None:
         """Take jobs, do them, end them; report each once its end is acknowledged. Never returns.
 
         Args:

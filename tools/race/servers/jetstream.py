@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from tools.race.servers.contract import Deliver, Report
+from tools.race.servers.contract import Begin, Deliver, Report
 from tools.race.servers.process import Process, answers, find, free_port
 
 _BATCH: Final = 1_000
@@ -64,11 +64,12 @@ class JetStreamUnflushed:
         await JetStreamClient(nats, jetstream, "jobs").append_batch(bodies)
         await nats.close()
 
-    async def work(self, report: Report, *, effects: bool, lease_s: float) -> None:
+    async def work(self, begin: Begin, report: Report, *, effects: bool, lease_s: float) -> None:
         nats = await self._connect()
         jetstream = nats.jetstream(timeout=_ANSWER_S_MAX)
         config = import_module("nats.js.api").ConsumerConfig(ack_wait=lease_s)
         source = await jetstream.pull_subscribe("jobs", durable="workers", config=config)
+        begin()
         late: Any = import_module("nats.errors").TimeoutError
         while True:
             try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from tools.race.product import session_of
-from tools.race.servers.contract import Deliver, Report
+from tools.race.servers.contract import Begin, Deliver, Report
 from tools.race.servers.process import Process
 
 import ate
@@ -86,9 +86,11 @@ class Ate:
             await dio.commit()
         await chain.close()
 
-    async def work(self, report: Report, *, effects: bool, lease_s: float) -> None:
+    async def work(self, begin: Begin, report: Report, *, effects: bool, lease_s: float) -> None:
         chain = await self._open("jobs")
-        async for job in ate.Queue(chain, Job, lease_s=lease_s):
+        queue = ate.Queue(chain, Job, lease_s=lease_s)
+        begin()
+        async for job in queue:
             async with job:
                 number = int.from_bytes(job.value.body[:4], "little")
                 if effects:

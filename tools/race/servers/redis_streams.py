@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from tools.race.servers.contract import Deliver, Report
+from tools.race.servers.contract import Begin, Deliver, Report
 from tools.race.servers.process import Process, answers, find, free_port
 
 _PAGE: Final = 5_000
@@ -60,8 +60,10 @@ class Redis:
         await RedisStream(redis, "jobs").append_batch(bodies)
         await redis.aclose()
 
-    async def work(self, report: Report, *, effects: bool, lease_s: float) -> None:
+    async def work(self, begin: Begin, report: Report, *, effects: bool, lease_s: float) -> None:
         redis, me, lease_ms = self._connect(), str(os.getpid()), int(lease_s * 1000)
+        await redis.ping()
+        begin()
         looked = time.monotonic()
         while True:
             found = await redis.xreadgroup(_GROUP, me, {"jobs": ">"}, count=1, block=100)

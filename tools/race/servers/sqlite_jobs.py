@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tools.race.servers.contract import Report
+from tools.race.servers.contract import Begin, Report
 
 _BUSY_S: Final = 30
 _NAP_S: Final = 0.001
@@ -45,8 +45,9 @@ class SqliteJobs:
         db.execute("COMMIT")
         db.close()
 
-    async def work(self, report: Report, *, effects: bool, lease_s: float) -> None:
+    async def work(self, begin: Begin, report: Report, *, effects: bool, lease_s: float) -> None:
         db = self._connect()
+        begin()
         take = "DELETE FROM jobs WHERE number=(SELECT min(number) FROM jobs) RETURNING body"
         while True:
             db.execute("BEGIN IMMEDIATE")
