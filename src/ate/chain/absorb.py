@@ -10,6 +10,7 @@ the genesis on, each change signed under the roots before it.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from ate.chain.admit import check_integrity, check_place, propose
@@ -54,8 +55,8 @@ class Absorption:
             raise CorruptLog("the nodes of a compacted log stand in front of its commits")
         self._nodes.extend(split(hashes))
 
-    async def take(self, record: Record, place: int) -> None:
-        """Check one commit and fold it in.
+    async def take(self, record: Record, keep: Callable[[Record], tuple[int, Record]]) -> Record:
+        """Check one commit, have it kept and fold it in; returns it as it was kept.
 
         Raises:
             CorruptLog, ProtocolError, BadSignature: it is not sound.
@@ -74,7 +75,9 @@ class Absorption:
             raise CorruptLog("a chain starts with its genesis row")
         if _renews_roots(record) and not proposal.authorities & view.trust.root_keys():
             raise CorruptLog(f"commit {sequencer.index} names new roots and is signed by none")
+        place, record = keep(record)
         view.apply(record, place, current)
+        return record
 
     def _skip_to(self, index: int) -> None:
         """Put what is left of the dropped commits into the tree, up to commit `index`."""

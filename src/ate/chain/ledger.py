@@ -14,19 +14,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from ate import limits
-from ate.chain.admit import admit
+from ate.chain.admit import admit, check_bodies
 from ate.chain.commits import CommitColumns
 from ate.chain.feed import Feed
 from ate.chain.replay import Replay
 from ate.chain.run import U64
 from ate.chain.snapshot import read_snapshot, write_snapshot
 from ate.chain.timeline import Timeline
+from ate.chain.transfer import check_complete, numbered, unpack
 from ate.chain.view import View
 from ate.clock import Clock
 from ate.crypto.entropy import Entropy
 from ate.errors import CorruptLog, ReadOnly, StorageError
 from ate.event.commit import Buffer, Commit, Record, SequencerPart, encode_payload
 from ate.event.draft import Draft
+from ate.event.prefix import is_commit
 from ate.event.row import Kind
 from ate.event.system import system_id
 from ate.log.store import LogStore
@@ -68,6 +70,7 @@ class Ledger:
         self._snapshot_head = 0
         self._has_appended = False
         self.verified_commits = 0
+        self._incoming: Replay | None = None
         #: Damage found while reading, when it was asked to be read all the same.
         self.damage: CorruptLog | None = None
 
@@ -198,15 +201,88 @@ class Ledger:
         place = self.store.append([record.payload])
         return Pending(record, place, current)
 
+    async def consider(self, payload: memoryview) -> tuple[Record, list[int]]:
+        """Judge and number a commit that was made elsewhere, for `accept`; nothing is written.
+
+        Args:
+            payload: all bodies inline; its sequencer part is put in here.
+
+        Raises:
+            ReadOnly, ProtocolError, CorruptLog: it is no sound commit. And what `admit` raises.
+        """
+        if self.store.readonly:
+            raise ReadOnly("this chain was opened read-only")
+        view, time_us = self.view, self.now_us()
+        sequencer = SequencerPart(view.head + 1, time_us, view.frontier.size, view.link)
+        record = Record(memoryview(numbered(payload, sequencer)))
+        limits.check("rows in the chain", record.last_seq, limits.CHAIN_ROWS_MAX)
+        check_complete(record)
+        current = await admit(view, self.pipeline, record, time_us=time_us)
+        check_bodies(view, record)
+        return record, current
+
+    def accept(self, record: Record, current: list[int]) -> Record:
+        """Append what was just considered, and let it count for those that follow.
+
+        It is not durable yet, and nobody is told.
+
+        Raises:
+            OutOfSpace, StorageError: nothing was kept.
+        """
+        payload = unpack(self.store, record)
+        if payload is not record.payload:
+            record = Record(payload)
+        return self.fold(Pending(record, self.store.append([payload]), current))
+
+    async def receive(
+        self, payload: memoryview, drafts: Sequence[Draft] | None = None
+    ) -> Record | None:
+        """Take the next frame of the log that this one is a copy of: judge, keep, make visible.
+
+        It is not flushed: what a cut takes away here comes from there again.
+
+        Args:
+            payload: all bodies inline, or absent.
+            drafts: the rows, when this process has made this very commit.
+
+        Raises:
+            CorruptLog: it does not follow, or must not be here; nothing was kept of it.
+            StorageError: it could not be kept.
+        """
+        if self._incoming is None:
+            self._incoming = Replay(self.view, self.pipeline, bodies=True)
+        if not is_commit(payload):
+            await self._incoming.receive(payload, self._keep)
+            self._last_place = self.store.append([payload])
+            return None
+        record = await self._incoming.receive(payload, self._keep, drafts)
+        if record is not None:
+            self._has_appended = True
+            self._after_apply(record)
+            self.feed.publish(self.view.head)
+        return record
+
+    def _keep(self, record: Record) -> tuple[int, Record]:
+        payload = unpack(self.store, record)
+        if payload is not record.payload:
+            record = Record(payload)
+        self._last_place = self.store.append([payload])
+        return self._last_place, record
+
+    def fold(self, pending: Pending) -> Record:
+        """Make an appended commit count for those that follow; nobody is told yet."""
+        self._has_appended = True
+        self.view.apply(pending.record, pending.place, pending.current)
+        self._last_place = pending.place
+        self._after_apply(pending.record)
+        return pending.record
+
     def settle(self, pending: Pending) -> Record:
         """Make an appended commit visible: fold it into the view and wake the watchers.
 
         Call it after `store.flush()` unless the author asked for no durability.
         """
-        self._has_appended = True
-        self.view.apply(pending.record, pending.place, pending.current)
-        self._last_place = pending.place
-        self._after_apply(pending.record)
+        self.fold(pending)
         self.feed.publish(self.view.head)
         return pending.record
 

@@ -5,14 +5,21 @@ Opening, following and verifying all come through here.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
 from ate.chain.absorb import Absorption, check_vouched
 from ate.chain.admit import admit, check_bodies
 from ate.chain.view import View
 from ate.errors import CommitError, CorruptLog, LimitExceeded, ProtocolError, TrustError
 from ate.event.commit import Record
+from ate.event.draft import Draft
 from ate.event.prefix import NODES_MARK, decode_nodes, decode_prefix, is_commit
 from ate.event.thinned import decode_record
 from ate.trust.pipeline import Pipeline
+
+#: Keeps a commit that was found good: returns its place in the log, and the commit as it is there.
+Keep: TypeAlias = "Callable[[Record], tuple[int, Record]]"
 
 
 class Replay:
@@ -30,19 +37,35 @@ class Replay:
         self._state = b""
 
     async def take(self, place: int, payload: memoryview) -> Record | None:
-        """Take the next frame; returns the commit in it, None for a frame that holds none.
+        """Take the next frame of the log; returns the commit in it, None if it holds none.
 
         Raises:
             CorruptLog: it does not belong here.
         """
+        return await self.receive(payload, lambda record: (place, record))
+
+    async def receive(
+        self, payload: memoryview, keep: Keep, drafts: Sequence[Draft] | None = None
+    ) -> Record | None:
+        """Take the next frame of somebody else's log.
+
+        Args:
+            keep: called once the commit is found good, before it becomes visible.
+            drafts: the rows, when this process has made this very commit.
+
+        Raises:
+            CorruptLog: it does not belong here; the view is of no use any more.
+        """
         try:
-            return await self._take(place, payload)
+            return await self._take(payload, keep, drafts)
         except (ProtocolError, TrustError, LimitExceeded, CommitError) as error:
             raise CorruptLog(
                 f"commit {self._view.frontier.size} is not admissible: {error}"
             ) from error
 
-    async def _take(self, place: int, payload: memoryview) -> Record | None:
+    async def _take(
+        self, payload: memoryview, keep: Keep, drafts: Sequence[Draft] | None
+    ) -> Record | None:
         view = self._view
         if not is_commit(payload):
             if payload[0] == NODES_MARK:
@@ -57,20 +80,22 @@ class Replay:
         record = decode_record(payload)
         if self._absorption is not None:
             if record.sequencer.index < self._absorption.prefix.cut:
-                await self._absorption.take(record, place)
                 if self._bodies:
                     check_bodies(view, record)
-                return record
+                return await self._absorption.take(record, keep)
             self._end_absorption()
         if record.is_thinned:
             raise CorruptLog(f"commit {record.sequencer.index} lost rows behind the cut")
         view.check_next(record)
-        current = await admit(view, self._pipeline, record, time_us=record.sequencer.time_us)
+        current = await admit(
+            view, self._pipeline, record, time_us=record.sequencer.time_us, drafts=drafts
+        )
         if self._state:
             check_vouched(view, record, self._state)
             self._state = b""
         if self._bodies:
             check_bodies(view, record)
+        place, record = keep(record)
         view.apply(record, place, current)
         return record
 

@@ -26,13 +26,14 @@ from ate.chain.index import (
 from ate.chain.listing import Listings
 from ate.chain.run import U64
 from ate.crypto.hash import digest
-from ate.errors import Compacted, CorruptLog, LimitExceeded, NotFound, ProtocolError
+from ate.errors import BodyNotHeld, Compacted, CorruptLog, LimitExceeded, NotFound, ProtocolError
 from ate.event.access import Access
 from ate.event.commit import Record, link_after
 from ate.event.row import (
     CREATED_MASK,
     FLAG_ACCESS,
     FLAG_HEADER,
+    PLACE_ABSENT,
     PLACE_BODY_FILE,
     SYSTEM_FIRST,
     Kind,
@@ -209,9 +210,12 @@ class View:
 
         Raises:
             CorruptLog: the place points nowhere.
+            BodyNotHeld: this log was not given the body.
         """
         try:
             if row.place & PLACE_BODY_FILE:
+                if row.place == PLACE_ABSENT:
+                    raise BodyNotHeld(f"the body of object {row.id.hex()} is not kept here")
                 return self.store.body(row.place, row.length)
             return record.inline(row)
         except ProtocolError as error:
@@ -364,7 +368,8 @@ class View:
             self.trust.apply(row.kind, row.id, self.body(record, row))
 
     def _saw_body(self, place: int, length: int) -> None:
-        self.bodies_end = max(self.bodies_end, place + length)
+        if place != PLACE_ABSENT:
+            self.bodies_end = max(self.bodies_end, place + length)
 
 
 def flags_of(kind: int) -> int:

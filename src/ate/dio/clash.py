@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from ate.chain.index import DEAD, SEQ_MASK, Index
+from ate.chain.standing import Guards
 from ate.errors import Conflict
 from ate.event.draft import Draft
-from ate.event.row import Kind
-from ate.ids import ROOT
+
+
+class Guard(Protocol):
+    """What a commit can be made under, as `dio.commit(lease=…)`."""
+
+    @property
+    def guards(self) -> Guards:
+        """What must not have changed when the commit lands; raises Fenced when it is too late."""
+        ...
 
 
 def check_versions(index: Index, drafts: Sequence[Draft], current: Sequence[int]) -> None:
@@ -39,25 +48,3 @@ def check_versions(index: Index, drafts: Sequence[Draft], current: Sequence[int]
             continue
         what = "exists already" if not draft.base else "was changed since it was loaded"
         raise Conflict(f"object {draft.id.hex()} {what}", object=draft.id, theirs=seq)
-
-
-def check_parents(index: Index, drafts: Sequence[Draft]) -> None:
-    """Refuse what would hang under nothing: nobody would ever find it again.
-
-    Raises:
-        Conflict: a parent was deleted, here or before, or never was.
-    """
-    parents = {draft.parent for draft in drafts if draft.kind == Kind.DATA}
-    parents.discard(ROOT)
-    if not parents:
-        return
-    gone = {draft.id for draft in drafts if draft.kind == Kind.TOMBSTONE}
-    parents -= {draft.id for draft in drafts} - gone
-    for parent in parents:
-        flagged = index.locate(parent)
-        if not flagged or flagged & DEAD or parent in gone:
-            what = "was deleted" if flagged else "is not in this chain"
-            raise Conflict(
-                f"the parent {parent.hex()} {what}", object=parent, theirs=flagged & SEQ_MASK,
-                hint="store it under another parent",
-            )  # fmt: skip

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 from ate.chain.index import DEAD, SEQ_MASK
 from ate.chain.reader import Opened, Reader
+from ate.chain.standing import Guards
+from ate.dio.clash import Guard
 from ate.dio.collections import bind
 from ate.dio.dao import Dao, Landed
 from ate.dio.descent import check_move, fell
@@ -29,7 +31,7 @@ from ate.ids import ROOT, ObjectId
 from ate.session import Session
 
 if TYPE_CHECKING:
-    from ate.client import Chain
+    from ate.dio.chain import Chain
 
 T = TypeVar("T")
 
@@ -253,6 +255,7 @@ class Dio:
         *,
         at: int | None = None,
         on_conflict: str = "error",
+        lease: Guard | None = None,
     ) -> Receipt:
         """Make all changes durable and visible, or none.
 
@@ -260,6 +263,7 @@ class Dio:
             durability: when to return; the chain's default if not given.
             at: refuse unless the head of the chain is this seq (compare-and-append).
             on_conflict: "error"; "merge" combines field by field; "last" overwrites.
+            lease: raises Fenced when somebody else holds it by then.
 
         Raises:
             Conflict: an object changed since it was loaded. The Dio keeps its changes.
@@ -270,11 +274,13 @@ class Dio:
         if not self._changed:
             raise UsageError("there is nothing to commit")
         how = self.chain.durability if durability is None else durability
+        guards: Guards = lease.guards if lease is not None else ()
         taken, self._changed = self._changed, {}
+        last = on_conflict == "last"
         try:
             for tries in range(_MERGE_TRIES):
                 try:
-                    return await self._commit(taken, how, at, overwrite=on_conflict == "last")
+                    return await self._commit(taken, how, at, guards, overwrite=last)
                 except Conflict as conflict:
                     dao = taken.get(conflict.object) if conflict.object else None
                     if on_conflict != "merge" or dao is None or tries == _MERGE_TRIES - 1:
@@ -286,8 +292,9 @@ class Dio:
             raise
 
     async def _commit(
-        self, taken: dict[bytes, Dao[Any]], how: Durability, at: int | None, *, overwrite: bool
-    ) -> Receipt:
+        self, taken: dict[bytes, Dao[Any]], how: Durability, at: int | None, guards: Guards = (),
+        *, overwrite: bool,
+    ) -> Receipt:  # fmt: skip
         below: list[Draft] = []
         if any(dao._deleted for dao in taken.values()):
             below = fell(self._reader.view, taken)
@@ -295,7 +302,7 @@ class Dio:
         if not daos:
             raise UsageError("all that was stored was deleted again: nothing to commit")
         drafts = [*(self._draft(dao, overwrite=overwrite) for dao in daos), *below]
-        landed = await self.chain._writer.submit(drafts, self.session, how, at)
+        landed = await self.chain._writer.submit(drafts, self.session, how, at, guards=guards)
         record = landed.record
         time_us, signer = record.sequencer.time_us, record.author.key_id
         first = record.first_seq + landed.offset
@@ -357,8 +364,7 @@ class Dio:
     def _handle(self, object_id: ObjectId, seq: int) -> Dao[Any]:
         """Return a handle for deleting an object whose body is not opened."""
         record, at = self._reader.view.find(seq)
-        schema_id = record.row(at).schema
-        version = Opened(seq, record, at, schema_id, 0, b"")
+        version = Opened(seq, record, at, record.row(at).schema, 0, b"")
         return Dao(self, schema_of(dict), object_id, {}, version)
 
     def _bind(self, dao: Dao[Any]) -> None:

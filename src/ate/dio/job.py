@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from ate.dio.clash import Guard
 from ate.dio.dao import Dao
 from ate.dio.dio import Dio
 from ate.dio.lease import Lease
@@ -141,6 +142,7 @@ class Work(Dio):
         *,
         at: int | None = None,
         on_conflict: str = "error",
+        lease: Guard | None = None,
     ) -> Receipt:
         """Commit the work and the end of the job together.
 
@@ -149,7 +151,7 @@ class Work(Dio):
             AteError: as for any commit.
         """
         try:
-            receipt = await super().commit(durability, at=at, on_conflict=on_conflict)
+            receipt = await super().commit(durability, at=at, on_conflict=on_conflict, lease=lease)
         except Conflict as conflict:
             if conflict.object in {dao.id for dao in self._ending}:
                 raise Fenced(

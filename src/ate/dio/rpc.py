@@ -32,7 +32,7 @@ from ate.ids import ROOT, ObjectId
 from ate.session import Session
 
 if TYPE_CHECKING:
-    from ate.client import Chain
+    from ate.dio.chain import Chain
 
 H = TypeVar("H", bound=Callable[..., Any])
 

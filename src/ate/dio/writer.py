@@ -19,7 +19,8 @@ from ate import limits
 from ate.chain.ledger import Ledger
 from ate.chain.lineage import choose_base
 from ate.chain.reader import Reader
-from ate.dio.clash import check_parents, check_versions
+from ate.chain.standing import Guards, check_guards, check_parents
+from ate.dio.clash import check_versions
 from ate.dio.receipt import Receipt
 from ate.errors import AteError, Conflict, ReadOnly, UsageError
 from ate.event.commit import Origin, Record
@@ -60,7 +61,12 @@ class Transaction:
     done: asyncio.Future[Committed] = field(repr=False)
     #: Makes the drafts when it is their turn, of what the chain is then; goes alone.
     make: Callable[[], list[Draft]] | None = None
+    #: Versions that must still be the newest ones.
+    guards: Guards = ()
     current: list[int] = field(default_factory=list, repr=False)
+    #: Must not share its commit with others.
+    alone: bool = False
+    tries: int = 0
 
 
 @dataclass(slots=True)
@@ -100,9 +106,14 @@ class Writer:
         self._flush_s = 0.0
         self._lsn = 0
         #: Commits made so far.
-        self.landed = 0
+        self.landed_count = 0
         self._closed = False
         self._busy = False
+
+    def first_origin(self) -> Origin:
+        """Return the origin of the first commit of a new chain, and count it."""
+        self._lsn = 1
+        return Origin(self._device, self._session_number, 1, 0)
 
     async def submit_made(
         self, make: Callable[[], list[Draft]], session: Session | None, durability: Durability
@@ -111,14 +122,21 @@ class Writer:
         return await self._submit([], session, durability, make=make)
 
     async def submit(
-        self, drafts: list[Draft], session: Session | None, durability: Durability, at: int | None
+        self,
+        drafts: list[Draft],
+        session: Session | None,
+        durability: Durability,
+        at: int | None,
+        *,
+        guards: Guards = (),
     ) -> Committed:
         """Commit `drafts` and return where they landed.
 
         Raises:
+            Fenced: one of `guards` is not the newest version of its object.
             Conflict, Refused and the other commit errors; StorageError. Nothing landed then.
         """
-        return await self._submit(drafts, session, durability, at)
+        return await self._submit(drafts, session, durability, at, guards=guards)
 
     async def _submit(
         self,
@@ -127,13 +145,16 @@ class Writer:
         durability: Durability,
         at: int | None = None,
         make: Callable[[], list[Draft]] | None = None,
+        *,
+        guards: Guards = (),
     ) -> Committed:
         if self._closed:
             raise UsageError("the chain is closed")
         if self.ledger.store.readonly:
             raise ReadOnly("this chain was opened read-only")
         loop = asyncio.get_running_loop()
-        transaction = Transaction(drafts, session, durability, at, loop.create_future(), make)
+        done = loop.create_future()
+        transaction = Transaction(drafts, session, durability, at, done, make, guards)
         if self._is_alone(loop):
             await self._run_one(transaction, loop)
         else:
@@ -249,20 +270,20 @@ class Writer:
         queue = self._queue
         first = queue.pop(0)
         group = [first]
-        if first.at is not None or first.make is not None or not queue:
+        if first.at is not None or first.make is not None or first.alone or not queue:
             return group
         rows = len(first.drafts)
         ids = {draft.id for draft in first.drafts}
-        parents = {draft.parent for draft in first.drafts}
+        parents = {draft.parent for draft in first.drafts}.union(one for one, _ in first.guards)
         while queue:
             other = queue[0]
             rows += len(other.drafts)
             if other.session is not first.session or other.at is not None or rows > _GATHER_ROWS:
                 break
-            if other.make is not None:
+            if other.make is not None or other.alone:
                 break
             more = {draft.id for draft in other.drafts}
-            above = {draft.parent for draft in other.drafts}
+            above = {draft.parent for draft in other.drafts}.union(one for one, _ in other.guards)
             if not (ids.isdisjoint(more) and ids.isdisjoint(above) and parents.isdisjoint(more)):
                 break  # one of them changes what the other stands on
             ids |= more
@@ -302,7 +323,7 @@ class Writer:
             await self._flush()
         record = ledger.settle(pending)
         self._lsn += 1
-        self.landed += 1
+        self.landed_count += 1
         offset = len(rows) - len(drafts)
         for transaction in ready:
             if not transaction.done.done():
@@ -335,6 +356,7 @@ class Writer:
             head = self.ledger.view.head
             if transaction.at is not None and transaction.at != head:
                 raise Conflict(f"the head is {head}, not {transaction.at}", theirs=head)
+            check_guards(self.ledger.view.index, transaction.guards)
             drafts = transaction.drafts
             transaction.current = current = self.ledger.view.index.locate_many(
                 [draft.id for draft in drafts]

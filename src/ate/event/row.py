@@ -48,6 +48,8 @@ EPOCH_SHIFT: Final = 48
 #: Set in `place` when the body lies in a body file; otherwise `place` counts from the payload's
 #: start.
 PLACE_BODY_FILE: Final = 1 << 63
+#: The place of a body that this log was not given: a sparse copy asks for it when it is read.
+PLACE_ABSENT: Final = (1 << 64) - 1
 
 
 class Kind(IntEnum):

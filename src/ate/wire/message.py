@@ -1,4 +1,4 @@
-"""What peers say to each other, as values and as MessagePack or JSON; it knows no socket.
+"""What peers say to each other, as values; it makes no bytes of them and knows no socket.
 
 A frame's plaintext is an array of messages. Each message is an array: its number, then its fields
 in the order below; the last field `more` is a map for what later versions add, which is kept and
@@ -8,12 +8,9 @@ numbered by the client.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
-
-from ate.errors import ProtocolError
 
 #: A number that fits into 63 bits.
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
@@ -39,21 +36,21 @@ class Message(msgspec.Struct, array_like=True, frozen=True, gc=False):
 # --- either way ---------------------------------------------------------------------------------
 
 
-class Ping(Message, tag=1):
+class Ping(Message, tag=1, frozen=True):
     """Are you there? The other side answers with a Pong of the same number."""
 
     number: Count
     more: More = {}
 
 
-class Pong(Message, tag=2):
+class Pong(Message, tag=2, frozen=True):
     """I am."""
 
     number: Count
     more: More = {}
 
 
-class Bye(Message, tag=3):
+class Bye(Message, tag=3, frozen=True):
     """The last message: nothing comes after it. `code` is that of an error, or empty."""
 
     code: Name = ""
@@ -64,7 +61,7 @@ class Bye(Message, tag=3):
 # --- from the client ----------------------------------------------------------------------------
 
 
-class Open(Message, tag=16):
+class Open(Message, tag=16, frozen=True):
     """Open a chain on channel `ch`, and stream it from where I am.
 
     Args:
@@ -93,7 +90,7 @@ class Open(Message, tag=16):
     more: More = {}
 
 
-class Submit(Message, tag=17):
+class Submit(Message, tag=17, frozen=True):
     """Order this commit.
 
     Args:
@@ -111,7 +108,7 @@ class Submit(Message, tag=17):
     more: More = {}
 
 
-class Credit(Message, tag=18):
+class Credit(Message, tag=18, frozen=True):
     """Send so many more bytes of records."""
 
     ch: Channel
@@ -119,7 +116,7 @@ class Credit(Message, tag=18):
     more: More = {}
 
 
-class Lookup(Message, tag=19):
+class Lookup(Message, tag=19, frozen=True):
     """Was this commit applied? Answered by `Found`."""
 
     ch: Channel
@@ -130,7 +127,7 @@ class Lookup(Message, tag=19):
     more: More = {}
 
 
-class Fetch(Message, tag=20):
+class Fetch(Message, tag=20, frozen=True):
     """Send the stored bodies of these rows. Answered by `Bodies`."""
 
     ch: Channel
@@ -139,14 +136,14 @@ class Fetch(Message, tag=20):
     more: More = {}
 
 
-class Close(Message, tag=21):
+class Close(Message, tag=21, frozen=True):
     """I need this channel no more; its number may be used again after `Closed`."""
 
     ch: Channel
     more: More = {}
 
 
-class Sync(Message, tag=22):
+class Sync(Message, tag=22, frozen=True):
     """What has changed in these chains since `cursor`? Answered by `Changed`.
 
     Args:
@@ -160,7 +157,7 @@ class Sync(Message, tag=22):
     more: More = {}
 
 
-class Evidence(Message, tag=23):
+class Evidence(Message, tag=23, frozen=True):
     """Prove that the tree of `new` commits continues that of `old`. Answered by `Proved`."""
 
     ch: Channel
@@ -173,7 +170,7 @@ class Evidence(Message, tag=23):
 # --- from the server ----------------------------------------------------------------------------
 
 
-class Opened(Message, tag=32):
+class Opened(Message, tag=32, frozen=True):
     """The chain is open.
 
     Args:
@@ -206,7 +203,7 @@ class Opened(Message, tag=32):
     more: More = {}
 
 
-class Records(Message, tag=33):
+class Records(Message, tag=33, frozen=True):
     """Frames of the log, in order, without a gap.
 
     Args:
@@ -218,7 +215,7 @@ class Records(Message, tag=33):
     more: More = {}
 
 
-class Accepted(Message, tag=34):
+class Accepted(Message, tag=34, frozen=True):
     """A commit of yours is durable. It comes in the stream as well, to all followers.
 
     Args:
@@ -237,7 +234,7 @@ class Accepted(Message, tag=34):
     more: More = {}
 
 
-class Refused(Message, tag=35):
+class Refused(Message, tag=35, frozen=True):
     """A commit of yours was not applied.
 
     Args:
@@ -261,7 +258,7 @@ class Refused(Message, tag=35):
     more: More = {}
 
 
-class Stated(Message, tag=36):
+class Stated(Message, tag=36, frozen=True):
     """The server's signed statement about the chain."""
 
     ch: Channel
@@ -269,7 +266,7 @@ class Stated(Message, tag=36):
     more: More = {}
 
 
-class Found(Message, tag=37):
+class Found(Message, tag=37, frozen=True):
     """Answer to `Lookup`: the first seq of the commit, 0 when it was not applied."""
 
     ch: Channel
@@ -279,7 +276,7 @@ class Found(Message, tag=37):
     more: More = {}
 
 
-class Bodies(Message, tag=38):
+class Bodies(Message, tag=38, frozen=True):
     """Answer to `Fetch`: stored bodies in the order asked; None where a row is kept no more."""
 
     ch: Channel
@@ -288,7 +285,7 @@ class Bodies(Message, tag=38):
     more: More = {}
 
 
-class Moved(Message, tag=39):
+class Moved(Message, tag=39, frozen=True):
     """The chain is elsewhere; `epoch` grows with each move."""
 
     ch: Channel
@@ -297,7 +294,7 @@ class Moved(Message, tag=39):
     more: More = {}
 
 
-class Lagged(Message, tag=40):
+class Lagged(Message, tag=40, frozen=True):
     """You are far behind `head`; what you lack waits in the log until you give credit."""
 
     ch: Channel
@@ -305,7 +302,7 @@ class Lagged(Message, tag=40):
     more: More = {}
 
 
-class Changed(Message, tag=41):
+class Changed(Message, tag=41, frozen=True):
     """Answer to `Sync`: the chains that changed with their heads, and the next cursor."""
 
     ref: Count
@@ -314,7 +311,7 @@ class Changed(Message, tag=41):
     more: More = {}
 
 
-class Failed(Message, tag=42):
+class Failed(Message, tag=42, frozen=True):
     """A request failed, or a channel ended (`ref` 0).
 
     Args:
@@ -330,14 +327,14 @@ class Failed(Message, tag=42):
     more: More = {}
 
 
-class Closed(Message, tag=43):
+class Closed(Message, tag=43, frozen=True):
     """Answer to `Close`."""
 
     ch: Channel
     more: More = {}
 
 
-class Proved(Message, tag=44):
+class Proved(Message, tag=44, frozen=True):
     """Answer to `Evidence`: the path of RFC 9162 §2.1.4."""
 
     ch: Channel
@@ -346,7 +343,7 @@ class Proved(Message, tag=44):
     more: More = {}
 
 
-class Throttle(Message, tag=45):
+class Throttle(Message, tag=45, frozen=True):
     """From now on at most so many commits and bytes a second on this channel; 0 = no limit."""
 
     ch: Channel
@@ -368,38 +365,3 @@ AnyMessage: TypeAlias = (
     | Opened | Records | Accepted | Refused | Stated | Found | Bodies | Moved | Lagged | Changed
     | Failed | Closed | Proved | Throttle
 )  # fmt: skip
-
-
-class Codec:
-    """One of the two wire formats.
-
-    Args:
-        name: "msgpack" or "json" (bytes as base64).
-    """
-
-    NAMES: ClassVar[tuple[str, ...]] = ("msgpack", "json")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        if name == "msgpack":
-            self._encode = msgspec.msgpack.Encoder().encode
-            self._decode: Any = msgspec.msgpack.Decoder(list[AnyMessage]).decode
-        else:
-            self._encode = msgspec.json.Encoder().encode
-            self._decode = msgspec.json.Decoder(list[AnyMessage]).decode
-
-    def encode(self, messages: Sequence[Message]) -> bytes:
-        """Return the plaintext of a frame."""
-        return self._encode(messages)
-
-    def decode(self, plain: bytes | bytearray | memoryview) -> list[AnyMessage]:
-        """Return the messages of a frame.
-
-        Raises:
-            ProtocolError: the bytes are no such array.
-        """
-        try:
-            found: list[AnyMessage] = self._decode(plain)
-        except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            raise ProtocolError(f"a frame does not decode: {error}") from None
-        return found

@@ -54,7 +54,9 @@ class Absorbing:
         return self.absorption.finish()
 
     async def take(self, record: Record) -> None:
-        await self.absorption.take(record, self.view.store.append([record.payload]))
+        await self.absorption.take(
+            record, lambda kept: (self.view.store.append([kept.payload]), kept)
+        )
 
     def below(self) -> list[Record]:
         return [one for one in self.records if one.sequencer.index < self.cut]

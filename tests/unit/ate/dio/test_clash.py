@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from ate.chain.index import DEAD, Index
-from ate.dio.clash import check_parents, check_versions
-from ate.errors import Conflict
+from ate.dio.clash import check_guards, check_parents, check_versions
+from ate.errors import Conflict, Fenced
 from ate.event.draft import Draft
 from ate.event.row import Kind
 from ate.ids import ROOT
@@ -64,3 +64,11 @@ def test_nothing_hangs_under_what_is_not_there() -> None:
             check_parents(made, [draft(bytes(15) + b"n", parent=parent)])
     with pytest.raises(Conflict, match="was deleted"):
         check_parents(made, [draft(A, 7, kind=Kind.TOMBSTONE), draft(C, parent=A)])
+
+
+def test_a_guard_holds_while_its_object_is_as_it_was() -> None:
+    made = index(a=7, b=8 | DEAD)
+    check_guards(made, [(A, 7), (B, 8), (C, 0)])
+    for guard in ((A, 6), (A, 0), (B, 7), (C, 1)):
+        with pytest.raises(Fenced, match="other hands"):
+            check_guards(made, [(A, 7), guard])

@@ -10,7 +10,15 @@ import ate
 from ate import limits
 from ate.client import Chain
 from ate.dio.writer import Durability
-from ate.errors import Conflict, LimitExceeded, OutOfSpace, Refused, StorageError, UsageError
+from ate.errors import (
+    Conflict,
+    Fenced,
+    LimitExceeded,
+    OutOfSpace,
+    Refused,
+    StorageError,
+    UsageError,
+)
 from ate.event.access import Access, Everyone
 from ate.testing.simclock import SimClock
 from ate.testing.simdisk import SimDisk
@@ -458,3 +466,48 @@ async def test_a_cancelled_writer_answers_everybody() -> None:
     done = await asyncio.gather(first, *others, return_exceptions=True)
     assert all(isinstance(one, asyncio.CancelledError) for one in done)
     await chain.close()
+
+
+class Guarded:
+    """What a commit stands on."""
+
+    def __init__(self, *guards: tuple[bytes, int]) -> None:
+        self.guards = guards
+
+
+async def test_a_commit_under_a_guard_lands_only_while_the_guard_holds() -> None:
+    async with ate.open("w", memory=True, clock=SimClock()) as chain:
+        dio = chain.dio()
+        post = dio.store({"turn": 1})
+        await dio.commit()
+        guard = Guarded((post.id, post.seq))
+        await committed(chain, {"n": 1}, lease=guard)
+        post.value = {"turn": 2}
+        await dio.commit()
+        late, head = chain.dio(), chain.head
+        late.store({"n": 2})
+        for options in ({}, {"on_conflict": "last"}, {"on_conflict": "merge"}):
+            with pytest.raises(Fenced):
+                await late.commit(lease=guard, **options)
+        assert (chain.head, late.has_changes) == (head, True)
+
+
+async def test_what_is_guarded_does_not_share_a_commit_with_its_change() -> None:
+    """Handed in together, the change first: the guarded commit must see it."""
+    async with ate.open("w", memory=True, clock=SimClock()) as chain:
+        dio = chain.dio()
+        post = dio.store({"turn": 1})
+        await dio.commit()
+        guard, before = Guarded((post.id, post.seq)), chain.commits
+        early, late = chain.dio(), chain.dio()
+        early.store({"n": 1})
+        late.store({"n": 2})
+        post.value = {"turn": 2}
+        results = await asyncio.gather(
+            early.commit(lease=guard),
+            dio.commit(),
+            late.commit(lease=guard),
+            return_exceptions=True,
+        )
+        assert [type(one) for one in results] == [ate.Receipt, ate.Receipt, Fenced]
+        assert chain.commits == before + 2
