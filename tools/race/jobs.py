@@ -49,7 +49,7 @@ def queue(options: Options) -> Figures:
     lost, doubled = tally(done, options["jobs"])
     return {
         "per_s": options["jobs"] / took, "pushed_per_s": options["jobs"] / pushing_s,
-        "lost": lost, "doubled": doubled, "wrong": lost + doubled, "kills": shift.killed,
+        "lost": lost, "doubled": doubled, "wrong": lost + doubled, "killed": shift.killed,
     }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from tools.race.servers.contract import Begin, Deliver, Report
 from tools.race.servers.process import Process
 
 import ate
+from ate.mesh.registry import Registry
 
 _READY: Final = re.compile(r"atedb ready (ws://\S+)")
 _LOOK_S: Final = 0.001
@@ -72,8 +73,11 @@ class Ate:
         return AteClient(await self._open(stream))
 
     async def _open(self, name: str) -> Any:
-        opening: Any = ate.open
-        return await opening(name, url=self._url, session=self._session, memory=True)
+        # Chains of one program share a connection; here every client is to have its own.
+        return await ate.open(
+            name, url=self._url, session=self._session, memory=True,
+            connection={"lines": Registry(agent="race")},
+        )  # fmt: skip
 
     # --- jobs ---------------------------------------------------------------------------------
 
