@@ -33,12 +33,12 @@ class Known:
     flushing: bool = False
 
 
-_NATS: Final = {"module": "jetstream", "modules": ("nats",), "program": "nats-server"}
+_NATS: Final = {"module": "jetstream", "modules": ("nats", "nats.js"), "program": "nats-server"}
 _REDIS: Final = {
-    "module": "redis_streams", "modules": ("redis", "hiredis"), "program": "redis-server",
+    "module": "redis_streams", "modules": ("redis.asyncio", "hiredis"), "program": "redis-server",
 }  # fmt: skip
 SERVERS: Final[dict[str, Known]] = {
-    "ate": Known("ours", "Ate", ("aiohttp", "atedb.solo")),
+    "ate": Known("ours", "Ate", ("aiohttp", "ate.joining", "ate.dio.queue", "atedb.solo")),
     "redis": Known(maker="Redis", **_REDIS),  # type: ignore[arg-type]
     "redis-pool": Known(maker="RedisPool", **_REDIS),  # type: ignore[arg-type]
     "nats-flushed": Known(maker="JetStream", flushing=True, **_NATS),  # type: ignore[arg-type]
@@ -50,8 +50,13 @@ SERVERS: Final[dict[str, Known]] = {
 
 
 def make(name: str, folder: Path) -> Any:
-    """Return a server over a folder; it is not started."""
+    """Return a server over a folder; it is not started.
+
+    What its clients import is imported here, once: processes forked later find it there.
+    """
     known = SERVERS[name]
+    for module in known.modules:
+        import_module(module)
     return getattr(import_module(f"tools.race.servers.{known.module}"), known.maker)(folder)
 
 
