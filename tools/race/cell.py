@@ -18,10 +18,7 @@ def main() -> None:
         Stopwatch.profile = cProfile.Profile()
     known = {**cells.CELLS, **churn.CELLS, **traffic.CELLS, **jobs.CELLS}
     figures = known[options["cell"]](options)
-    if Stopwatch.profile is not None:
-        import pstats
-
-        pstats.Stats(Stopwatch.profile, stream=sys.stderr).sort_stats("tottime").print_stats(15)
+    Stopwatch.show(sys.stderr)
     sys.stdout.write(json.dumps(figures) + "\n")
 
 

@@ -6,10 +6,8 @@ The cell's own process runs no event loop, so that it may be forked at any time.
 from __future__ import annotations
 
 import asyncio
-import cProfile
 import multiprocessing
 import os
-import pstats
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -91,18 +89,12 @@ def in_process(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 def _live(work: Work, wire: Connection) -> None:
     """Be a member. Whoever works, works on uvloop where it is installed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    profile = cProfile.Profile() if Stopwatch.profile is not None else None
     run: Any = import_module("uvloop").run if find_spec("uvloop") else asyncio.run
     try:
-        if profile is not None:
-            profile.enable()
         found = (True, run(work(wire)))
     except BaseException as error:
         found = (False, f"{type(error).__name__}: {error}")
-    if profile is not None:
-        profile.disable()
-        pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(25)
-        sys.stderr.flush()
+    Stopwatch.show(sys.stderr)
     try:
         wire.send(found)
         wire.close()

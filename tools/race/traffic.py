@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-from tools.race.cells import Figures, Options, WrongDataError
+from tools.race.cells import Figures, Options, Stopwatch, WrongDataError
 from tools.race.crew import Member, in_process, say
 from tools.race.quantiles import quantile, shares
 from tools.race.servers.known import make
@@ -141,10 +141,10 @@ async def _append_share(
             await append(number, 1)
     say(wire, "ready")
     wire.recv()
-    started = now()
+    started, watch = now(), Stopwatch()
     end = started + options["seconds"]
     await asyncio.gather(*(lane(one) for one in numbers for _ in range(options["window"])))
-    ended = now()
+    ended = started + watch.stop()
     for client in clients.values():
         await client.close()
     return {"counts": counts, "waits": waits, "started": started, "ended": ended}
@@ -276,10 +276,10 @@ def catch_up(options: Options) -> Figures:
 
 
 async def _newcomer(server: Any, count: int) -> float:
-    started = now()
+    watch = Stopwatch()
     client = await server.client()
     await client.catch_up(count)
-    took = now() - started
+    took = watch.stop()
     await compare(client.records(count), {0: count})
     await client.close()
     return took
