@@ -122,7 +122,7 @@ def _space(sizes: Sizes) -> Iterable[Line]:
         return Cell("memory", "ate", (("count", count), *more.items()), data=count, copies=copies)
 
     def own(figure: str, what: str, cell: Cell, note: str = "", **bounds: float) -> Line:
-        return Line("G11", what, cell, None, figure, "B", LESS, note=note, **bounds)
+        return Line("G11", what, cell, None, figure, "B", LESS, note=note, **bounds)  # type: ignore[arg-type]
 
     yield own("anon_per_object", f"anonymous memory an object, {large} open", memory(),
               must=48, moon=16)  # fmt: skip

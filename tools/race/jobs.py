@@ -25,6 +25,8 @@ from tools.race.servers.process import running
 from tools.race.traffic import body_of
 
 _NUMBER: Final = struct.Struct("<I")
+#: The share of the kills that must have hit workers at work.
+_KILLED_MIN: Final = 0.7
 _SILENT_S: Final = 1.0
 _SILENT_S_MAX: Final = 60.0
 
@@ -45,6 +47,8 @@ def queue(options: Options) -> Figures:
             took = shift.run()
         finally:
             shift.end()
+        if shift.killed < options["kills"] * _KILLED_MIN:
+            raise WrongDataError(f"only {shift.killed} workers were killed while there was work")
         done = in_process(server.effects) if options["kills"] else shift.told
     lost, doubled = tally(done, options["jobs"])
     return {
@@ -89,7 +93,8 @@ class _Shift:
         while True:
             if self._listen():
                 heard = time.perf_counter()
-            if self.killed < kills and len(self.told) * (kills + 1) >= jobs * (self.killed + 1):
+            due = jobs * (self.killed + 1) // (kills + 1)
+            if self.killed < kills and due <= len(self.told) < jobs:
                 self._kill()
             if not kills and len(self.told) >= jobs:
                 return heard - started

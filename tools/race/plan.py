@@ -45,6 +45,7 @@ class Line:
         better: "more" or "less".
         must, moon: bounds of the ratio ours : peer, or of the figure; None = shown for information.
         note: what a reader must know about the row.
+        worst: the worst round is shown and judged, not the median.
     """
 
     goal: str
@@ -57,6 +58,7 @@ class Line:
     must: float | None = None
     moon: float | None = None
     note: str = ""
+    worst: bool = False
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -73,7 +75,7 @@ class Sizes:
         loads: ids that are loaded.
         messages: records whose way to a subscriber is timed.
         events: records that a new client catches up on.
-        jobs, kills: of a queue; workers killed.
+        jobs, kills: of a queue; workers killed in a round.
     """
 
     seconds: float = 1.5
@@ -85,7 +87,7 @@ class Sizes:
     messages: int = 600
     events: int = 1_000_000
     jobs: int = 4_000
-    kills: int = 200
+    kills: int = 40
     scale: float = field(default=1.0)
 
 

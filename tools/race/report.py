@@ -76,9 +76,10 @@ def judge(line: Line, rounds: Rounds) -> Result:
     ours = [one[line.figure] for one in rounds.figures[line.ours]]
     theirs = [one[line.figure] for one in rounds.figures[line.peer]] if line.peer else []
     ratios = [mine / other for mine, other in zip(ours, theirs)] if theirs else ours
-    ratio = statistics.median(ratios)
+    choose = statistics.median if not line.worst else max if line.better == LESS else min
+    ratio = choose(ratios)
     return Result(
-        line, statistics.median(ours), statistics.median(theirs) if theirs else None, ratio,
+        line, choose(ours), statistics.median(theirs) if theirs else None, ratio,
         min(ratios), max(ratios), _verdict(line, ratio), len(ratios), rounds.discarded,
         rounds.steady, disk_us=statistics.median(slowest for _, slowest in rounds.disk_us),
     )  # fmt: skip
@@ -259,8 +260,9 @@ def _reading(rounds: int, discarded: dict[str, int], sizes: Sizes) -> str:
   callback in another. The hundred subscribers share one process, each with its own connection.
 - G18 starts before the client connects. Appends of 100 are commits of 100 objects for us; one
   signature each. Appends of 1 cost a signature for every event.
-- G24: workers end jobs that do nothing. With kills each job leaves a record, in the transaction
-  that ends it where the store has one; those are counted. Leases last a second.
+- G24: workers end jobs that do nothing. With kills (G24K, the worst round is shown) each job leaves
+  a record, in the transaction that ends it where the store has one; those are counted. Leases last
+  a second.
 - Verdict: "moon" and "must" say which bound was reached, "short" that neither was.
   "unsteady disk" or "busy disk" behind it: run again on a quiet machine before believing it. When
   others keep the disk busy, all stores wait alike, and ratios look better than they are."""

@@ -108,10 +108,11 @@ def test_less_is_better_where_a_line_says_so(ours: float, verdict: str) -> None:
     assert found.verdict == verdict
 
 
-def test_nothing_lost_is_the_must_of_a_queue() -> None:
-    line = Line("G24", "lost", OURS, None, "lost", "jobs", LESS, must=0)
+def test_one_job_lost_in_one_round_is_not_hidden_by_the_others() -> None:
+    line = Line("G24K", "lost", OURS, None, "lost", "jobs", LESS, must=0, worst=True)
     for lost, verdict in ((0.0, "must"), (1.0, "short")):
-        rounds = Rounds(figures={OURS: [{"lost": lost}]}, disk_us=[(70, 71)])
-        assert report.judge(line, rounds).verdict == verdict
+        figures = {OURS: [{"lost": 0.0}, {"lost": lost}, {"lost": 0.0}]}
+        result = report.judge(line, Rounds(figures=figures, disk_us=[(70, 71)]))
+        assert (result.ours, result.verdict) == (lost, verdict)
     assert report.show(0.0, "jobs") == "0 jobs"
     assert report.show(0.000_583, "µs") == "583 µs"
