@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tools.vectors import deltas, event, golden, judgements, proof, trust, values, wire
+from tools.vectors import deltas, event, golden, judgements, outbox, proof, trust, values, wire
 from tools.vectors.fixed import VECTORS, write
 
 import ate
@@ -32,6 +32,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "event/system.json": event.system,
     "values/bodies.json": values.values,
     "values/deltas.json": deltas.deltas,
+    "outbox/outbox.json": outbox.outboxes,
     "trust/keys.json": trust.keys,
     "trust/grants.json": trust.grants,
     "wire/messages.json": wire.messages,
@@ -59,7 +60,7 @@ async def make() -> None:
 def main() -> None:
     """Run as a program."""
     if "--again" in sys.argv[1:]:
-        for folder in ("event", "values", "trust", "logs", "wire"):
+        for folder in ("event", "values", "outbox", "trust", "logs", "wire"):
             shutil.rmtree(VECTORS / folder, ignore_errors=True)
     try:
         asyncio.run(make())

@@ -352,6 +352,10 @@ class Connection:
         ping = max(self._heard_s, self._pinged_s) + self.terms.keepalive_s
         return min(ping, self._heard_s + 2 * self.terms.keepalive_s)
 
+    def noticed(self, now_s: float) -> None:
+        """The peer has shown by other means than a frame that it is there."""
+        self._heard_s = max(self._heard_s, now_s)
+
     def lost(self) -> AteError:
         """Tell that the transport ended; return why: "cut" unless one of the ends had said Bye."""
         if self._end is None:

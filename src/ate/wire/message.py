@@ -275,12 +275,19 @@ class Stated(Message, tag=36, frozen=True):
 
 
 class Found(Message, tag=37, frozen=True):
-    """Answer to `Lookup`: the first seq of the commit, 0 when it was not applied."""
+    """Answer to `Lookup`.
+
+    Args:
+        first_seq: of the commit, 0 when it was not applied.
+        last: newest lsn of its session.
+        commits: what the chain holds durably now.
+    """
 
     ch: Channel
     ref: Count
     first_seq: Count
     last: Count
+    commits: Count = 0
     more: More = {}
 
 
