@@ -54,5 +54,5 @@ async def test_short_sessions_leave_nothing(kind: str, count: int, tmp_path: Pat
         await hall.until(lambda hall: not hall.here)
         async with asyncio.timeout(10):  # the far ends close a moment later
             while descriptors() > before:
-                await asyncio.sleep(0)
+                await session(url, dial, 1)
         assert len(asyncio.all_tasks()) == 1
