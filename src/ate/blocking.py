@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ate import client
-from ate.client import Chain
+from ate.dio.chain import Chain
 from ate.dio.collections import Child, Link, Map, Ref, Vec
 from ate.dio.dio import Dio
 from ate.dio.opening import Opening

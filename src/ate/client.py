@@ -6,41 +6,31 @@ It holds no rule of its own.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
-from ate.chain import past
-from ate.chain.checkpoint import checkpoint_row
-from ate.chain.compact import Progress, Thinned
-from ate.chain.genesis import check_chain, write_genesis
+from ate.chain.genesis import Founding, check_chain, write_genesis
 from ate.chain.ledger import Ledger
-from ate.chain.reader import Reader
-from ate.chain.retention import Retention
 from ate.clock import Clock, SystemClock
 from ate.crypto.entropy import Entropy, system_entropy
-from ate.dio.compactor import Compactor, CompactPolicy
-from ate.dio.dio import Dio
-from ate.dio.follower import Followers
-from ate.dio.governance import RoleChange, set_access, set_hold, set_role
-from ate.dio.heartbeat import Heartbeat, seconds_of
-from ate.dio.opening import Opening, chain_directory, open_store
-from ate.dio.proving import prove
-from ate.dio.receipt import Receipt
-from ate.dio.watch import Watch, watch
-from ate.dio.writer import Durability, Writer
-from ate.errors import CorruptLog, NotFound, UsageError
+from ate.dio.chain import Chain
+from ate.dio.compactor import CompactPolicy
+from ate.dio.heartbeat import seconds_of
+from ate.dio.opening import Opening, open_outbox, open_store
+from ate.dio.transaction import Durability
+from ate.dio.writer import Writer
+from ate.errors import NotFound, UsageError
 from ate.event.access import Access, Principal
-from ate.event.commit import Origin
-from ate.ids import ChainName, IdSource, ObjectId
+from ate.ids import ChainName
 from ate.log.disk import Disk
 from ate.session import Session
 
 if TYPE_CHECKING:
-    from ate.chain.evidence import Evidence
-    from ate.dio.fork import Fork
-    from ate.dio.mailbox import Mailbox
-    from ate.dio.rpc import Service
+    from ate.dio.remote import Remote
+
+__all__ = ["Chain", "open"]
 
 
 def open(
@@ -62,6 +52,10 @@ def open(
     readonly: bool = False,
     salvage: bool = False,
     destroy_when_empty: bool = False,
+    url: str | None = None,
+    recovery: str = "readonly-async",
+    sparse: int = 0,
+    connection: Mapping[str, Any] | None = None,
     clock: Clock | None = None,
     disk: Disk | None = None,
     entropy: Entropy = system_entropy,
@@ -91,6 +85,11 @@ def open(
         readonly: take no lock and write nothing; another process may be writing.
         salvage: with `readonly`, open a damaged chain too, up to the damage; see `chain.damage`.
         destroy_when_empty: remove the files when the last object was deleted.
+        url: share the chain through this server; without `path` the copy here is in memory.
+        recovery: what goes on without the server: "async" everything, "readonly-async" reading,
+            "readonly-sync" as well, after an opening that saw the server, "sync" nothing.
+        sparse: leave bodies that are longer at the server until they are read; 0 leaves none.
+        connection: more about it: `token`, `trust`, `terms`, `timeout_s`, see `ate.joining`.
         clock, disk, entropy: handed in by tests.
 
     Raises (when entered or awaited):
@@ -98,6 +97,8 @@ def open(
         CorruptLog, UnsupportedFormat: damaged or foreign files; they are untouched.
         UntrustedRoot: it is not the chain that `roots` or `name` mean.
         NotFound: there is none and `create` is false (or `readonly` is true).
+        Offline: there is no connection to the server, and the recovery mode wants one.
+        Forked: the server's chain does not continue what is here.
     """
     chosen = ChainName(name)
     beat_s = seconds_of(checkpoint_every) if checkpoint_every is not None else 0.0
@@ -105,31 +106,41 @@ def open(
         raise UsageError("checkpoint_every= needs a session with a root key, and leave to write")
     ticking = clock or SystemClock()
 
+    founding = Founding((), access, suite, mode, policy or {})
+    joining = None
+    if url is not None:
+        from ate.joining import Joining
+
+        joining = Joining(url, recovery, sparse, **(connection or {}))
+
     async def make() -> Chain:
-        store = open_store(chosen, path, disk, memory=memory, readonly=readonly, create=create)
+        in_memory = memory or (joining is not None and path is None)
+        store = open_store(chosen, path, disk, memory=in_memory, readonly=readonly, create=create)
         ledger = Ledger(store, plugins=plugins, session=session, clock=ticking, entropy=entropy)
+        remote: Remote | None = None
         try:
             await ledger.replay(salvage=salvage and readonly)
+            pinned = roots if roots is not None else ((session.public,) if session else ())
+            born = replace(founding, roots=pinned)
+            if joining is not None:
+                from ate.joining import join
+
+                outbox = open_outbox(chosen, path, disk, memory=in_memory)
+                remote = await join(
+                    joining, chosen, ledger, outbox, founding=born if create else None
+                )
+                writer: Writer = remote.forwarder
+            else:
+                writer = await _local(ledger, chosen, born, create=create or in_memory)
             chain = Chain(
                 chosen, ledger, durability, destroy_when_empty=destroy_when_empty,
-                compact=CompactPolicy.of(compact),
+                compact=CompactPolicy.of(compact), writer=writer, remote=remote,
             )  # fmt: skip
-            if ledger.view.trust.genesis is None:
-                if readonly or (not create and not memory):
-                    raise NotFound(f"there is no chain {chosen!r} here")
-                pinned = roots if roots is not None else ((session.public,) if session else ())
-                try:
-                    await write_genesis(
-                        ledger, chosen, roots=pinned, access=access, suite=suite, mode=mode,
-                        policy=policy or {}, origin=chain._first_origin(),
-                    )  # fmt: skip
-                except UsageError:
-                    if not store.torn:
-                        store.destroy()  # a chain that was never begun leaves no files
-                    raise
             check_chain(ledger, chosen, roots or ())
             await chain._start(beat_s)
         except BaseException:
+            if remote is not None:
+                await remote.close()
             store.close()
             raise
         return chain
@@ -137,263 +148,18 @@ def open(
     return Opening(make)
 
 
-class Chain:
-    """One open chain: hands out units of work, watches, and facts about itself."""
-
-    def __init__(
-        self, name: ChainName, ledger: Ledger, durability: Durability, *, destroy_when_empty: bool,
-        compact: CompactPolicy,
-    ) -> None:  # fmt: skip
-        self.name, self.durability = name, durability
-        self._ledger = ledger
-        self._destroy_when_empty = destroy_when_empty
-        device = ledger.session.device if ledger.session else 0
-        number = int.from_bytes(ledger.entropy(8), "little")
-        self._writer = Writer(ledger, device, number)
-        self._ids = IdSource(ledger.entropy)
-        self._readers: dict[int, Reader] = {}
-        self._watches: set[Watch] = set()
-        self._services: list[Service] = []
-        self._mailbox: Mailbox | None = None
-        self._followers = Followers(self)
-        self._heartbeat: Heartbeat | None = None
-        self._compactor = Compactor(self, compact)
-        self._closed = False
-
-    def __repr__(self) -> str:
-        return f"Chain({str(self.name)!r}, {len(self)} objects, head {self.head})"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    # --- using ------------------------------------------------------------------------------
-
-    def dio(self, session: Session | None = None, *, codec: int = 1) -> Dio:
-        """Return a new unit of work.
-
-        Args:
-            session: acts instead of the session the chain was opened with.
-            codec: format of new bodies: 1 MessagePack, 2 JSON, 3 raw bytes.
-        """
-        self._check_open()
-        return Dio(self, session or self._ledger.session, codec=codec)
-
-    def watch(
-        self,
-        *,
-        type: type[Any] | None = None,
-        parent: ObjectId | None = None,
-        since: int | None = None,
-        session: Session | None = None,
-    ) -> AsyncIterator[Any]:
-        """Yield changes.
-
-        First what is in the log after `since`, then what comes, in order, each once.
-
-        Args:
-            type: of this type only.
-            parent: children of this object only.
-            since: a seq; None means from now on, 0 from the start.
-
-        A watcher that stops reading holds nobody up and keeps nothing in memory.
-        """
-        self._check_open()
-        reader = self._reader(session or self._ledger.session)
-        start = self.head if since is None else since
-        return watch(self, reader, type=type, parent=parent, since=start)
-
-    async def seen(self, plugin: Any, seq: int | None = None) -> None:
-        """Return when a projection or worker of this chain has seen row `seq` (default: the head).
-
-        Raises:
-            UsageError: it is none of this chain's, or the chain closes before.
-            Exception: whatever ended the projection.
-        """
-        await self._followers.wait(plugin, self.head if seq is None else seq)
-
-    async def set_role(
-        self, name: str, members: Sequence[Principal], *, session: Session | None = None
-    ) -> RoleChange:
-        """Give a role a new generation with exactly these members.
-
-        See `ate.dio.governance.set_role`.
-        """
-        self._check_open()
-        return await set_role(self, name, members, session=session)
-
-    async def set_access(self, access: Access, *, session: Session | None = None) -> Receipt:
-        """Replace the chain's own rule; see `ate.dio.governance.set_access`."""
-        self._check_open()
-        return await set_access(self, access, session=session)
-
-    def seq_at_time(self, moment: datetime) -> int:
-        """Return the seq of the last row that was there at a time; 0 is before the first.
-
-        For `load(…, at_seq=)` and `fork(…, at=)`. Without a zone the time is UTC.
-        """
-        return past.seq_at_time(self._ledger.view, past.time_us(moment))
-
-    async def fork(
-        self,
-        name: str,
-        *,
-        at: int | datetime | None = None,
-        path: str | os.PathLike[str] | None = None,
-        session: Session | None = None,
-        **options: Any,
-    ) -> Fork:
-        """Make a new chain that begins with what is here, or was as of the row or time `at`.
-
-        `path` holds the new chain's directory, `session` founds it instead of the chain's own.
-        What is kept, the other options and the errors: see `ate.dio.fork.fork`.
-        """
-        from ate.dio.fork import fork
-
-        self._check_open()
-        seq = self.seq_at_time(at) if isinstance(at, datetime) else self.head if at is None else at
-        chosen, who = ChainName(name), session or self._ledger.session
-        where = chain_directory(chosen, path)
-        return await fork(self._ledger, chosen, where, at=seq, session=who, **options)
-
-    async def refresh(self) -> int:
-        """Read-only chains: take in what the writing process appended; returns the head."""
-        return await self._ledger.refresh()
-
-    async def compact(
-        self, retention: Retention | None = None, *, erase: bool = False,
-        progress: Progress | None = None,
-    ) -> Thinned:  # fmt: skip
-        """Drop what was superseded, while readers and writers go on; see `Compactor.compact`.
-
-        Args:
-            retention: what stays beyond the present, besides what the chain's policy demands.
-            erase: overwrite what was dropped, and search all files for copies: see `.erased`.
-            progress: is called with the commits written so far, and how many there will be.
-        """
-        self._check_open()
-        return await self._compactor.compact(retention, erase=erase, progress=progress)
-
-    async def set_hold(self, reason: str | None, *, session: Session | None = None) -> Receipt:
-        """Forbid compaction until it is released with None; see `ate.dio.governance.set_hold`."""
-        self._check_open()
-        return await set_hold(self, reason, session=session)
-
-    async def checkpoint(self, *, session: Session | None = None) -> None:
-        """Seal all commits so far with a root key's composite signature.
-
-        Raises:
-            UsageError: the session holds no root key.
-        """
-        ledger, acting = self._ledger, session or self.session
-        await self._writer.submit_made(
-            lambda: [checkpoint_row(ledger, acting)], acting, self.durability
-        )
-
-    async def prove(self, object_id: ObjectId | None = None, **options: Any) -> Evidence:
-        """Return a proof that can be checked without the chain; see `ate.dio.proving.prove`."""
-        self._check_open()
-        return await prove(self, object_id, **options)
-
-    # --- facts ------------------------------------------------------------------------------
-
-    def __len__(self) -> int:
-        """Number of live objects."""
-        return self._ledger.view.index.live
-
-    @property
-    def head(self) -> int:
-        """Seq of the newest row."""
-        return self._ledger.view.head
-
-    @property
-    def id(self) -> bytes:
-        """Hash of the genesis commit, 32 bytes."""
-        return self._ledger.view.trust.chain_id
-
-    @property
-    def root(self) -> bytes:
-        """Root of the RFC 9162 tree over all commits."""
-        return self._ledger.view.frontier.root()
-
-    @property
-    def commits(self) -> int:
-        return self._ledger.view.frontier.size
-
-    @property
-    def session(self) -> Session | None:
-        return self._ledger.session
-
-    @property
-    def clock_skew(self) -> float:
-        """Seconds by which this machine's clock is off by the chain's time; 0.0 when all is well.
-
-        Above 0 it has jumped ahead and is not believed yet; below 0 it was set back, or commits
-        were made by a clock that was ahead. Up to ten minutes are accepted.
-        """
-        return self._ledger.skew_us() / 1_000_000
-
-    @property
-    def damage(self) -> CorruptLog | None:
-        """What is wrong with a log opened with `salvage`; everything before it can be read."""
-        return self._ledger.damage
-
-    @property
-    def readonly(self) -> bool:
-        return self._ledger.store.readonly
-
-    @property
-    def is_sequencer(self) -> bool:
-        """True when nobody but this process can append to the chain."""
-        return not self.readonly
-
-    # --- opening and closing ----------------------------------------------------------------
-
-    async def _start(self, beat_s: float) -> None:
-        if beat_s:
-            self._heartbeat = Heartbeat(self, beat_s)
-        for plugin in self._ledger.pipeline.plugins:
-            attach = getattr(plugin, "attach", None)
-            if attach is not None:
-                attach(self)
-        await self._followers.start()
-        if self._heartbeat is not None:
-            self._heartbeat.start()
-        self._compactor.start()
-
-    async def close(self) -> None:
-        """End services, finish what was submitted, write the snapshot, release the files."""
-        if self._closed:
-            return
-        await self._compactor.stop()
-        self._closed = True
-        for service in tuple(self._services):
-            await service.stop()
-        if self._heartbeat is not None:
-            await self._heartbeat.stop()
-        await self._writer.close()
-        await self._followers.stop()
-        for one in tuple(self._watches):
-            one.end()
-        ledger = self._ledger
-        if self._destroy_when_empty and ledger.is_empty and not ledger.store.readonly:
-            ledger.store.destroy()
-        else:
-            ledger.close()
-
-    def _reader(self, session: Session | None) -> Reader:
-        known = self._readers.get(id(session))
-        if known is None:
-            known = self._readers[id(session)] = Reader(self._ledger, session)
-        return known
-
-    def _first_origin(self) -> Origin:
-        origin = Origin(self._writer._device, self._writer._session_number, 1, 0)
-        self._writer._lsn = 1
-        return origin
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise UsageError("the chain is closed")
+async def _local(ledger: Ledger, name: ChainName, founding: Founding, *, create: bool) -> Writer:
+    """Return the writer of a chain of this machine, which is founded if there is none."""
+    store = ledger.store
+    device = ledger.session.device if ledger.session else 0
+    writer = Writer(ledger, device, int.from_bytes(ledger.entropy(8), "little"))
+    if ledger.view.trust.genesis is None:
+        if store.readonly or not create:
+            raise NotFound(f"there is no chain {name!r} here")
+        try:
+            await write_genesis(ledger, name, founding, writer.first_origin())
+        except UsageError:
+            if not store.torn:
+                store.destroy()  # a chain that was never begun leaves no files
+            raise
+    return writer

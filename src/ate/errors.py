@@ -5,8 +5,8 @@
     ├ LimitExceeded          a value is larger than a stated bound
     ├ NetworkError           Disconnected · TimedOut · Redirected · Throttled
     ├ ProtocolError          LocalProtocolError · RemoteProtocolError
-    ├ TrustError             BadSignature · WriteDenied · Replayed · UntrustedRoot · NoReadKey ·
-    │                        CannotOpen
+    ├ TrustError             BadSignature · WriteDenied · Replayed · UntrustedRoot · Forked ·
+    │                        NoReadKey · CannotOpen
     ├ StorageError           CorruptLog · CorruptBackup · LogLocked · OutOfSpace ·
     │                        UnsupportedFormat
     ├ CommitError            Refused · Conflict · ReadOnly · Offline · Fenced
@@ -145,6 +145,23 @@ class UntrustedRoot(TrustError):
 
     code = "untrusted_root"
     default_hint = "this is another chain, or it was replaced: check the root keys you were given"
+
+
+class Forked(TrustError):
+    """A server's chain does not continue what it has shown before.
+
+    Args:
+        evidence: a signed proof of it, when there is one; see the guide about trust.
+    """
+
+    code = "forked"
+    default_hint = "do not go on with this server: ask its operator, and keep the local copy"
+
+    def __init__(
+        self, message: str = "", *, evidence: Any = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.evidence = evidence
 
 
 class NoReadKey(TrustError):

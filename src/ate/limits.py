@@ -71,6 +71,14 @@ NTP_INTERVAL_S_MIN: Final = 64
 PROOF_BYTES_MAX: Final = 32 * MIB
 #: Commits in a proof: each costs a composite verification, half a millisecond.
 PROOF_COMMITS_MAX: Final = 1024
+#: Commits that wait on one client for a server that is away: each is in memory, and is sent anew.
+OUTBOX_ENTRIES_MAX: Final = 100_000
+#: Bytes of them: they are in memory, too, and one flush may write all of them.
+OUTBOX_BYTES_MAX: Final = 256 * MIB
+#: What a client notes beside such a commit, as what it clashed with.
+OUTBOX_NOTE_BYTES_MAX: Final = 16 * KIB
+#: The file they are in is read whole; it is written anew before it holds more dead bytes than this.
+OUTBOX_FILE_BYTES_MAX: Final = 1024 * MIB
 #: A checkpoint adds 4 KiB to the log and a millisecond to the writer: seldom enough not to matter.
 CHECKPOINT_EVERY_S_MIN: Final = 1
 #: A frame between peers: what arrives is held whole, thousands of connections at a time.
@@ -85,7 +93,7 @@ MESSAGE_BYTES_MAX: Final = COMMIT_BYTES_MAX + 2 * MIB
 BATCH_BYTES_MAX: Final = 256 * KIB
 #: Messages in one frame: the peer is not made to hold the loop for more than some milliseconds.
 BATCH_MESSAGES_MAX: Final = 4096
-#: A longer plaintext is counted before it is decoded: one byte of it can become 72 in memory.
+#: A longer plaintext is counted before it is decoded: a byte of it can become twenty in memory.
 UNCOUNTED_BYTES_MAX: Final = MIB
 #: Values in such a plaintext: all names of a `Sync` with their heads.
 MESSAGE_ITEMS_MAX: Final = 1 << 18
@@ -96,6 +104,11 @@ PINGS_MAX: Final = 16
 QUEUE_BYTES_MAX: Final = 2 * MESSAGE_BYTES_MAX
 #: Connections that one server holds: each costs a descriptor and some ten kilobytes.
 CONNECTIONS_MAX: Final = 20_000
+
+#: Bytes of records that a server may send before the reader asks for more, at most.
+CREDIT_BYTES_MAX: Final = 64 * MIB
+#: Submitted commits that wait in front of one chain: one of the largest, or many small ones.
+INBOX_BYTES_MAX: Final = COMMIT_BYTES_MAX
 
 
 def check(limit: str, value: int, bound: int, *, hint: str | None = None) -> None:

@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ate.errors import CorruptLog, ProtocolError, StorageError, UnsupportedFormat
-from ate.log import segment
+from ate.log import entries, segment
+from ate.log.entries import Entry
 from ate.log.local import LocalLog
+from ate.log.outbox import Outbox
 from ate.log.recovery import judge
 from ate.merkle import Frontier
 from ate.testing.simdisk import SimDisk
@@ -102,3 +104,48 @@ def test_other_files_of_anything(raw: bytes, name: str) -> None:
         return
     assert [bytes(payload) for _, payload in log.scan()] == [b"first"]
     log.read_index()
+
+
+PARTS = st.one_of(
+    st.binary(max_size=60),
+    st.builds(
+        lambda kind, state, number, at, blob: entries.encode(
+            kind, Entry(number, blob[:3], *at, blob[3:6], state, blob[6:])
+        ),
+        st.integers(0, 5),
+        st.sampled_from(entries.STATES),
+        st.integers(0, 4),
+        st.tuples(st.integers(0, 2), st.integers(0, 2)),
+        st.binary(max_size=9),
+    ),
+)
+
+
+@given(st.lists(PARTS, max_size=8), st.integers(0, 600), st.binary(max_size=40))
+def test_an_outbox_of_anything(payloads: list[bytes], cut: int, more: bytes) -> None:
+    raw = entries.encode_header(1)
+    for payload in payloads:
+        raw += b"".join(segment.flatten(payload, len(raw)))
+    for one in (raw + more, raw[:cut] + more, more):
+        disk = SimDisk()
+        disk.mkdir("/c")
+        disk.put("/c/outbox", one)
+        try:
+            outbox = Outbox.open(disk, "/c")
+        except (CorruptLog, UnsupportedFormat):
+            assert disk.snapshot() == {"/c/outbox": one}
+            continue
+        before = outbox.entries
+        number = outbox.add(b"next")
+        assert all(entry.number < number for entry in before)
+        outbox.close()
+        assert Outbox.open(disk, "/c").entries == [*before, Entry(number, b"next")]
+
+
+@given(PARTS)
+def test_outbox_payloads(raw: bytes) -> None:
+    try:
+        kind, entry = entries.decode(raw)
+    except (ValueError, UnsupportedFormat):
+        return
+    assert entries.encode(kind, entry) == raw

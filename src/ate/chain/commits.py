@@ -51,6 +51,12 @@ class CommitTable:
         split = len(self._firsts)
         return self._places[number] if number < split else self._place[number - split]
 
+    def number_of(self, place: int) -> int:
+        """Return the number in this table of the commit at a log place, which must be there."""
+        if self._place and place >= self._place[0]:
+            return len(self._firsts) + bisect_left(self._place, place)
+        return bisect_left(self._places, place)
+
     def between(self, first: int, last: int) -> Iterator[int]:
         """Yield the places of the commits that may hold rows from `first` to `last`, in order."""
         at, split = self._position(first), len(self._firsts)

@@ -3,47 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ate.chain.ledger import Ledger
 from ate.chain.retention import Retention
 from ate.errors import CorruptLog, UntrustedRoot, UsageError
 from ate.event.access import Access, Principal
-from ate.event.commit import Origin
+from ate.event.commit import Commit, Origin, Record
 from ate.event.draft import Draft
 from ate.event.header import Header
 from ate.event.row import Kind
-from ate.event.system import Genesis, PublicKeys, encode
+from ate.event.system import Genesis, PublicKeys, decode, encode
 from ate.ids import ROOT
 from ate.trust.soundness import MODES
 
 SUITES: Final = (1, 2)
 
 
-async def write_genesis(
-    ledger: Ledger,
-    name: str,
-    *,
-    roots: Sequence[Principal],
-    access: Access | None,
-    suite: int,
-    mode: str,
-    policy: Mapping[str, Any],
-    origin: Origin,
-) -> None:
-    """Write and flush the first commit of an empty chain.
+@dataclass(frozen=True, slots=True)
+class Founding:
+    """What a chain is to be from birth on.
 
     Args:
         roots: root keys; empty for a purely local chain, which then signs and seals nothing.
         access: the chain's own rule; by default the roots alone read and write.
         suite: 1 or 2; without roots it is 0.
+    """
+
+    roots: Sequence[Principal] = ()
+    access: Access | None = None
+    suite: int = 2
+    mode: str = "distributed"
+    policy: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def write_genesis(ledger: Ledger, name: str, founding: Founding, origin: Origin) -> None:
+    """Write and flush the first commit of an empty chain; raises as `prepare_genesis` does."""
+    commit, rows = await prepare_genesis(ledger, name, founding, origin)
+    pending = await ledger.append(commit, rows)
+    ledger.store.flush()
+    ledger.settle(pending)
+
+
+async def prepare_genesis(
+    ledger: Ledger, name: str, founding: Founding, origin: Origin
+) -> tuple[Commit, list[Draft]]:
+    """Return the first commit of an empty chain and its rows.
 
     Raises:
         UsageError: unknown mode or suite, a policy that says nothing that could be kept, or the
             session is none of the roots.
     """
-    _check_policy(policy)
-    if mode not in MODES or suite not in SUITES:
+    roots, suite = founding.roots, founding.suite
+    _check_policy(founding.policy)
+    if founding.mode not in MODES or suite not in SUITES:
         raise UsageError(f"mode is one of {', '.join(MODES)}; suite is 1 or 2")
     session = ledger.session
     if roots and (session is None or session.public.key_id not in {one.key_id for one in roots}):
@@ -54,19 +68,16 @@ async def write_genesis(
     genesis = Genesis(
         name=str(name),
         suite=suite if roots else 0,
-        mode=mode,
+        mode=founding.mode,
         salt=ledger.entropy(16),
         roots=tuple(PublicKeys.of(one) for one in roots),
-        policy=dict(policy),
+        policy=dict(founding.policy),
     )
-    header = Header(access=access or Access())
+    header = Header(access=founding.access or Access())
     row = Draft(int(Kind.GENESIS), bytes(ROOT), bytes(ROOT), 0, 0, 0, 0, 0, encode(genesis), header)
     preparer = ledger.preparer(session)
     preparer.expect_roots(roots)
-    commit, rows = await preparer.prepare([row], origin=origin, seen_seq=0, now_us=ledger.now_us())
-    pending = await ledger.append(commit, rows)
-    ledger.store.flush()
-    ledger.settle(pending)
+    return await preparer.prepare([row], origin=origin, seen_seq=0, now_us=ledger.now_us())
 
 
 def _check_policy(policy: Mapping[str, Any]) -> None:
@@ -77,6 +88,18 @@ def _check_policy(policy: Mapping[str, Any]) -> None:
             f"whether a chain is write-once is true or false, not {policy['worm']!r:.40}",
             hint='policy={"worm": True}',
         )
+
+
+def check_genesis(record: Record, name: str) -> None:
+    """Raise UntrustedRoot unless a first commit founds the chain of this name.
+
+    It was admitted, so its first row is a genesis row that its founder signed.
+    """
+    row = record.row(0)
+    genesis = decode(Genesis, record.inline(row)) if row.kind == Kind.GENESIS else None
+    if genesis is None or genesis.name != name:
+        found = repr(genesis.name) if genesis is not None else "no chain"
+        raise UntrustedRoot(f"the first commit founds {found}, not {name!r}")
 
 
 def check_chain(ledger: Ledger, name: str, roots: Iterable[Principal]) -> None:

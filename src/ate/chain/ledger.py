@@ -67,7 +67,7 @@ class Ledger:
         self.pipeline = Pipeline(plugins, self.view.origins)
         self.feed = Feed()
         self._domains: dict[int, tuple[Session | None, Domains]] = {}
-        self._snapshot_head = 0
+        self._snapshot_head = self._last_place = 0
         self._has_appended = False
         self.verified_commits = 0
         self._incoming: Replay | None = None
@@ -137,11 +137,18 @@ class Ledger:
         except BaseException:
             store.close()
             raise
-        old, self.store = self.store, store
+        self._replace(fresh)
+
+    def _replace(self, fresh: Ledger) -> None:
+        """Go on with all that another ledger of this chain holds."""
+        old, self.store = self.store, fresh.store
         self.view.become(fresh.view)
-        for _, domains in self._domains.values():
+        for session, domains in self._domains.values():
             domains.forget_all()
-        self._last_place = fresh._last_place
+            if session is not None:
+                join_roles(self.view.trust, session)
+        self._last_place, self._incoming = fresh._last_place, None
+        self._has_appended, self._snapshot_head = True, 0
         old.close()
 
     def replace_store(self, store: LogStore, columns: CommitColumns, dropped: U64) -> None:
@@ -154,6 +161,25 @@ class Ledger:
         self.store, places = store, columns[1]
         self.view.move(store, columns, dropped)
         self._last_place = int(places[-1])
+
+    def renewal(self) -> Ledger:
+        """Return an empty copy that can take this one's place with `succeed`."""
+        return Ledger(
+            self.store.successor(), plugins=self._plugins, session=self.session, clock=self.clock,
+            entropy=self.entropy,
+        )  # fmt: skip
+
+    def succeed(self, fresh: Ledger) -> None:
+        """Go on with a copy that was made anew because what came between was compacted.
+
+        Raises:
+            CorruptLog: it is not this chain, or does not go on where this one ends.
+        """
+        self.view.check_successor(fresh.view)
+        fresh.store.take_over(self.store)
+        self._replace(fresh)
+        self.store.sweep()
+        self.feed.publish(self.view.head)
 
     def snapshot_written(self, head: int) -> None:
         """Say up to which row the snapshot beside the log goes; 0 when there is none."""
@@ -201,15 +227,14 @@ class Ledger:
         place = self.store.append([record.payload])
         return Pending(record, place, current)
 
-    async def offer(self, payload: memoryview) -> Pending:
-        """Admit, number and append a commit that was made elsewhere; see `append`.
+    async def consider(self, payload: memoryview) -> tuple[Record, list[int]]:
+        """Judge and number a commit that was made elsewhere, for `accept`; nothing is written.
 
         Args:
             payload: all bodies inline; its sequencer part is put in here.
 
         Raises:
-            ProtocolError, CorruptLog: it is no sound commit.
-            ReadOnly, StorageError, and what `admit` raises. Nothing is half done then.
+            ReadOnly, ProtocolError, CorruptLog: it is no sound commit. And what `admit` raises.
         """
         if self.store.readonly:
             raise ReadOnly("this chain was opened read-only")
@@ -217,11 +242,23 @@ class Ledger:
         sequencer = SequencerPart(view.head + 1, time_us, view.frontier.size, view.link)
         record = Record(memoryview(numbered(payload, sequencer)))
         limits.check("rows in the chain", record.last_seq, limits.CHAIN_ROWS_MAX)
-        current = await admit(view, self.pipeline, record, time_us=time_us)
         check_complete(record)
+        current = await admit(view, self.pipeline, record, time_us=time_us)
         check_bodies(view, record)
-        record = Record(unpack(self.store, record))
-        return Pending(record, self.store.append([record.payload]), current)
+        return record, current
+
+    def accept(self, record: Record, current: list[int]) -> Record:
+        """Append what was just considered, and let it count for those that follow.
+
+        It is not durable yet, and nobody is told.
+
+        Raises:
+            OutOfSpace, StorageError: nothing was kept.
+        """
+        payload = unpack(self.store, record)
+        if payload is not record.payload:
+            record = Record(payload)
+        return self.fold(Pending(record, self.store.append([payload]), current))
 
     async def receive(
         self, payload: memoryview, drafts: Sequence[Draft] | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from ate.dio.watch import Watch
 
 if TYPE_CHECKING:
-    from ate.client import Chain
+    from ate.dio.chain import Chain
 
 #: A timer shorter than this would only spin: the clock that is asked may be coarser.
 _REST_S_MIN = 0.001

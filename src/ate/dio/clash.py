@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from ate.chain.index import DEAD, SEQ_MASK, Index
-from ate.errors import Conflict, Fenced
+from ate.chain.standing import Guards
+from ate.errors import Conflict
 from ate.event.draft import Draft
-from ate.event.row import Kind
-from ate.ids import ROOT
-
-#: Objects with the seq that must still be their newest; 0 = there must be none.
-Guards: TypeAlias = Sequence[tuple[bytes, int]]
 
 
 class Guard(Protocol):
@@ -22,16 +18,6 @@ class Guard(Protocol):
     def guards(self) -> Guards:
         """What must not have changed when the commit lands; raises Fenced when it is too late."""
         ...
-
-
-def check_guards(index: Index, guards: Guards) -> None:
-    """Raise Fenced when one of these objects has another newest version."""
-    for object_id, seq in guards:
-        if index.locate(object_id) & SEQ_MASK != seq:
-            raise Fenced(
-                "the lease of this commit is in other hands; nothing was committed",
-                hint="take the lease again, load again and redo the change",
-            )
 
 
 def check_versions(index: Index, drafts: Sequence[Draft], current: Sequence[int]) -> None:
@@ -62,25 +48,3 @@ def check_versions(index: Index, drafts: Sequence[Draft], current: Sequence[int]
             continue
         what = "exists already" if not draft.base else "was changed since it was loaded"
         raise Conflict(f"object {draft.id.hex()} {what}", object=draft.id, theirs=seq)
-
-
-def check_parents(index: Index, drafts: Sequence[Draft]) -> None:
-    """Refuse what would hang under nothing: nobody would ever find it again.
-
-    Raises:
-        Conflict: a parent was deleted, here or before, or never was.
-    """
-    parents = {draft.parent for draft in drafts if draft.kind == Kind.DATA}
-    parents.discard(ROOT)
-    if not parents:
-        return
-    gone = {draft.id for draft in drafts if draft.kind == Kind.TOMBSTONE}
-    parents -= {draft.id for draft in drafts} - gone
-    for parent in parents:
-        flagged = index.locate(parent)
-        if not flagged or flagged & DEAD or parent in gone:
-            what = "was deleted" if flagged else "is not in this chain"
-            raise Conflict(
-                f"the parent {parent.hex()} {what}", object=parent, theirs=flagged & SEQ_MASK,
-                hint="store it under another parent",
-            )  # fmt: skip

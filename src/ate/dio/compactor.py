@@ -25,7 +25,7 @@ from ate.limits import MIB
 from ate.trust.plugin import Retention as Voter
 
 if TYPE_CHECKING:
-    from ate.client import Chain
+    from ate.dio.chain import Chain
 
 T = TypeVar("T")
 
@@ -279,7 +279,7 @@ class Compactor:
         assert isinstance(steps, Generator)
         writer, now_s = self._chain._writer, self._chain._ledger.clock.monotonic_s
         value: Any = None
-        landed, begun_s, taken = writer.landed, now_s(), 0
+        landed, begun_s, taken = writer.landed_count, now_s(), 0
         with suppress(StopIteration):
             while True:
                 step = steps.send(value)
@@ -289,10 +289,10 @@ class Compactor:
                 elif taken < _STEPS_MAX and now_s() - begun_s < _WORK_S:
                     taken += 1
                     continue
-                elif writer.landed == landed:
+                elif writer.landed_count == landed:
                     await _Pause()
                 else:  # somebody commits: leave most of the time to them
-                    landed = writer.landed
+                    landed = writer.landed_count
                     await _rest()
                 begun_s, taken = now_s(), 0
 

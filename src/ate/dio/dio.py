@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 
 from ate.chain.index import DEAD, SEQ_MASK
 from ate.chain.reader import Opened, Reader
-from ate.dio.clash import Guard, Guards
+from ate.chain.standing import Guards
+from ate.dio.clash import Guard
 from ate.dio.collections import bind
 from ate.dio.dao import Dao, Landed
 from ate.dio.descent import check_move, fell
@@ -19,8 +20,8 @@ from ate.dio.history import Version, history
 from ate.dio.receipt import Receipt
 from ate.dio.reconcile import reconcile
 from ate.dio.schema import Schema, schema_of
+from ate.dio.transaction import Durability
 from ate.dio.typed import ANY, check_pending, fits, not_of
-from ate.dio.writer import Durability
 from ate.errors import Conflict, Deleted, LoadError, NoReadKey, UsageError
 from ate.event.access import Access
 from ate.event.draft import Draft
@@ -30,7 +31,7 @@ from ate.ids import ROOT, ObjectId
 from ate.session import Session
 
 if TYPE_CHECKING:
-    from ate.client import Chain
+    from ate.dio.chain import Chain
 
 T = TypeVar("T")
 
@@ -302,10 +303,8 @@ class Dio:
             raise UsageError("all that was stored was deleted again: nothing to commit")
         drafts = [*(self._draft(dao, overwrite=overwrite) for dao in daos), *below]
         landed = await self.chain._writer.submit(drafts, self.session, how, at, guards=guards)
-        record = landed.record
-        time_us, signer = record.sequencer.time_us, record.author.key_id
-        first = record.first_seq + landed.offset
-        for seq, (dao, draft) in enumerate(zip(daos, drafts, strict=False), first):
+        time_us, signer = landed.time_us, landed.signer
+        for seq, (dao, draft) in enumerate(zip(daos, drafts, strict=False), landed.seq):
             created = draft.created or seq
             dao._version = Landed(seq, created, time_us, signer, draft.body, draft.codec)
         return landed.receipt()

@@ -18,7 +18,7 @@ from ate.errors import UsageError
 from ate.trust.plugin import Change
 
 if TYPE_CHECKING:
-    from ate.client import Chain
+    from ate.dio.chain import Chain
 
 #: Changes taken from the log in one go.
 _BATCH = 256

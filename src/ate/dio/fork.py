@@ -19,7 +19,7 @@ import numpy as np
 
 from ate import limits
 from ate.chain import past
-from ate.chain.genesis import write_genesis
+from ate.chain.genesis import Founding, write_genesis
 from ate.chain.ledger import Ledger
 from ate.chain.reader import Opened, Reader
 from ate.chain.run import U64
@@ -194,11 +194,17 @@ class _Builder:
         waits = names_role(rule)
         self._lsn = 1
         await write_genesis(
-            self._made, name, roots=(self._session.public,) if self._session else (),
-            access=Access() if waits else Access(rule.read), suite=genesis.suite or 2,
-            mode=genesis.mode, policy={**genesis.policy, POLICY: _provenance(self._source, at)},
-            origin=Origin(self._device, self._number, 1, 0),
-        )  # fmt: skip
+            self._made,
+            name,
+            Founding(
+                (self._session.public,) if self._session else (),
+                Access() if waits else Access(rule.read),
+                genesis.suite or 2,
+                genesis.mode,
+                {**genesis.policy, POLICY: _provenance(self._source, at)},
+            ),
+            Origin(self._device, self._number, 1, 0),
+        )
         roles = self._charter.drafts(self._made.entropy, self._made.view.trust.keys)
         if roles:
             await self._commit(roles)

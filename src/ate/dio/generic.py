@@ -19,7 +19,7 @@ from ate.dio.schema import Schema
 from ate.ids import ROOT, ObjectId
 
 if TYPE_CHECKING:
-    from ate.client import Chain
+    from ate.dio.chain import Chain
 
 
 class Item(msgspec.Struct, frozen=True):

@@ -29,7 +29,7 @@ from ate.trust.roles import next_generation
 from ate.trust.state import ROOT_ROLE
 
 if TYPE_CHECKING:
-    from ate.client import Chain
+    from ate.dio.chain import Chain
 
 #: Other commits that may land while a change of roles is being prepared.
 _TRIES: Final = 16

@@ -15,7 +15,7 @@ from ate.chain.checkpoint import is_sealed, root_key
 from ate.errors import UsageError
 
 if TYPE_CHECKING:
-    from ate.client import Chain
+    from ate.dio.chain import Chain
 
 
 def seconds_of(every: float | timedelta) -> float:

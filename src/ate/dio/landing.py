@@ -9,7 +9,7 @@ import asyncio
 
 from ate.dio.dio import Dio
 from ate.dio.receipt import Receipt
-from ate.dio.writer import Durability
+from ate.dio.transaction import Durability
 
 
 async def land(dio: Dio, durability: Durability | None = None) -> Receipt:

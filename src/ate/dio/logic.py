@@ -16,7 +16,7 @@ from ate.ids import ObjectId
 from ate.trust.logic import StructuredLogic
 
 if TYPE_CHECKING:
-    from ate.client import Chain
+    from ate.dio.chain import Chain
 
 T = TypeVar("T")
 

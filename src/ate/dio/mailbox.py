@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from ate.dio.bell import Bell
 
 if TYPE_CHECKING:
-    from ate.client import Chain
+    from ate.dio.chain import Chain
 
 
 class Mailbox:

@@ -23,7 +23,7 @@ from ate.dio.rpc import call, hint_of, parameters_of, serve
 from ate.errors import UsageError
 
 if TYPE_CHECKING:
-    from ate.client import Chain
+    from ate.dio.chain import Chain
 
 Q = TypeVar("Q")
 R = TypeVar("R")

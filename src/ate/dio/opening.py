@@ -16,10 +16,11 @@ from ate.log import recovery
 from ate.log.disk import Disk, RealDisk
 from ate.log.local import LocalLog
 from ate.log.memory import MemoryLog
+from ate.log.outbox import Outbox
 from ate.log.store import LogStore
 
 if TYPE_CHECKING:
-    from ate.client import Chain
+    from ate.dio.chain import Chain
 
 
 def home() -> Path:
@@ -56,6 +57,15 @@ def open_store(
     if not create and not recovery.locate(disk, str(directory)):
         raise NotFound(f"there is no chain {str(name)!r} in {directory.parent}")
     return LocalLog.open(directory, disk=disk, readonly=readonly, create=create)
+
+
+def open_outbox(
+    name: ChainName, path: str | os.PathLike[str] | None, disk: Disk | None, *, memory: bool
+) -> Outbox:
+    """Return the outbox beside the local copy of a shared chain, whose lock the caller holds."""
+    if memory:
+        return Outbox.in_memory()
+    return Outbox.open(disk or RealDisk(), str(chain_directory(name, path)))
 
 
 class Opening:

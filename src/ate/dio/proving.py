@@ -17,7 +17,7 @@ from ate.ids import ObjectId
 from ate.session import Session
 
 if TYPE_CHECKING:
-    from ate.client import Chain
+    from ate.dio.chain import Chain
 
 #: What an earlier state of a chain can be known by.
 Known: TypeAlias = "int | Receipt | Evidence"

@@ -16,7 +16,7 @@ from ate.event.row import Kind
 from ate.trust.plugin import Change
 
 if TYPE_CHECKING:
-    from ate.client import Chain
+    from ate.dio.chain import Chain
 
 #: Rows taken from the log in one go; a watcher holds no more than these.
 _BATCH = 256

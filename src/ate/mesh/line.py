@@ -145,7 +145,7 @@ class Line:
             task.cancel()
             await asyncio.wait([task])
 
-    # --- the life of a line ---------------------------------------------------------------------
+    # --- the life of a line ---
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -203,7 +203,7 @@ class Line:
             return 0.0  # a server that restarts says so, and is back soon
         return bound * (int.from_bytes(self._entropy(4), "little") / 0xFFFF_FFFF)
 
-    # --- the ports ------------------------------------------------------------------------------
+    # --- the ports ---
 
     def _up(self, pump: Pump) -> None:
         self._pump, self.error = pump, None

@@ -50,7 +50,7 @@ class Pump:
         self._timer = self._loop.call_later(self._interval, self._tick)
         self.flush()
 
-    # --- out ------------------------------------------------------------------------------------
+    # --- out ---
 
     def send(self, *messages: Sendable) -> None:
         """Queue messages; they leave with all others of this turn of the loop.
@@ -91,7 +91,7 @@ class Pump:
         self.flush()
         await self.transport.drain()
 
-    # --- in -------------------------------------------------------------------------------------
+    # --- in ---
 
     async def receive(self) -> list[AnyMessage]:
         """Return the messages of the next frame; it may hold none.
@@ -124,7 +124,7 @@ class Pump:
         self.transport.frame_max = connection.frame_bound
         return messages
 
-    # --- the end --------------------------------------------------------------------------------
+    # --- the end ---
 
     def bye(self, code: str = "", text: str = "") -> None:
         """Tell the peer that this is the end, and end."""

@@ -56,7 +56,7 @@ class TcpTransport(asyncio.Protocol):
         self._error: AteError | None = None
         self._lost: asyncio.Future[None] = self._loop.create_future()
 
-    # --- what the loop calls --------------------------------------------------------------------
+    # --- what the loop calls ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         stream = cast(asyncio.Transport, transport)
@@ -109,7 +109,7 @@ class TcpTransport(asyncio.Protocol):
             if not drainer.done():
                 drainer.set_result(None)
 
-    # --- the contract ---------------------------------------------------------------------------
+    # --- the contract ---
 
     @property
     def queued(self) -> int:
@@ -165,7 +165,7 @@ class TcpTransport(asyncio.Protocol):
             if self._stream is not None:
                 stream.abort()
 
-    # --- inside ---------------------------------------------------------------------------------
+    # --- inside ---
 
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():

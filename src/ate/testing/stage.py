@@ -21,8 +21,8 @@ import ate
 from ate.chain.admit import admit
 from ate.chain.ledger import Ledger
 from ate.chain.verify import Verification, verify
-from ate.client import Chain
 from ate.crypto.entropy import SeededEntropy, system_entropy
+from ate.dio.chain import Chain
 from ate.event.access import Access, Principal
 from ate.event.commit import Commit, Record, SequencerPart
 from ate.event.draft import Draft

@@ -5,7 +5,7 @@ from typing import Any as Anything
 import pytest
 
 import ate
-from ate.chain.genesis import check_chain, write_genesis
+from ate.chain.genesis import Founding, check_chain, write_genesis
 from ate.chain.ledger import Ledger
 from ate.crypto.entropy import SeededEntropy
 from ate.errors import UntrustedRoot, UsageError
@@ -24,11 +24,8 @@ def empty(session: Session | None = None) -> Ledger:
 
 async def founded(session: Session | None = None, **changed: Anything) -> Ledger:
     ledger = empty(session)
-    given: dict[str, Anything] = {
-        "roots": (session.public,) if session else (), "access": None, "suite": 2,
-        "mode": "distributed", "policy": {}, "origin": Origin(1, 2, 1, 0), **changed,
-    }  # fmt: skip
-    await write_genesis(ledger, "universe", **given)
+    given: dict[str, Anything] = {"roots": (session.public,) if session else (), **changed}
+    await write_genesis(ledger, "universe", Founding(**given), Origin(1, 2, 1, 0))
     return ledger
 
 

@@ -4,7 +4,7 @@ import pytest
 
 import ate
 from ate import limits
-from ate.chain.genesis import write_genesis
+from ate.chain.genesis import Founding, write_genesis
 from ate.chain.ledger import Ledger, Pending
 from ate.crypto.entropy import SeededEntropy
 from ate.errors import CorruptLog, ReadOnly, StorageError
@@ -35,10 +35,7 @@ async def founded(store: LogStore, session: Session | None = None) -> Ledger:
     ledger = on(store, session)
     await ledger.replay()
     roots = (session.public,) if session else ()
-    await write_genesis(
-        ledger, "l", roots=roots, access=None, suite=2, mode="distributed", policy={},
-        origin=Origin(1, 1, 1, 0),
-    )  # fmt: skip
+    await write_genesis(ledger, "l", Founding(roots), Origin(1, 1, 1, 0))
     return ledger
 
 

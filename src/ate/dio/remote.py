@@ -1,0 +1,176 @@
+"""`Remote`: what a chain that is shared through a server says about its connection.
+
+It sends nothing itself and opens nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from ate.errors import AteError, Disconnected, Offline, TimedOut, UsageError
+
+if TYPE_CHECKING:
+    from ate.dio.forwarder import Forwarder
+
+#: What a chain does without its server. See the guide about working offline.
+RECOVERY: Final = ("async", "readonly-async", "readonly-sync", "sync")
+
+
+class Link(Protocol):
+    """A replica, as far as its chain knows it."""
+
+    #: Why the server is not followed any more, for good.
+    failure: AteError | None
+    #: Why there is no connection now.
+    trouble: AteError | None
+    #: All that the server had when it was asked is here.
+    is_current: bool
+    lagged: bool
+
+    @property
+    def is_online(self) -> bool: ...
+
+    @property
+    def address(self) -> str:
+        """Where the chain is."""
+        ...
+
+    async def newest(self) -> int:
+        """Return how many commits the server has now; raises Disconnected."""
+        ...
+
+    def watch(self, tell: Callable[[], None]) -> None:
+        """Call `tell` whenever any of the above has changed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a chain stands with its server.
+
+    Args:
+        url: where it is; empty for a chain of this machine alone.
+        online: commits reach the server now.
+        current: all that the server had when it was asked last is here.
+        pending: commits made here that the server has not confirmed.
+        conflicts: of those made offline, how many were refused and wait for a decision.
+        head: seq of the newest row here.
+        trouble: why it is not online, in words; empty when it is.
+    """
+
+    url: str
+    online: bool
+    current: bool
+    pending: int
+    conflicts: int
+    head: int
+    trouble: str = ""
+
+
+class Remote:
+    """The server's side of a chain, as its own side sees it.
+
+    Args:
+        link: the replica.
+        forwarder: the chain's writer.
+        recovery: one of `RECOVERY`.
+        release: gives the connection back.
+    """
+
+    def __init__(
+        self, link: Link, forwarder: Forwarder, recovery: str,
+        release: Callable[[], Awaitable[None]],
+    ) -> None:  # fmt: skip
+        if recovery not in RECOVERY:
+            raise UsageError(f"recovery is one of {', '.join(RECOVERY)}, not {recovery!r}")
+        self.link, self.forwarder, self.recovery = link, forwarder, recovery
+        self._release = release
+        self._bells: set[asyncio.Event] = set()
+        link.watch(self.tell)
+        forwarder.ledger.feed.subscribe(self.tell)
+
+    def tell(self) -> None:
+        """Something has changed: whoever waits looks again."""
+        for bell in tuple(self._bells) if self._bells else ():
+            bell.set()
+
+    def status(self) -> Status:
+        """Return how things stand."""
+        link, error = self.link, self.link.failure or self.link.trouble
+        is_online = link.is_online
+        return Status(
+            link.address, is_online, is_online and link.is_current, self.forwarder.pending,
+            len(self.forwarder.setbacks), self.forwarder.ledger.view.head,
+            "" if is_online or error is None else error.message,
+        )  # fmt: skip
+
+    def check_readable(self) -> None:
+        """Raise Offline when nothing may be read without a connection, and there is none."""
+        if self.recovery == "sync" and not (self.link.is_online and self.link.is_current):
+            raise Offline(
+                "there is no connection to the server, and this chain is read with one only",
+                hint='open it with recovery="readonly-async" to read what is here',
+            )
+
+    async def wait(self, ready: Callable[[], bool], timeout_s: float | None) -> None:
+        """Return when `ready()` is true.
+
+        Raises:
+            TimedOut: it took too long.
+            AteError: the server is not followed any more.
+        """
+        bell = asyncio.Event()
+        self._bells.add(bell)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not ready():
+                    if self.link.failure is not None:
+                        raise self.link.failure
+                    bell.clear()
+                    await bell.wait()
+        except TimeoutError:
+            trouble = self.link.trouble
+            why = f": {trouble.message}" if trouble is not None else ""
+            raise TimedOut(f"no answer from {self.link.address} in {timeout_s:g} s{why}") from None
+        finally:
+            self._bells.discard(bell)
+
+    async def sync(self, timeout_s: float | None) -> Status:
+        """Return when all that was committed here is at the server, and all it has is here."""
+
+        def is_sent() -> bool:
+            return self.link.is_online and self.link.is_current and not self.forwarder.pending
+
+        while True:
+            await self.wait(is_sent, timeout_s)
+            with suppress(Disconnected):
+                newest = await self.link.newest()
+                break
+        view = self.forwarder.ledger.view
+        await self.wait(lambda: view.frontier.size >= newest, timeout_s)
+        return self.status()
+
+    async def events(self) -> AsyncIterator[Status]:
+        """Yield the status now, and each time it changes in more than its head."""
+        bell = asyncio.Event()
+        self._bells.add(bell)
+        last: object = None
+        try:
+            while True:
+                status = self.status()
+                shown = (status.online, status.current, status.conflicts, status.trouble)
+                if shown != last:
+                    last = shown
+                    yield status
+                bell.clear()
+                await bell.wait()
+        finally:
+            self._bells.discard(bell)
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        await self._release()

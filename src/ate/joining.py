@@ -1,0 +1,169 @@
+"""Joins a chain of a server: local copy, outbox, writer and replica are put together here.
+
+It sends nothing itself: the replica does, over a line of this event loop's registry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from ate.chain.genesis import Founding, prepare_genesis
+from ate.chain.ledger import Ledger
+from ate.dio.forwarder import Forwarder
+from ate.dio.remote import Remote
+from ate.errors import (
+    AteError,
+    Disconnected,
+    LimitExceeded,
+    NotFound,
+    Offline,
+    StorageError,
+    TimedOut,
+    TrustError,
+    UsageError,
+)
+from ate.event.commit import Origin
+from ate.log.outbox import Outbox
+from ate.mesh.line import Line
+from ate.mesh.registry import Registry
+from ate.mesh.replica import Replica
+from ate.wire.terms import Terms, Trust
+
+#: What no further try makes better.
+_HOPELESS: Final = (NotFound, LimitExceeded, TrustError, UsageError, StorageError)
+_registries: WeakKeyDictionary[asyncio.AbstractEventLoop, Registry] = WeakKeyDictionary()
+
+
+def registry() -> Registry:
+    """Return the lines of this event loop: chains of one server share a connection."""
+    loop = asyncio.get_running_loop()
+    found = _registries.get(loop)
+    if found is None:
+        found = _registries[loop] = Registry(agent="ate")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """How a chain is shared.
+
+    Args:
+        url: of the server.
+        recovery: see `ate.dio.remote.RECOVERY`.
+        sparse: bodies that are longer stay at the server until they are read; 0 = none does.
+        token: for the server's gate; called at each opening.
+        trust: judges the server's key.
+        terms: of the connection.
+        timeout_s: how long opening waits for the server.
+        lines: the registry to use; by default that of the event loop.
+    """
+
+    url: str
+    recovery: str = "readonly-async"
+    sparse: int = 0
+    token: Callable[[], bytes] = bytes
+    trust: Trust | None = None
+    terms: Terms | None = None
+    timeout_s: float = 10.0
+    lines: Registry | None = None
+
+
+async def join(
+    joining: Joining, name: str, ledger: Ledger, outbox: Outbox, *, founding: Founding | None
+) -> Remote:
+    """Connect the local copy of a chain with its server.
+
+    Args:
+        ledger: the local copy, read already; may be empty.
+        founding: what to found when the server has no such chain; None founds nothing.
+
+    Raises:
+        NotFound: there is no such chain.
+        Offline: there is no connection, and there is no copy here or it does not suffice.
+        TrustError: the server, or its chain, is not the one that is meant.
+    """
+    lines = joining.lines or registry()
+    session = ledger.session
+    identity = session.own.sign if session is not None else None
+    held: list[Line] = []
+
+    def line(url: str) -> Line:
+        found = lines.line(url, identity=identity, trust=joining.trust, terms=joining.terms)
+        held.append(found)
+        return found
+
+    device = session.device if session is not None else 0
+    number = int.from_bytes(ledger.entropy(8), "little")
+    forwarder = Forwarder(
+        ledger, device, number, outbox, goes_on=joining.recovery == "async"
+    )
+    replica = Replica(
+        name, ledger, line(joining.url), forwarder, reline=line, device=device,
+        sparse=joining.sparse, token=joining.token,
+    )  # fmt: skip
+
+    async def release() -> None:
+        await replica.close()
+        while held:
+            lines.release(held.pop())
+        outbox.close()
+
+    forwarder.carrier = replica
+    try:
+        remote = Remote(replica, forwarder, joining.recovery, release)
+        forwarder.restore()
+        replica.start()
+        await _arrive(remote, replica, ledger, joining)
+        if ledger.view.trust.genesis is None:
+            await _found(remote, forwarder, ledger, name, founding)
+    except BaseException:
+        await release()
+        raise
+    return remote
+
+
+async def _arrive(remote: Remote, replica: Replica, ledger: Ledger, joining: Joining) -> None:
+    """Wait for the server, as long as the recovery mode wants it."""
+    has_copy = ledger.view.trust.genesis is not None
+    if has_copy and joining.recovery == "async":
+        return
+
+    def is_settled() -> bool:
+        trouble = replica.trouble
+        if isinstance(trouble, _HOPELESS):
+            raise trouble
+        return replica.is_online and replica.is_current
+
+    try:
+        await remote.wait(is_settled, joining.timeout_s)
+    except TimedOut as error:
+        if has_copy and joining.recovery == "readonly-async":
+            return
+        raise Offline(
+            f"cannot reach {joining.url}: {(replica.trouble or error).message}",
+            hint="is the server running, and is this its address? `ate status` tells more",
+        ) from error
+
+
+async def _found(
+    remote: Remote, forwarder: Forwarder, ledger: Ledger, name: str, founding: Founding | None
+) -> None:
+    if founding is None:
+        raise NotFound(f"there is no chain {name!r} at {remote.link.address}")
+    origin = Origin(forwarder._device, forwarder._session_number, 1, 0)
+    commit, rows = await prepare_genesis(ledger, name, founding, origin)
+    try:
+        await forwarder.found(commit, rows)
+    except Disconnected as error:
+        raise Offline(
+            f"the server was lost before it founded the chain: {error.message}"
+        ) from error
+    except AteError:
+        if ledger.view.trust.genesis is None:
+            await remote.wait(lambda: remote.link.is_current, 1.0)
+        if ledger.view.trust.genesis is None:
+            raise

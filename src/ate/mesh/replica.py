@@ -1,0 +1,406 @@
+"""`Replica`: a client's side of one chain.
+
+It opens it on a line, takes the stream into the local copy, sends commits and learns what became of
+them, across any number of connections. It trusts the server with order and availability alone:
+every record is judged again here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+from ate.chain.ledger import Ledger
+from ate.errors import (
+    AteError,
+    BodyNotHeld,
+    CorruptLog,
+    Disconnected,
+    Forked,
+    RemoteProtocolError,
+    TrustError,
+    UntrustedRoot,
+)
+from ate.mesh.completion import Completions
+from ate.mesh.flight import Author, Flight, Flights
+from ate.mesh.line import Line
+from ate.mesh.request import Requests, error_of
+from ate.wire.message import (
+    Bodies,
+    Close,
+    Credit,
+    Evidence,
+    Failed,
+    Fetch,
+    Found,
+    Lagged,
+    Lookup,
+    Moved,
+    Open,
+    Opened,
+    Proved,
+    Records,
+    Refused,
+    Stated,
+    Submit,
+)
+from ate.wire.terms import PeerSession
+
+#: Bytes of records that may be on their way to us; half of it is given back at a time.
+CREDIT_BYTES: Final = 8 << 20
+#: A chain that the server could not give us is asked for again after so long, doubling.
+_AGAIN_S: Final = 0.25
+_AGAIN_MAX_S: Final = 30.0
+_MOVES_MAX: Final = 8
+#: Errors that end all hope: what the server has is not our chain, or we may not have it.
+_FINAL: Final = (TrustError, RemoteProtocolError)
+
+
+class Witness(Protocol):
+    """Remembers and checks what a server has stated about a chain; see `ate.mesh.witness`."""
+
+    @property
+    def seen(self) -> bytes:
+        """Hash of the newest statement; empty when there is none."""
+        ...
+
+    def check(self, statement: bytes, ledger: Ledger) -> None:
+        """Compare a statement with the replica; raises Forked when the server has lied."""
+        ...
+
+
+class Replica:
+    """One chain, followed and written to through a server.
+
+    Args:
+        name: of the chain.
+        ledger: the local copy, read already; may be empty.
+        line: the connection to the server.
+        author: who sends commits through here.
+        reline: gives the line to another server when the chain has moved.
+        device: of the origins under which commits are sent.
+        sparse: leave bodies that are longer on the server; 0 leaves none.
+        token: for the server's gate.
+        witness: None believes the server's order without keeping its words.
+    """
+
+    def __init__(
+        self, name: str, ledger: Ledger, line: Line, author: Author, *,
+        reline: Callable[[str], Line] | None = None, device: int = 0, sparse: int = 0,
+        token: Callable[[], bytes] = bytes, witness: Witness | None = None,
+    ) -> None:  # fmt: skip
+        self.name, self.ledger, self.line, self.author = str(name), ledger, line, author
+        self.sparse, self._token, self._witness = sparse, token, witness
+        self._reline = reline
+        self.flights = Flights(device, author, self._submit)
+        self.requests = Requests()
+        #: The server's answer to `Open` on this connection; None while there is none.
+        self.opened: Opened | None = None
+        #: All that the server had when it answered is here.
+        self.is_current = False
+        #: Why the server is not followed any more; final.
+        self.failure: AteError | None = None
+        #: Why there is no connection, or no chain on it.
+        self.trouble: AteError | None = None
+        self.lagged = False
+        self._device = device
+        #: A copy from the start, when what is missing here was compacted there.
+        self._renewed: Ledger | None = None
+        self._sources: list[tuple[int, int]] = []
+        self._inbox: deque[Any] = deque()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._watchers: list[Callable[[], None]] = []
+        self._used, self._moves, self._ch = 0, 0, -1
+        self._again_s = _AGAIN_S
+        self._again: asyncio.TimerHandle | None = None
+
+    # --- for the chain ---
+
+    def start(self) -> None:
+        """Connect, and go on for ever."""
+        self._task = asyncio.get_running_loop().create_task(self._work())
+        self._ch = self.line.attach(self)
+
+    @property
+    def is_online(self) -> bool:
+        """Whether commits can be sent."""
+        return self.opened is not None and self.failure is None
+
+    @property
+    def address(self) -> str:
+        """Where the chain is."""
+        return str(self.line.url)
+
+    def watch(self, tell: Callable[[], None]) -> None:
+        """Call `tell` whenever the connection or what it brings has changed."""
+        self._watchers.append(tell)
+
+    def send(self, flight: Flight) -> None:
+        """Send a commit, now or when there is a connection; the author is told what follows."""
+        self.flights.add(flight, send=self.opened is not None)
+
+    async def lookup(self, session: int, lsn: int) -> int:
+        """Return the first seq of a commit, 0 when the chain has not got it."""
+        ref, answer = self._ask()
+        self.line.send(Lookup(self._ch, ref, self._device, session, lsn))
+        found: Found = await answer
+        return found.first_seq
+
+    async def newest(self) -> int:
+        """Return how many commits the server has now; all that it had acknowledged are counted."""
+        ref, answer = self._ask()
+        self.line.send(Lookup(self._ch, ref, self._device, 0, 0))
+        found: Found = await answer
+        return found.commits
+
+    async def fetch(self, seqs: Sequence[int]) -> list[bytes | None]:
+        """Return stored bodies that are not kept here; the caller checks them.
+
+        Raises:
+            BodyNotHeld: there is no connection to ask on.
+        """
+        bodies: list[bytes | None] = []
+        while len(bodies) < len(seqs):
+            try:
+                ref, answer = self._ask()
+                self.line.send(Fetch(self._ch, ref, list(seqs[len(bodies) :])))
+                found: Bodies = await answer
+            except Disconnected as error:
+                raise BodyNotHeld(f"the body is on the server: {error.message}") from error
+            if not found.bodies:
+                raise RemoteProtocolError("the server sends none of the bodies asked for")
+            bodies += found.bodies
+        return bodies
+
+    async def consistency(self, old: int, new: int) -> list[bytes]:
+        """Return the server's proof that its tree of `new` commits continues that of `old`."""
+        ref, answer = self._ask()
+        self.line.send(Evidence(self._ch, ref, old, new))
+        proved: Proved = await answer
+        return proved.path
+
+    def _ask(self) -> tuple[int, asyncio.Future[Any]]:
+        if not self.is_online:
+            raise Disconnected("there is no connection to the server")
+        return self.requests.ask()
+
+    async def close(self) -> None:
+        """Leave the line; what is in flight stays in the outbox."""
+        if self._ch >= 0:
+            if self.line.is_up:
+                self.line.send(Close(self._ch))
+            self.line.detach(self._ch)
+        self.flights.close()
+        if self._again is not None:
+            self._again.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._drop_renewed()
+        self._lose(Disconnected("the chain was closed"))
+
+    # --- the line's port ---
+
+    def connected(self, peer: PeerSession) -> None:
+        """The line is up."""
+        self._inbox.append(peer)
+        self._wake.set()
+
+    def received(self, message: Any) -> None:
+        """Take a message of this channel."""
+        self._inbox.append(message)
+        self._wake.set()
+
+    def disconnected(self, error: AteError) -> None:
+        """The line is down; it comes up again by itself."""
+        self._inbox.clear()
+        self._lose(error)
+
+    def _lose(self, error: AteError) -> None:
+        self.trouble = error
+        self.opened, self.is_current = None, False
+        self.requests.lose(error)
+        self._tell()
+
+    def _tell(self) -> None:
+        self.author.changed()
+        for tell in self._watchers:
+            tell()
+
+    # --- working through what came, one by one ---
+
+    async def _work(self) -> None:
+        while True:
+            while self._inbox:
+                message = self._inbox.popleft()
+                try:
+                    if self.failure is None:
+                        await self._take(message)
+                except _FINAL as error:
+                    self.failure = error
+                    self._lose(error)
+                except AteError as error:
+                    self._come_again(error, 0)
+            self._wake.clear()
+            if not self._inbox:
+                await self._wake.wait()
+
+    async def _take(self, message: Any) -> None:
+        match message:
+            case Records():
+                await self._take_records(message)
+            case Refused():
+                self.flights.refuse(message)
+            case PeerSession():
+                self._open()
+            case Opened():
+                self._take_opened(message)
+            case Stated():
+                self._check_statement(message.statement)
+            case Found() | Bodies() | Proved():
+                self.requests.answer(message.ref, message)
+            case Failed(ref=0):
+                error = error_of(message)
+                if isinstance(error, _FINAL) and not message.retry_ms:
+                    raise error
+                self._come_again(error, message.retry_ms / 1000)
+            case Failed():
+                self.requests.answer(message.ref, error_of(message))
+            case Moved():
+                self._move(message)
+            case Lagged():
+                self.lagged = True
+
+    def _open(self) -> None:
+        self._drop_renewed()
+        view = self.ledger.view
+        commits = view.frontier.size
+        root = view.frontier.root() if commits else bytes(32)
+        self._used, self._sources = 0, self.flights.sources()
+        self.line.send(
+            Open(
+                self._ch, self.name, view.trust.chain_id, commits, root, self._sources,
+                sparse=self.sparse, token=self._token(), credit=CREDIT_BYTES,
+                seen=self._witness.seen if self._witness is not None else b"",
+            )
+        )  # fmt: skip
+
+    def _take_opened(self, opened: Opened) -> None:
+        view = self.ledger.view
+        mine, commits = view.trust.chain_id, view.frontier.size
+        if mine and opened.chain_id and mine != opened.chain_id:
+            raise UntrustedRoot(f"the server has another chain under the name {self.name!r}")
+        self._check_statement(opened.statement)
+        is_same = commits != opened.commits or not commits or view.frontier.root() == opened.root
+        if commits > opened.commits or not is_same:
+            raise Forked(
+                f"the server has {opened.commits} commits, and they do not go on from the "
+                f"{commits} that are here"
+            )
+        if opened.start == 0 and commits:
+            self._renewed = self.ledger.renewal()
+        elif opened.start != commits:
+            raise Forked(f"the server begins with commit {opened.start}, here are {commits}")
+        self.opened, self.trouble = opened, None
+        self._again_s, self._moves, self.lagged = _AGAIN_S, 0, False
+        if self._renewed is None:
+            self._find_flights()
+        last = {source[1]: one[0] for source, one in zip(self._sources, opened.last, strict=False)}
+        self.flights.resume(last)
+        self._check_current()
+        self._tell()
+
+    def _check_statement(self, statement: bytes) -> None:
+        if self._witness is not None and statement:
+            self._witness.check(statement, self.ledger)
+
+    def _find_flights(self) -> None:
+        """Find flights whose record is here: it came before this process was started."""
+        view = self.ledger.view
+        found = Completions(self.ledger)
+        for flight in self.flights:
+            if flight.lsn <= view.origins.last(self._device, flight.session):
+                known = found.lookup(self._device, flight.session, flight.lsn)
+                if known is not None:
+                    self.flights.land(view.find(known.first_seq)[0], view.frontier)
+                else:
+                    self.flights.remove(flight)
+                    self.author.passed(flight)
+
+    def _check_current(self) -> None:
+        opened = self.opened
+        if opened is None or self.is_current:
+            return
+        if self._renewed is not None:
+            if self._renewed.view.frontier.size < opened.commits:
+                return
+            renewed, self._renewed = self._renewed, None
+            self.ledger.succeed(renewed)
+            self._find_flights()
+        self.is_current = self.ledger.view.frontier.size >= opened.commits
+
+    async def _take_records(self, message: Records) -> None:
+        was_current = self.is_current
+        ledger = self._renewed or self.ledger
+        for frame in message.frames:
+            payload = memoryview(frame)
+            flight = self.flights.of(payload)
+            try:
+                record = await ledger.receive(payload, flight.rows if flight else None)
+            except CorruptLog as error:
+                raise Forked(f"the server sent what is no continuation: {error.message}") from error
+            if record is not None and ledger is self.ledger:
+                self.flights.land(record, ledger.view.frontier)
+            self._used += len(frame)
+        if self._used >= CREDIT_BYTES // 2:
+            self.line.send(Credit(self._ch, self._used))
+            self._used = 0
+        self._check_current()
+        if self.is_current and not was_current:
+            self._tell()
+
+    def _submit(self, flight: Flight) -> None:
+        if self.opened is not None:
+            guards = [(bytes(one), seq) for one, seq in flight.guards]
+            self.line.send(Submit(self._ch, flight.payload, flight.at, guards))
+
+    # --- when the chain is not to be had ---
+
+    def _come_again(self, error: AteError, wait_s: float) -> None:
+        """Open the chain anew after a while."""
+        self._lose(error)
+        if self._again is None:
+            wait_s = wait_s or self._again_s
+            self._again_s = min(2 * self._again_s, _AGAIN_MAX_S)
+            self._again = asyncio.get_running_loop().call_later(wait_s, self._reattach)
+
+    def _reattach(self) -> None:
+        self._again = None
+        if self.failure is None:
+            if self.line.is_up:
+                self.line.send(Close(self._ch))
+            self._change_line(self.line)
+
+    def _move(self, moved: Moved) -> None:
+        self._moves += 1
+        error = Disconnected(f"the chain has moved to {moved.url}")
+        if self._reline is None or self._moves > _MOVES_MAX:
+            self._come_again(error, 0)
+            return
+        self._lose(error)
+        self._change_line(self._reline(moved.url))
+
+    def _change_line(self, line: Line) -> None:
+        """Take a new channel; what comes on the old one is nobody's any more."""
+        self.line.detach(self._ch)
+        self._inbox.clear()
+        self.line = line
+        self._ch = line.attach(self)
+
+    def _drop_renewed(self) -> None:
+        if self._renewed is not None:
+            self._renewed.store.close()
+            self._renewed = None

@@ -1,0 +1,302 @@
+"""`Root`: the server's side of one chain.
+
+It judges commits, numbers them, flushes a whole group of them at once, and only then answers and
+streams.
+
+It holds no key of the chain and reads no body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ate import limits
+from ate.chain.genesis import check_genesis
+from ate.chain.ledger import Ledger
+from ate.chain.standing import check_guards, check_parents_of
+from ate.chain.transfer import pack
+from ate.errors import (
+    AteError,
+    Conflict,
+    CorruptLog,
+    Fenced,
+    OutOfSpace,
+    StorageError,
+    Throttled,
+)
+from ate.event.commit import ROWS_AT, AuthorPart, Record
+from ate.mesh.completion import Completions
+from ate.mesh.gate import Gate, OpenGate
+from ate.mesh.guest import Guest
+from ate.mesh.meter import Meter, SilentMeter
+from ate.wire.codec import Shared
+from ate.wire.message import Accepted, Failed, Refused, Stated, Submit
+
+if TYPE_CHECKING:
+    from ate.mesh.subscriber import Subscriber
+
+#: A flush that usually takes less runs on the event loop: the way to a thread costs as much.
+_INLINE_FLUSH_S: Final = 0.0005
+_FLUSH_WEIGHT: Final = 0.2
+#: Submitted commits that are ordered before one flush.
+_GROUP_MAX: Final = 512
+#: At most so often the head of a busy chain is stated anew.
+_STATE_EVERY_S: Final = 0.05
+_RETRY_MS: Final = 1000
+
+
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """A submitted commit on its way."""
+
+    guest: Guest
+    message: Submit
+
+
+class Root:
+    """One chain that is ordered here.
+
+    Args:
+        name: of the chain.
+        ledger: open for writing, read already.
+        gate, meter: what to ask, whom to tell.
+        state: makes the signed statement about the chain: (answers) → bytes; None makes none.
+        on_failure: called once when the medium has failed: the root is of no use any more then.
+        epoch: of this server's ownership.
+    """
+
+    def __init__(
+        self, name: str, ledger: Ledger, *, gate: Gate | None = None, meter: Meter | None = None,
+        state: Callable[[Ledger, bytes], bytes] | None = None,
+        on_failure: Callable[[Root, AteError], None] | None = None, epoch: int = 0,
+    ) -> None:  # fmt: skip
+        self.name, self.ledger, self.epoch = name, ledger, epoch
+        self.gate: Gate = gate or OpenGate()
+        self.meter: Meter = meter or SilentMeter()
+        self.subscribers: set[Subscriber] = set()
+        #: Commits that are on the medium: all that anybody is told about.
+        self.durable = ledger.view.frontier.size
+        self.completions = Completions(ledger)
+        self.failure: AteError | None = None
+        #: Why no commits are taken for now; None when they are.
+        self.frozen: AteError | None = None
+        self._state, self._on_failure = state, on_failure
+        self._inbox: list[_Asked] = []
+        self._inbox_bytes = 0
+        self._room = asyncio.Event()
+        self._room.set()
+        self._wake: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._flush_s = 0.0
+        self._stated_s = -1.0
+        self._stating: asyncio.TimerHandle | None = None
+        self._closing = False
+
+    # --- asking ---
+
+    async def submit(self, guest: Guest, message: Submit) -> None:
+        """Queue a commit; waits while too many bytes are queued already."""
+        while self._inbox_bytes > limits.INBOX_BYTES_MAX and self.failure is None:
+            self._room.clear()
+            await self._room.wait()
+        self._inbox.append(_Asked(guest, message))
+        self._inbox_bytes += len(message.commit)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+        elif self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def frame(self, index: int) -> memoryview:
+        """Return the log frame of commit `index`, which is behind the cut."""
+        view = self.ledger.view
+        number = len(view.commits) - (view.frontier.size - index)
+        return view.store.read(view.commits.place_at(number))
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Stream to this one no more."""
+        subscriber.end()
+        self.subscribers.discard(subscriber)
+
+    def statement(self, answers: bytes = b"") -> bytes:
+        """Return the signed statement about what is durable here; empty when none is made."""
+        exists = self.ledger.view.trust.genesis is not None
+        return self._state(self.ledger, answers) if self._state is not None and exists else b""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody needs this chain to be open."""
+        return not self.subscribers and not self._inbox and self._wake is not None
+
+    # --- ordering ---
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while not self._closing or self._inbox:
+            if not self._inbox:
+                self._wake = loop.create_future()
+                await self._wake
+                self._wake = None
+                continue
+            group, self._inbox = self._inbox[:_GROUP_MAX], self._inbox[_GROUP_MAX:]
+            try:
+                await self._order(group)
+            except StorageError as error:
+                self._fail(error, group)
+                return
+            finally:
+                self._inbox_bytes -= sum(len(asked.message.commit) for asked in group)
+                self._room.set()
+
+    async def _order(self, group: list[_Asked]) -> None:
+        """Append what is admissible of a group, flush once, then tell everybody."""
+        records: list[Record] = []
+        answers = [(asked.guest, await self._judge(asked, records)) for asked in group]
+        if records:
+            await self._flush()
+            self.durable = self.ledger.view.frontier.size
+            self.ledger.feed.publish(self.ledger.view.head)
+        for guest, answer in answers:
+            guest.send(answer)
+        if records:
+            self._stream(records)
+
+    async def _judge(self, asked: _Asked, records: list[Record]) -> Accepted | Refused:
+        message, ledger = asked.message, self.ledger
+        payload = memoryview(message.commit)
+        if len(payload) < ROWS_AT:
+            return Refused(
+                message.ch, 0, 0, 0, 0, "protocol", "it is shorter than a header"
+            )
+        author = AuthorPart.decode(payload)
+        known = self.completions.find(author.device, author.session, author.lsn, payload)
+        if known is not None:
+            return known.answer(message.ch, author)
+        last = ledger.view.origins.last(author.device, author.session)
+        if author.prev != last:
+            text = f"it follows commit {author.prev} of its session, and {last} is here"
+            return Refused(message.ch, *_source(author), last, "lsn_gap", text)
+        retry_ms = 0
+        try:
+            wait_s = self.gate.may_submit(asked.guest, self.name, len(payload))
+            if wait_s > 0:
+                retry_ms = int(wait_s * 1000) + 1
+                raise Throttled(f"too much at once: come back in {wait_s:.2f} s")
+            self._check_asked(message)
+            record, current = await ledger.consider(payload)
+            if ledger.view.trust.genesis is None:
+                check_genesis(record, self.name)
+            check_parents_of(ledger.view.index, record)
+        except AteError as error:
+            return self._refused(message.ch, author, error, retry_ms)
+        try:
+            record = ledger.accept(record, current)
+        except OutOfSpace as error:
+            return self._refused(message.ch, author, error, _RETRY_MS)
+        records.append(record)
+        self.gate.stored(asked.guest, self.name, len(payload))
+        self.completions.add(author, record)
+        return Accepted(message.ch, *_source(author), record.first_seq, record.sequencer.index)
+
+    def _check_asked(self, message: Submit) -> None:
+        """Raise unless the chain is as the author wants it to be."""
+        view = self.ledger.view
+        if self.frozen is not None:
+            raise self.frozen
+        if message.epoch and message.epoch != self.epoch:
+            raise Fenced(f"the chain's ownership is at epoch {self.epoch}, not {message.epoch}")
+        if message.at is not None and message.at != view.head:
+            raise Conflict(f"the head is {view.head}, not {message.at}", theirs=view.head)
+        check_guards(view.index, message.guards)
+
+    def _refused(self, ch: int, author: AuthorPart, error: AteError, retry_ms: int = 0) -> Refused:
+        self.meter.refused(error.code)
+        last = self.ledger.view.origins.last(author.device, author.session)
+        theirs, about = getattr(error, "theirs", 0), getattr(error, "object", None)
+        # What is wrong with a submitted commit is not wrong with this log.
+        code = "protocol" if isinstance(error, CorruptLog) else error.code
+        return Refused(
+            ch, *_source(author), last, code, error.message[:1000], error.hint[:1000],
+            bytes(about or b""), theirs, again=retry_ms > 0, retry_ms=retry_ms,
+        )  # fmt: skip
+
+    # --- making durable, telling ---
+
+    async def _flush(self) -> None:
+        """Flush here when that is quick on this disk, in a thread otherwise."""
+        if self._flush_s < _INLINE_FLUSH_S:
+            took = self._timed_flush()
+        else:
+            took = await asyncio.to_thread(self._timed_flush)
+        self._flush_s += _FLUSH_WEIGHT * (took - self._flush_s)
+        self.meter.flushed(took)
+
+    def _timed_flush(self) -> float:
+        started = self.ledger.clock.monotonic_s()
+        self.ledger.store.flush()
+        return self.ledger.clock.monotonic_s() - started
+
+    def _stream(self, records: list[Record]) -> None:
+        """Send what has just become durable to all that are up to date."""
+        view, first = self.ledger.view, records[0].sequencer.index
+        frames = [bytes(pack(view, record.payload)) for record in records]
+        nbytes = sum(map(len, frames))
+        self.meter.appended(len(records), nbytes)
+        started = self.ledger.clock.monotonic_s()
+        shared, reached = Shared(frames), 0
+        for subscriber in tuple(self.subscribers):
+            reached += subscriber.push(shared, first, len(records), nbytes)
+        self.meter.sent(reached, self.ledger.clock.monotonic_s() - started)
+        self._state_soon()
+
+    def _state_soon(self) -> None:
+        """State the new head: at once, or a little later when the last time was a moment ago."""
+        if self._state is None or self._stating is not None:
+            return
+        loop = asyncio.get_running_loop()
+        wait_s = self._stated_s + _STATE_EVERY_S - loop.time()
+        if self._stated_s < 0 or wait_s <= 0:
+            wait_s = 0.0
+        self._stating = loop.call_later(wait_s, self._state_now)
+
+    def _state_now(self) -> None:
+        self._stating = None
+        self._stated_s = asyncio.get_running_loop().time()
+        if not self.subscribers or self.failure is not None:
+            return
+        statement = self.statement()
+        for subscriber in tuple(self.subscribers):
+            subscriber.guest.send(Stated(subscriber.ch, statement))
+
+    def _fail(self, error: StorageError, group: list[_Asked]) -> None:
+        """The medium has failed: what was appended since the last flush may be lost, or not."""
+        self.failure = error
+        self._room.set()
+        for subscriber in tuple(self.subscribers):
+            text = f"the server could not store the chain: {error.message}"
+            subscriber.guest.send(Failed(subscriber.ch, 0, error.code, text[:1000], "", _RETRY_MS))
+            self.leave(subscriber)
+        if self._on_failure is not None:
+            self._on_failure(self, error)
+
+    async def close(self) -> None:
+        """Order what was submitted, then close the log."""
+        self._closing = True
+        if self._stating is not None:
+            self._stating.cancel()
+        if self._task is not None:
+            if self._wake is not None and not self._wake.done():
+                self._wake.set_result(None)
+            await asyncio.wait([self._task])
+        for subscriber in tuple(self.subscribers):
+            self.leave(subscriber)
+        if self.failure is None:
+            self.ledger.close()
+        else:
+            self.ledger.store.close()
+
+
+def _source(author: AuthorPart) -> tuple[int, int, int]:
+    return author.device, author.session, author.lsn
