@@ -18,7 +18,18 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tools.vectors import deltas, event, golden, judgements, outbox, proof, trust, values, wire
+from tools.vectors import (
+    deltas,
+    event,
+    golden,
+    judgements,
+    outbox,
+    proof,
+    statements,
+    trust,
+    values,
+    wire,
+)
 from tools.vectors.fixed import VECTORS, write
 
 import ate
@@ -39,6 +50,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "wire/conversations.json": wire.conversations,
     "wire/refusals.json": wire.refusals,
     "wire/pins.json": wire.pins,
+    "trust/statements.json": statements.statements,
 }
 
 
