@@ -110,5 +110,5 @@ async def _measure(process: asyncio.subprocess.Process) -> None:
     async with asyncio.timeout(60):
         while descriptors(process.pid) > 50:
             await close_all(await open_many(url, 1))
-    out, _ = await process.communicate()
+    out, _ = await process.communicate(b"")
     assert (process.returncode, out) == (0, b"")

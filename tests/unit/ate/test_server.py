@@ -84,18 +84,16 @@ async def test_keys_are_proved_and_frames_sealed() -> None:
         seen.append(key.key_id if key else b"")
 
     hall, terms = EchoHall(), Terms(encryption=True)
-    async with serve(hall, identity=ours, terms=terms, server_id=bytes(16)) as server:
-        async with line_to(server.url, identity=theirs, trust=trust, terms=terms) as (
-            line,
-            port,
-            ch,
-        ):
-            await port.until("up")
-            assert port.peer is not None
-            assert port.peer.encrypted
-            line.send(Submit(ch, b"sealed"))
-            await port.until("message")
-            assert hall.here[0].peer.key_id == theirs.public.key_id
+    async with (
+        serve(hall, identity=ours, terms=terms, server_id=bytes(16)) as server,
+        line_to(server.url, identity=theirs, trust=trust, terms=terms) as (line, port, ch),
+    ):
+        await port.until("up")
+        assert port.peer is not None
+        assert port.peer.encrypted
+        line.send(Submit(ch, b"sealed"))
+        await port.until("message")
+        assert hall.here[0].peer.key_id == theirs.public.key_id
     assert seen == [ours.public.key_id]
 
 
@@ -212,20 +210,6 @@ async def test_strangers_that_say_nothing_are_let_go(kind: str) -> None:
         writer.close()
         assert not hall.arrivals
         await talk(server.url)
-
-
-@kinds
-async def test_a_client_that_falls_silent_is_let_go(kind: str) -> None:
-    hall, terms = EchoHall(), quick()
-    async with server_of(hall, kind, terms=terms) as server:
-        transport = await dialer()(server.urls[0])
-        async with line_to(server.url) as (_, port, _):
-            await port.until("up")
-            with pytest.raises(Disconnected):
-                while True:
-                    await transport.receive()
-        await transport.close()
-        await hall.until(lambda hall: not hall.here)
 
 
 @kinds

@@ -129,10 +129,13 @@ async def test_drain_waits_while_nobody_reads() -> None:
 
 
 async def test_without_an_upgrade_there_is_an_answer() -> None:
-    async with serving() as server, aiohttp.ClientSession() as session:
-        async with session.get(str(server.url).replace("ws", "http")) as answer:
-            assert answer.status == 426
-            assert "WebSocket" in await answer.text()
+    async with (
+        serving() as server,
+        aiohttp.ClientSession() as session,
+        session.get(str(server.url).replace("ws", "http")) as answer,
+    ):
+        assert answer.status == 426
+        assert "WebSocket" in await answer.text()
 
 
 @pytest.mark.parametrize("version", ["12", ""])
