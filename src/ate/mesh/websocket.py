@@ -216,8 +216,12 @@ async def listen(
     *,
     frame_max: int,
     tls: SSLContext | None,
+    patience_s: float = ACCEPT_S,
 ) -> HttpListener:
     """Return a listening server that runs `serve` with each connection, to its end.
+
+    Args:
+        patience_s: how long a connection may take to ask for something.
 
     Raises:
         OSError: the port is taken, or may not be used.
@@ -237,7 +241,7 @@ async def listen(
         return response_of(transport)
 
     web_server = web.Server(handle, access_log=None)
-    factory = Impatience(web_server)
+    factory = Impatience(web_server, patience_s)
     server = await asyncio.get_running_loop().create_server(
         factory, host, port, backlog=BACKLOG, **tls_options(tls, ACCEPT_S)
     )
