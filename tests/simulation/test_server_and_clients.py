@@ -169,7 +169,8 @@ class Client:
                 self.last, self.head = message.last[0][0], message.head
                 self.stated.append(Stated(CHAIN, message.commits, message.root, "opened"))
                 self.opened.set()
-            case Accepted() | Refused():
+            case Accepted() | Refused() if message.lsn == self.forger.origin.lsn - 1:
+                # The answer to an attempt that was given up may come after that to the next one.
                 if self.waiting is not None and not self.waiting.done():
                     self.waiting.set_result(message)
             case Records():

@@ -219,11 +219,15 @@ def conditions_held(case: Case) -> list[str]:
             ),
             {0, *others, *(one.last for one in here)},
         )
+    # What is answered may be an earlier attempt that was given up.
+    begun: dict[Key, float] = {}
+    for operation, call in appends(case):
+        begun[call.key] = min(begun.get(call.key, inf), operation.invoked)
     for operation, call in appends(case):
         if operation.answer.code != "conflict" or operation.outcome != "fail" or call.at is None:
             continue
         acked, sent, heads = bounds.get(call.chain, (Highest(()), Highest(()), {0}))
-        least, most = acked.before(operation.invoked)[0], sent.before(end_of(operation))[0]
+        least, most = acked.before(begun[call.key])[0], sent.before(end_of(operation))[0]
         head = operation.answer.head
         if least == most == call.at:
             broken.append(f"{operation}: no conflict, the head was {call.at} all the time")
