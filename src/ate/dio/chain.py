@@ -22,6 +22,7 @@ from ate.dio.follower import Followers
 from ate.dio.governance import RoleChange, set_access, set_hold, set_role
 from ate.dio.heartbeat import Heartbeat
 from ate.dio.opening import chain_directory
+from ate.dio.overlay import EMPTY, Overlay
 from ate.dio.proving import prove
 from ate.dio.receipt import Receipt
 from ate.dio.remote import Remote, Status
@@ -321,6 +322,16 @@ class Chain:
         if known is None:
             known = self._readers[id(session)] = Reader(self._ledger, session)
         return known
+
+    def _overlay(self, session: Session | None) -> Overlay | None:
+        """Return what waits for the server; None where nothing ever does."""
+        if self._remote is None:
+            return None
+        return self._remote.forwarder.parking.overlay if session is self.session else EMPTY
+
+    def _check_readable(self) -> None:
+        if self._remote is not None:
+            self._remote.check_readable()
 
     def _check_open(self) -> None:
         if self._closed:

@@ -62,6 +62,7 @@ class Forwarder(Writer):
         self._moving: Counter[bytes] = Counter()
         self._prev = 0
         self._losing: asyncio.TimerHandle | None = None
+        self._is_lost = False
         self._news: asyncio.Future[None] | None = None
 
     # --- what the replica tells ---
@@ -132,10 +133,11 @@ class Forwarder(Writer):
     def changed(self) -> None:
         """There is a connection, or there is none any more."""
         if self.carrier is not None and self.carrier.is_online:
+            self._is_lost = False
             if self._losing is not None:
                 self._losing.cancel()
                 self._losing = None
-        elif self._losing is None and not self._closed:
+        elif self._losing is None and not self._closed and not self._is_lost:
             loop = asyncio.get_running_loop()
             self._losing = loop.call_later(self.patience_s, self._lose_patience)
         self._go_on()
@@ -165,7 +167,7 @@ class Forwarder(Writer):
 
     def _lose_patience(self) -> None:
         """Tell those who wait that there is no connection."""
-        self._losing = None
+        self._losing, self._is_lost = None, True
         for parcel in tuple(self._parcels.values()):
             for transaction in parcel.group:
                 if transaction.first or transaction.done.done():
@@ -253,7 +255,7 @@ class Forwarder(Writer):
                 parcel = Parcel([transaction], (entry.session, entry.lsn), entry.commit, (), 0)
                 record = Record(memoryview(entry.commit))
                 parcel.offset = record.row_count - len(drafts)
-                parcel.entry, parcel.ids = entry.number, _touched(transaction)
+                parcel.entry, parcel.ids = entry.number, _changed(transaction)
                 self._send(parcel)
             else:
                 self._queue.append(transaction)
@@ -315,7 +317,15 @@ class Forwarder(Writer):
             return True
         if len(self._parcels) >= _FLIGHTS_MAX or first.at is not None or first.make is not None:
             return False
-        return not any(one in self._moving for one in _touched(first))
+        ids = [*_changed(first), *(one for one, _ in first.guards)]
+        return not any(one in self._moving for one in ids)
+
+    async def _run_errand(self) -> None:
+        if self.carrier is None:
+            await super()._run_errand()
+            return
+        async with self.carrier.taking:
+            await super()._run_errand()
 
     def _is_current(self, transaction: Transaction) -> bool:
         try:
@@ -359,14 +369,15 @@ class Forwarder(Writer):
         number = self._session_number, origin.lsn
         parcel = Parcel(ready, number, payload, rows, len(rows) - len(drafts))
         parcel.entry = ready[0].entry
-        if parcel.entry:
-            self.outbox.prepare(parcel.entry, *number, payload)
-        else:
-            parcel.entry = self.outbox.add_prepared(*number, payload)
-        self._lsn = self._prev = origin.lsn
         if ready[0].make is not None:
             parcel.at = ledger.view.head
-        parcel.ids = [one for transaction in ready for one in _touched(transaction)]
+        if parcel.entry:
+            self.outbox.prepare(parcel.entry, *number, payload)
+        elif parcel.at is None and not parcel.guards:
+            parcel.entry = self.outbox.add_prepared(*number, payload)
+        # What stands on a head or a lease is worth nothing to a later process: it is not kept.
+        self._lsn = self._prev = origin.lsn
+        parcel.ids = [one for transaction in ready for one in _changed(transaction)]
         parcel.ids += [row.id for row in rows[: parcel.offset]]
         return parcel
 
@@ -408,11 +419,10 @@ class Forwarder(Writer):
             raise ReadOnly("this chain was opened read-only")
 
 
-def _touched(transaction: Transaction) -> list[bytes]:
-    """Return the objects that a transaction changes or stands on."""
+def _changed(transaction: Transaction) -> list[bytes]:
+    """Return the objects that a transaction changes, or hangs something under."""
     found = [draft.id for draft in transaction.drafts]
     found += [draft.parent for draft in transaction.drafts if any(draft.parent)]
-    found += [one for one, _ in transaction.guards]
     return found
 
 

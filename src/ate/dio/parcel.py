@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -11,6 +12,9 @@ from ate.event.draft import Draft
 
 class Carrier(Protocol):
     """What brings commits to the root: `ate.mesh.replica.Replica`, or a link to it."""
+
+    #: Held while something is taken from the server's stream.
+    taking: asyncio.Lock
 
     @property
     def is_online(self) -> bool:
