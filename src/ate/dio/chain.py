@@ -38,6 +38,7 @@ from ate.session import Session
 if TYPE_CHECKING:
     from ate.chain.evidence import Evidence
     from ate.dio.fork import Fork
+    from ate.dio.leasing import NamedLease
     from ate.dio.mailbox import Mailbox
     from ate.dio.rpc import Service
 
@@ -116,6 +117,17 @@ class Chain:
             Exception: whatever ended the projection.
         """
         await self._followers.wait(plugin, self.head if seq is None else seq)
+
+    def lease(self, name: str, **options: Any) -> NamedLease:
+        """Return a lease to hold: `async with chain.lease("nightly") as lease:`.
+
+        `dio.commit(lease=lease)` lands only while nobody else has taken it. For the options see
+        `ate.dio.leasing.NamedLease`.
+        """
+        from ate.dio.leasing import NamedLease
+
+        self._check_open()
+        return NamedLease(self, name, **options)
 
     async def set_role(
         self, name: str, members: Sequence[Principal], *, session: Session | None = None
