@@ -107,6 +107,8 @@ CONNECTIONS_MAX: Final = 20_000
 
 #: Bytes of records that a server may send before the reader asks for more, at most.
 CREDIT_BYTES_MAX: Final = 64 * MIB
+#: Chains that one server holds open: each costs three descriptors and what its index takes.
+CHAINS_OPEN_MAX: Final = 256
 #: Submitted commits that wait in front of one chain: one of the largest, or many small ones.
 INBOX_BYTES_MAX: Final = COMMIT_BYTES_MAX
 
