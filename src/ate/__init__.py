@@ -44,7 +44,7 @@ if typing.TYPE_CHECKING:
     from ate.dio.secondary import SecondaryIndex as SecondaryIndex
     from ate.dio.text import Text as Text
     from ate.dio.text import merge_text as merge_text
-    from ate.dio.writer import Durability as Durability
+    from ate.dio.transaction import Durability as Durability
     from ate.errors import AteError as AteError
     from ate.errors import CommitError as CommitError
     from ate.errors import Compacted as Compacted
@@ -102,7 +102,7 @@ _HOMES = {
     "ate.dio.rpc": ("call", "serve"),
     "ate.dio.secondary": ("SecondaryIndex",),
     "ate.dio.text": ("Text", "merge_text"),
-    "ate.dio.writer": ("Durability",),
+    "ate.dio.transaction": ("Durability",),
     "ate.errors": (
         "AteError", "CommitError", "Compacted", "Conflict", "CorruptLog", "Deleted", "Fenced",
         "LimitExceeded", "LoadError", "LogLocked", "NoReadKey", "NotFound", "OutOfSpace", "Refused",
@@ -124,7 +124,7 @@ __all__ = sorted([*_HOME_OF, *_DURABILITIES, "blocking"])  # noqa: PLE0605 — o
 def __getattr__(name: str) -> typing.Any:
     value: typing.Any
     if name in _DURABILITIES:
-        value = import_module("ate.dio.writer").Durability[name]
+        value = import_module("ate.dio.transaction").Durability[name]
     elif name == "blocking":
         value = import_module("ate.blocking")
     elif name in _HOME_OF:

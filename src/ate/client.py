@@ -18,8 +18,9 @@ from ate.crypto.entropy import Entropy, system_entropy
 from ate.dio.chain import Chain
 from ate.dio.compactor import CompactPolicy
 from ate.dio.heartbeat import seconds_of
-from ate.dio.opening import Opening, open_outbox, open_store
-from ate.dio.writer import Durability, Writer
+from ate.dio.opening import Opening, home, open_beside, open_outbox, open_store
+from ate.dio.transaction import Durability
+from ate.dio.writer import Writer
 from ate.errors import NotFound, UsageError
 from ate.event.access import Access, Principal
 from ate.ids import ChainName
@@ -110,7 +111,7 @@ def open(
     if url is not None:
         from ate.joining import Joining
 
-        joining = Joining(url, recovery, sparse, **(connection or {}))
+        joining = Joining(url, recovery, sparse, **{"home": home(), **(connection or {})})
 
     async def make() -> Chain:
         in_memory = memory or (joining is not None and path is None)
@@ -124,10 +125,12 @@ def open(
             if joining is not None:
                 from ate.joining import join
 
-                outbox = open_outbox(chosen, path, disk, memory=in_memory)
                 remote = await join(
-                    joining, chosen, ledger, outbox, founding=born if create else None
-                )
+                    joining, chosen, ledger,
+                    open_outbox(chosen, path, disk, memory=in_memory),
+                    open_beside(chosen, path, disk, memory=in_memory),
+                    founding=born if create else None, roots=roots or (),
+                )  # fmt: skip
                 writer: Writer = remote.forwarder
             else:
                 writer = await _local(ledger, chosen, born, create=create or in_memory)

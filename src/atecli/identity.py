@@ -6,24 +6,24 @@ principal as a text token: nothing secret, and nothing is decided by it.
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 from pathlib import Path
 from typing import Final
 
-from ate.crypto.hash import digest
 from ate.dio.opening import home
 from ate.errors import NotFound, StorageError, UsageError
 from ate.event.access import Principal
+from ate.event.principal import decode, encode
 from ate.session import Session
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_@+-][A-Za-z0-9._@+-]{0,63}")
-_PREFIX: Final = "ate-principal-1:"
-_CHECK_BYTES: Final = 4
-_SIGN_BYTES: Final = 1984
-_SEAL_BYTES: Final = 1216
 _IDENTITY_BYTES_MAX: Final = 256
+
+__all__ = [
+    "check_exists", "create", "decode", "encode", "fingerprint", "key_file", "keys_directory",
+    "load", "names", "public", "write_public",
+]  # fmt: skip
 
 
 def keys_directory() -> Path:
@@ -105,29 +105,3 @@ def write_public(name: str, principal: Principal) -> None:
 def fingerprint(key_id: str) -> str:
     """Return a key id, given in hex, for people to compare: groups of eight digits."""
     return " ".join(key_id[at : at + 8] for at in range(0, len(key_id), 8))
-
-
-def encode(principal: Principal) -> str:
-    """Return a principal as one word of text, with a check against typing errors."""
-    raw = principal.sign + principal.seal + principal.identity.encode()
-    return _PREFIX + base64.urlsafe_b64encode(raw + digest(raw)[:_CHECK_BYTES]).decode().rstrip("=")
-
-
-def decode(token: str) -> Principal:
-    """Read what `encode` wrote; raises UsageError when it is not that."""
-    text = token.strip()
-    if text.startswith(_PREFIX):
-        body = text.removeprefix(_PREFIX)
-        try:
-            raw = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
-            known, check = raw[:-_CHECK_BYTES], raw[-_CHECK_BYTES:]
-            identity = known[_SIGN_BYTES + _SEAL_BYTES :].decode()
-        except ValueError:
-            raw = known = check = b""
-            identity = ""
-        if identity and digest(known)[:_CHECK_BYTES] == check:
-            return Principal(identity, known[:_SIGN_BYTES], known[_SIGN_BYTES:][:_SEAL_BYTES])
-    raise UsageError(
-        "this is no principal, or a part of it is missing",
-        hint="copy all of what `ate keys show` prints",
-    )

@@ -17,6 +17,7 @@ from ate import limits
 from ate.chain.admit import admit, check_bodies
 from ate.chain.commits import CommitColumns
 from ate.chain.feed import Feed
+from ate.chain.fetched import Fetched
 from ate.chain.replay import Replay
 from ate.chain.run import U64
 from ate.chain.snapshot import read_snapshot, write_snapshot
@@ -73,10 +74,12 @@ class Ledger:
         self.pipeline = Pipeline(plugins, self.view.origins)
         self.feed = Feed()
         self._domains: dict[int, tuple[Session | None, Domains]] = {}
-        self._snapshot_head = 0
+        self._snapshot_head = self._last_place = 0
         self._has_appended = False
         self.verified_commits = 0
         self._incoming: Replay | None = None
+        #: Asks for bodies that are not held here.
+        self.fetched: Fetched | None = None
         #: Damage found while reading, when it was asked to be read all the same.
         self.damage: CorruptLog | None = None
 
@@ -153,11 +156,18 @@ class Ledger:
         except BaseException:
             store.close()
             raise
-        old, self.store = self.store, store
+        self._replace(fresh)
+
+    def _replace(self, fresh: Ledger) -> None:
+        """Go on with all that another ledger of this chain holds."""
+        old, self.store = self.store, fresh.store
         self.view.become(fresh.view)
-        for _, domains in self._domains.values():
+        for session, domains in self._domains.values():
             domains.forget_all()
-        self._last_place = fresh._last_place
+            if session is not None:
+                join_roles(self.view.trust, session)
+        self._last_place, self._incoming = fresh._last_place, None
+        self._has_appended, self._snapshot_head = True, 0
         old.close()
 
     def replace_store(self, store: LogStore, columns: CommitColumns, dropped: U64) -> None:
@@ -170,6 +180,25 @@ class Ledger:
         self.store, places = store, columns[1]
         self.view.move(store, columns, dropped)
         self._last_place = int(places[-1])
+
+    def renewal(self) -> Ledger:
+        """Return an empty copy that can take this one's place with `succeed`."""
+        return Ledger(
+            self.store.successor(), plugins=self._plugins, session=self.session, clock=self.clock,
+            entropy=self.entropy,
+        )  # fmt: skip
+
+    def succeed(self, fresh: Ledger) -> None:
+        """Go on with a copy that was made anew because what came between was compacted.
+
+        Raises:
+            CorruptLog: it is not this chain, or does not go on where this one ends.
+        """
+        self.view.check_successor(fresh.view)
+        fresh.store.take_over(self.store)
+        self._replace(fresh)
+        self.store.sweep()
+        self.feed.publish(self.view.head)
 
     def snapshot_written(self, head: int) -> None:
         """Say up to which row the snapshot beside the log goes; 0 when there is none."""

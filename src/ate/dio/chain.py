@@ -22,11 +22,14 @@ from ate.dio.follower import Followers
 from ate.dio.governance import RoleChange, set_access, set_hold, set_role
 from ate.dio.heartbeat import Heartbeat
 from ate.dio.opening import chain_directory
+from ate.dio.overlay import EMPTY, Overlay
 from ate.dio.proving import prove
 from ate.dio.receipt import Receipt
 from ate.dio.remote import Remote, Status
+from ate.dio.setback import Setback
+from ate.dio.transaction import Durability
 from ate.dio.watch import Watch, watch
-from ate.dio.writer import Durability, Writer
+from ate.dio.writer import Writer
 from ate.errors import CorruptLog, UsageError
 from ate.event.access import Access, Principal
 from ate.ids import ChainName, IdSource, ObjectId
@@ -213,6 +216,11 @@ class Chain:
         self._check_open()
         return self.status if self._remote is None else await self._remote.sync(timeout)
 
+    @property
+    def conflicts(self) -> list[Setback]:
+        """Commits made offline that the chain would not take, for the program to decide about."""
+        return [] if self._remote is None else self._remote.forwarder.setbacks.all()
+
     async def statuses(self) -> AsyncIterator[Status]:
         """Yield the status now and whenever it changes: online, offline, conflicts, trouble."""
         if self._remote is None:
@@ -314,6 +322,16 @@ class Chain:
         if known is None:
             known = self._readers[id(session)] = Reader(self._ledger, session)
         return known
+
+    def _overlay(self, session: Session | None) -> Overlay | None:
+        """Return what waits for the server; None where nothing ever does."""
+        if self._remote is None:
+            return None
+        return self._remote.forwarder.parking.overlay if session is self.session else EMPTY
+
+    def _check_readable(self) -> None:
+        if self._remote is not None:
+            self._remote.check_readable()
 
     def _check_open(self) -> None:
         if self._closed:

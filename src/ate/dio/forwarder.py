@@ -10,63 +10,30 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Any, Final
 
 from ate.chain.ledger import Ledger
-from ate.dio.writer import Committed, Durability, Transaction, Writer
-from ate.errors import AteError, Conflict, Disconnected, Offline, UsageError
+from ate.chain.standing import Guards
+from ate.dio.parcel import Carrier, Parcel
+from ate.dio.parking import Parking
+from ate.dio.setback import Setbacks
+from ate.dio.transaction import Committed, Durability, Outcome, Transaction, Waiting
+from ate.dio.writer import Writer
+from ate.errors import AteError, Compacted, Conflict, Disconnected, Offline, ReadOnly, UsageError
 from ate.event.commit import Commit, Origin, Record, SequencerPart, encode_payload
 from ate.event.draft import Draft
 from ate.log.outbox import Outbox
 from ate.merkle import Frontier
-
-T = TypeVar("T")
+from ate.session import Session
 
 #: Commits on their way at once; what comes meanwhile is gathered, and goes with the next one.
 _FLIGHTS_MAX: Final = 8
 #: How often a checkpoint and the like is made anew because somebody else was faster.
 _TRIES: Final = 8
+#: How long closing waits for the answers to what was sent.
+_CLOSE_S: Final = 5.0
 _UNORDERED: Final = SequencerPart(0, 0, 0, bytes(32))
-
-
-class Carrier(Protocol):
-    """What brings commits to the root: `ate.mesh.replica.Replica`, or a link to it."""
-
-    @property
-    def is_online(self) -> bool:
-        """Whether a commit would leave at once."""
-        ...
-
-    def send(self, flight: Any) -> None:
-        """Send a commit now or when there is a connection, until it is known what became of it."""
-        ...
-
-    def abandon(self, flight: Any) -> None:
-        """Do not send it again; its outcome is found out all the same."""
-        ...
-
-
-class Parcel:
-    """One commit on its way."""
-
-    __slots__ = (
-        "abandoned", "at", "entry", "group", "guards", "ids", "lsn", "offset", "payload", "rows",
-        "session",
-    )  # fmt: skip
-
-    def __init__(
-        self, group: list[Transaction], origin: tuple[int, int], payload: bytes,
-        rows: Sequence[Draft], offset: int,
-    ) -> None:  # fmt: skip
-        self.group, self.payload, self.rows, self.offset = group, payload, rows, offset
-        self.session, self.lsn = origin
-        first = group[0] if group else None
-        self.at: int | None = first.at if first is not None else None
-        self.guards = [pair for one in group for pair in one.guards]
-        self.entry = 0
-        self.abandoned = False
-        self.ids: list[bytes] = []
 
 
 class Forwarder(Writer):
@@ -75,12 +42,18 @@ class Forwarder(Writer):
     Args:
         ledger: the local copy.
         device, session_number: the origin under which commits are numbered.
-        outbox: keeps what is on its way.
+        outbox: keeps what is on its way or waits.
+        goes_on: commits are accepted without a connection.
     """
 
-    def __init__(self, ledger: Ledger, device: int, session_number: int, outbox: Outbox) -> None:
+    def __init__(
+        self, ledger: Ledger, device: int, session_number: int, outbox: Outbox, *,
+        goes_on: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(ledger, device, session_number)
-        self.outbox = outbox
+        self.outbox, self.goes_on = outbox, goes_on
+        self.parking = Parking(ledger, outbox)
+        self.setbacks = Setbacks(self)
         self.carrier: Carrier | None = None
         #: How long a commit waits for a connection before its author is told.
         self.patience_s = 1.0
@@ -88,39 +61,58 @@ class Forwarder(Writer):
         #: Objects that commits on their way change or stand on.
         self._moving: Counter[bytes] = Counter()
         self._prev = 0
-        #: Of what was committed offline, what was refused and waits for a decision.
-        self.conflicts: list[object] = []
         self._losing: asyncio.TimerHandle | None = None
-        self._changed: asyncio.Future[None] | None = None
+        self._is_lost = False
+        self._news: asyncio.Future[None] | None = None
 
-    # --- what the replica tells -------------------------------------------------------------------
+    # --- what the replica tells ---
 
     def landed(self, parcel: Parcel, record: Record, frontier: Frontier) -> None:
         """A commit is in the chain."""
         self._settle(parcel)
+        self.outbox.remove(parcel.entry)
         self.landed_count += 1
         offset = parcel.offset
         for transaction in parcel.group:
-            if not transaction.done.done():
-                transaction.done.set_result(Committed(record, offset, frontier, parcel.lsn))
+            committed = Committed(record, offset, frontier, parcel.lsn)
+            if transaction.first:
+                self.parking.overlay.land(transaction.drafts, transaction.first, committed.seq)
+            elif not transaction.done.done():
+                transaction.done.set_result(committed)
             offset += len(transaction.drafts)
+        self._go_on()
+
+    def passed(self, parcel: Parcel) -> None:
+        """A commit was in the chain, and what it made was compacted before it came here."""
+        self._settle(parcel)
+        self.outbox.remove(parcel.entry)
+        error = Compacted("it has landed, and was superseded and compacted since")
+        for transaction in parcel.group:
+            if transaction.first:
+                self.parking.overlay.lift(transaction.drafts, transaction.first)
+            elif not transaction.done.done():
+                transaction.done.set_exception(error)
         self._go_on()
 
     def refused(self, parcel: Parcel, error: AteError) -> None:
         """A commit was refused for good."""
         self._settle(parcel)
         group = parcel.group
-        if len(group) == 1 and group[0].make is not None and isinstance(error, Conflict):
-            group[0].tries += 1
-            if group[0].tries < _TRIES:
-                self._queue.insert(0, group[0])
+        first = group[0] if group else None
+        if first is not None and first.make is not None and isinstance(error, Conflict):
+            first.tries += 1
+            if first.tries < _TRIES:
+                self.outbox.remove(parcel.entry)
+                self._queue.insert(0, first)
                 self._go_on()
                 return
         if len(group) > 1:  # find out which of them it was
-            for transaction in group:
-                transaction.alone = True
-            self._queue[0:0] = group
+            self.outbox.remove(parcel.entry)
+            self._queue[0:0] = self._apart(group)
+        elif first is not None and first.first:
+            self._fail(group, error)
         else:
+            self.outbox.remove(parcel.entry)
             self._fail(group, error)
         self._go_on()
 
@@ -129,6 +121,11 @@ class Forwarder(Writer):
         again: list[Transaction] = []
         for parcel in parcels:
             self._settle(parcel)
+            for transaction in parcel.group:
+                if transaction.entry:
+                    self.outbox.mark(transaction.entry, "waiting")
+            if not any(transaction.entry for transaction in parcel.group):
+                self.outbox.remove(parcel.entry)
             again += parcel.group
         self._queue[0:0] = again
         self._go_on()
@@ -136,10 +133,11 @@ class Forwarder(Writer):
     def changed(self) -> None:
         """There is a connection, or there is none any more."""
         if self.carrier is not None and self.carrier.is_online:
+            self._is_lost = False
             if self._losing is not None:
                 self._losing.cancel()
                 self._losing = None
-        elif self._losing is None and not self._closed:
+        elif self._losing is None and not self._closed and not self._is_lost:
             loop = asyncio.get_running_loop()
             self._losing = loop.call_later(self.patience_s, self._lose_patience)
         self._go_on()
@@ -149,22 +147,121 @@ class Forwarder(Writer):
         self._parcels.pop((parcel.session, parcel.lsn), None)
         self._moving.subtract(parcel.ids)
         self._moving += Counter()  # without those that nothing moves any more
-        self.outbox.remove(parcel.entry)
         if not self._parcels:
             self._prev = self.ledger.view.origins.last(self._device, self._session_number)
 
+    def _apart(self, group: Sequence[Transaction]) -> list[Transaction]:
+        """Let each of a group go alone; those that nobody waits for are kept one by one."""
+        for transaction in group:
+            transaction.alone = True
+            if transaction.first and not transaction.entry:
+                transaction.entry = self.parking.keep(transaction.drafts, transaction.first)
+        return list(group)
+
+    # --- without a connection ---
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether there is a connection, or was a moment ago."""
+        return self.carrier is None or self.carrier.is_online or self._losing is not None
+
     def _lose_patience(self) -> None:
         """Tell those who wait that there is no connection."""
-        self._losing = None
+        self._losing, self._is_lost = None, True
         for parcel in tuple(self._parcels.values()):
-            if self.carrier is not None:
-                self.carrier.abandon(parcel)
-            self._fail(parcel.group, Disconnected(
-                "the connection was lost before the server answered: the commit may have landed",
-                hint="look again when the connection is back; a retry cannot apply it twice",
-            ))  # fmt: skip
+            for transaction in parcel.group:
+                if transaction.first or transaction.done.done():
+                    continue
+                if self._waits_on(transaction):
+                    transaction.first = self.parking.lay(transaction.drafts)
+                    if len(parcel.group) == 1:
+                        transaction.entry = parcel.entry
+                    self._promise(transaction)
+                else:
+                    parcel.abandoned = True
+                    transaction.done.set_exception(_in_doubt())
         waiting, self._queue = self._queue, []
-        self._fail(waiting, _offline())
+        for transaction in waiting:
+            if transaction.first or self._park_late(transaction):
+                self._queue.append(transaction)
+            else:
+                self._fail([transaction], _offline())
+        self._go_on()
+
+    def _waits_on(self, transaction: Transaction) -> bool:
+        """Whether a commit may wait for a connection with nobody waiting for it."""
+        is_plain = transaction.at is None and transaction.make is None and not transaction.guards
+        return (
+            self.goes_on and is_plain
+            and self.parking.admits(transaction.drafts, transaction.session)
+        )  # fmt: skip
+
+    def _park_late(self, transaction: Transaction) -> bool:
+        if not self._waits_on(transaction) or transaction.done.done():
+            return False
+        try:
+            transaction.entry, transaction.first = self.parking.park(transaction.drafts)
+            self.outbox.flush()
+        except AteError as error:
+            transaction.done.set_exception(error)
+            return False
+        transaction.alone = True
+        self._promise(transaction)
+        return True
+
+    def _promise(self, transaction: Transaction) -> None:
+        if not transaction.done.done():
+            transaction.done.set_result(Waiting(transaction.first, self.ledger.now_us()))
+
+    async def submit(
+        self, drafts: list[Draft], session: Session | None, durability: Durability,
+        at: int | None, *, guards: Guards = (),
+    ) -> Outcome:  # fmt: skip
+        """Commit `drafts`; without waiting for the server unless the durability is FULL."""
+        self._check_usable()
+        early = durability < Durability.FULL or (self.goes_on and not self.is_reachable)
+        if not self.is_reachable and not self.goes_on:
+            raise _offline()
+        plain = at is None and not guards and self.parking.admits(drafts, session)
+        if not early or not plain:
+            return await super().submit(drafts, session, durability, at, guards=guards)
+        loop = asyncio.get_running_loop()
+        entry, first = self.parking.park(drafts)
+        if durability > Durability.NONE:
+            self.outbox.flush()
+        transaction = Transaction(
+            drafts, session, durability, None, loop.create_future(), alone=True, entry=entry,
+            first=first,
+        )  # fmt: skip
+        self._queue.append(transaction)
+        self._start(loop)
+        return Waiting(first, self.ledger.now_us())
+
+    def restore(self) -> None:
+        """Go on with what waited when the chain was closed; the carrier is there.
+
+        Raises:
+            CannotOpen: another session committed it.
+        """
+        waiting, refused = self.parking.restore()
+        loop = asyncio.get_running_loop()
+        for entry, work in waiting:
+            drafts = list(work.drafts) if work is not None else []
+            transaction = Transaction(
+                drafts, self.ledger.session, Durability.LOCAL, None, loop.create_future(),
+                alone=True, entry=entry.number, first=work.first if work is not None else -1,
+            )  # fmt: skip
+            if entry.commit:
+                parcel = Parcel([transaction], (entry.session, entry.lsn), entry.commit, (), 0)
+                record = Record(memoryview(entry.commit))
+                parcel.offset = record.row_count - len(drafts)
+                parcel.entry, parcel.ids = entry.number, _changed(transaction)
+                self._send(parcel)
+            else:
+                self._queue.append(transaction)
+        for entry, work in refused:
+            self.setbacks.add(entry.number, work, entry.note)
+        self._start(loop)
 
     @property
     def pending(self) -> int:
@@ -179,25 +276,23 @@ class Forwarder(Writer):
         parcel = Parcel([made], (self._session_number, 1), payload, rows, len(rows))
         parcel.entry = self.outbox.add_prepared(parcel.session, parcel.lsn, payload)
         self._lsn = self._prev = 1
-        self._parcels[parcel.session, 1] = parcel
-        assert self.carrier is not None
-        self.carrier.send(parcel)
+        self._send(parcel)
         await made.done
 
-    # --- the queue --------------------------------------------------------------------------------
+    # --- the queue ---
 
     def _is_alone(self, loop: asyncio.AbstractEventLoop) -> bool:
         return False
 
     def _go_on(self) -> None:
-        if self._changed is not None and not self._changed.done():
-            self._changed.set_result(None)
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
 
-    async def _submit(self, *args: object, **kwargs: object) -> Committed:
-        if self.carrier is not None and not self.carrier.is_online and self._losing is None:
+    async def _submit(self, *args: Any, **kwargs: Any) -> Outcome:
+        if not self.is_reachable:
             self._check_usable()
             raise _offline()
-        return await super()._submit(*args, **kwargs)  # type: ignore[arg-type]
+        return await super()._submit(*args, **kwargs)
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         super()._start(loop)
@@ -206,13 +301,13 @@ class Forwarder(Writer):
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while self._queue or self._errands or self._parcels or not self._closed:
-            self._changed = loop.create_future()
+            self._news = loop.create_future()
             if self._errands and not self._parcels:
                 await self._run_errand()
             elif self._queue and not self._errands and self._may_leave(self._queue[0]):
                 await self._forward(self._gather())
             else:
-                await self._changed
+                await self._news
 
     def _may_leave(self, first: Transaction) -> bool:
         """Whether the next transaction can be sent before those on their way have landed."""
@@ -222,28 +317,31 @@ class Forwarder(Writer):
             return True
         if len(self._parcels) >= _FLIGHTS_MAX or first.at is not None or first.make is not None:
             return False
-        return not any(one in self._moving for one in _touched(first))
+        ids = [*_changed(first), *(one for one, _ in first.guards)]
+        return not any(one in self._moving for one in ids)
+
+    async def _run_errand(self) -> None:
+        if self.carrier is None:
+            await super()._run_errand()
+            return
+        async with self.carrier.taking:
+            await super()._run_errand()
+
+    def _is_current(self, transaction: Transaction) -> bool:
+        try:
+            self.parking.ready(transaction.drafts)
+        except Conflict as error:
+            self._fail([transaction], error)
+            return False
+        return super()._is_current(transaction)
 
     async def _forward(self, group: list[Transaction]) -> None:
-        ready = [one for one in group if not one.done.done() and self._is_current(one)]
+        ready = [one for one in group if not one.done.done() or one.first]
+        ready = [one for one in ready if self._is_current(one)]
         if not ready:
             return
-        ledger = self.ledger
-        drafts = [draft for one in ready for draft in one.drafts]
         try:
-            await self._look_back(drafts, ready[0].session)
-            if not self._parcels:
-                self._prev = ledger.view.origins.last(self._device, self._session_number)
-            origin = Origin(self._device, self._session_number, self._lsn + 1, self._prev)
-            commit, rows = await ledger.preparer(ready[0].session).prepare(
-                drafts, origin=origin, seen_seq=ledger.view.head, now_us=ledger.now_us()
-            )
-            parts = encode_payload(commit, _UNORDERED, [None] * len(rows))
-            payload = b"".join(parts)
-            parcel = Parcel(
-                ready, (self._session_number, origin.lsn), payload, rows, len(rows) - len(drafts)
-            )
-            parcel.entry = self.outbox.add_prepared(parcel.session, parcel.lsn, payload)
+            parcel = await self._pack(ready)
         except AteError as error:
             if len(ready) == 1:
                 self._fail(ready, error)
@@ -254,46 +352,77 @@ class Forwarder(Writer):
         except BaseException as error:
             self._stop(ready, error)
             return
-        self._lsn = self._prev = origin.lsn
+        self._send(parcel)
+
+    async def _pack(self, ready: list[Transaction]) -> Parcel:
+        """Seal and sign transactions as one commit, and keep it in the outbox before it is sent."""
+        ledger = self.ledger
+        drafts = [draft for one in ready for draft in one.drafts]
+        await self._look_back(drafts, ready[0].session)
+        if not self._parcels:
+            self._prev = ledger.view.origins.last(self._device, self._session_number)
+        origin = Origin(self._device, self._session_number, self._lsn + 1, self._prev)
+        commit, rows = await ledger.preparer(ready[0].session).prepare(
+            drafts, origin=origin, seen_seq=ledger.view.head, now_us=ledger.now_us()
+        )
+        payload = b"".join(encode_payload(commit, _UNORDERED, [None] * len(rows)))
+        number = self._session_number, origin.lsn
+        parcel = Parcel(ready, number, payload, rows, len(rows) - len(drafts))
+        parcel.entry = ready[0].entry
         if ready[0].make is not None:
             parcel.at = ledger.view.head
-        parcel.ids = [one for transaction in ready for one in _touched(transaction)]
+        if parcel.entry:
+            self.outbox.prepare(parcel.entry, *number, payload)
+        elif parcel.at is None and not parcel.guards:
+            parcel.entry = self.outbox.add_prepared(*number, payload)
+        # What stands on a head or a lease is worth nothing to a later process: it is not kept.
+        self._lsn = self._prev = origin.lsn
+        parcel.ids = [one for transaction in ready for one in _changed(transaction)]
         parcel.ids += [row.id for row in rows[: parcel.offset]]
+        return parcel
+
+    def _send(self, parcel: Parcel) -> None:
         self._moving.update(parcel.ids)
         self._parcels[parcel.session, parcel.lsn] = parcel
         assert self.carrier is not None
         self.carrier.send(parcel)
 
-    async def run_alone(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Run `work` while nothing is taken from the server's stream either."""
-        return await super().run_alone(work)
+    def _fail(self, group: Sequence[Transaction], error: BaseException) -> None:
+        for transaction in group:
+            if not transaction.first:
+                super()._fail([transaction], error)
+            elif isinstance(error, AteError):
+                self.setbacks.meet(transaction, error)
 
     async def close(self) -> None:
-        """Wait for what is on its way while there is a connection, then take no more."""
+        """Wait for what is on its way while there is a connection, then take no more.
+
+        What waits for the server stays in the outbox.
+        """
         self._closed = True
-        if self.carrier is not None and not self.carrier.is_online:
-            self._lose_patience()
-        if self._task is not None:
-            self._start(asyncio.get_running_loop())
+        if self._task is not None and not self._task.done():
             self._go_on()
-            done, _ = await asyncio.wait([self._task], timeout=self.patience_s * 5)
-            if not done:
-                self._lose_patience()
-                self._task.cancel()
-                await asyncio.wait([self._task])
+            if self.carrier is not None and self.carrier.is_online:
+                await asyncio.wait([self._task], timeout=_CLOSE_S)
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        for transaction in [*self._queue, *(t for p in self._parcels.values() for t in p.group)]:
+            if not transaction.done.done() and not transaction.first:
+                transaction.done.set_exception(_in_doubt())
         if self._losing is not None:
             self._losing.cancel()
 
     def _check_usable(self) -> None:
         if self._closed:
             raise UsageError("the chain is closed")
+        if self.ledger.store.readonly:
+            raise ReadOnly("this chain was opened read-only")
 
 
-def _touched(transaction: Transaction) -> list[bytes]:
-    """Return the objects that a transaction changes or stands on."""
+def _changed(transaction: Transaction) -> list[bytes]:
+    """Return the objects that a transaction changes, or hangs something under."""
     found = [draft.id for draft in transaction.drafts]
     found += [draft.parent for draft in transaction.drafts if any(draft.parent)]
-    found += [one for one, _ in transaction.guards]
     return found
 
 
@@ -301,4 +430,11 @@ def _offline() -> Offline:
     return Offline(
         "there is no connection to the server, and this chain takes no commits without one",
         hint='open it with recovery="async" to go on offline; the Dio keeps its changes',
+    )
+
+
+def _in_doubt() -> Disconnected:
+    return Disconnected(
+        "the connection was lost before the server answered: the commit may have landed",
+        hint="look again when the connection is back; a retry cannot apply it twice",
     )

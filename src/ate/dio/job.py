@@ -10,7 +10,7 @@ from ate.dio.dao import Dao
 from ate.dio.dio import Dio
 from ate.dio.lease import Lease
 from ate.dio.receipt import Receipt
-from ate.dio.writer import Durability
+from ate.dio.transaction import Durability
 from ate.errors import AteError, Conflict, Fenced, LoadError, UsageError
 from ate.event.draft import Draft
 from ate.event.header import Header

@@ -21,7 +21,7 @@ from ate.dio.job import Claim, Job
 from ate.dio.landing import land
 from ate.dio.lease import NEVER_US, Lease, lease_id_of
 from ate.dio.schema import schema_of
-from ate.dio.writer import Durability
+from ate.dio.transaction import Durability
 from ate.errors import AteError, Conflict, LoadError, NoReadKey, UsageError, WrongType
 from ate.event.row import Kind, Row
 from ate.ids import ROOT, ObjectId

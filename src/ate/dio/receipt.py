@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from ate import merkle
+from ate.errors import UsageError
 from ate.event.commit import leaf_of
 
 
@@ -52,9 +53,16 @@ class Receipt(msgspec.Struct, frozen=True, eq=False):
     _frontier: merkle.Frontier
 
     def __repr__(self) -> str:
+        if self.is_pending:
+            return f"Receipt(pending since {self.time.isoformat()})"
         return (
             f"Receipt(seq {self.seq}, {self.time.isoformat()}, root {self.commit_root.hex()[:8]})"
         )
+
+    @property
+    def is_pending(self) -> bool:
+        """The commit is kept here and waits for the server: it has no seq and no proof yet."""
+        return not self.commit_root
 
     @property
     def time(self) -> datetime:
@@ -67,7 +75,13 @@ class Receipt(msgspec.Struct, frozen=True, eq=False):
         return self._frontier.root()
 
     def proof(self) -> Proof:
-        """Return the proof that `chain_root` covers this commit."""
+        """Return the proof that `chain_root` covers this commit.
+
+        Raises:
+            UsageError: it is pending.
+        """
+        if self.is_pending:
+            raise UsageError("this commit is not in the chain yet", hint="await chain.sync() first")
         size = self._frontier.size
         return Proof(
             self.commit_root, self._first_seq, self.time_us, size - 1, size,

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ate.errors import AteError, Offline, TimedOut, UsageError
+from ate.errors import AteError, Disconnected, Offline, TimedOut, UsageError
 
 if TYPE_CHECKING:
     from ate.dio.forwarder import Forwarder
@@ -36,6 +37,10 @@ class Link(Protocol):
     @property
     def address(self) -> str:
         """Where the chain is."""
+        ...
+
+    async def newest(self) -> int:
+        """Return how many commits the server has now; raises Disconnected."""
         ...
 
     def watch(self, tell: Callable[[], None]) -> None:
@@ -86,10 +91,11 @@ class Remote:
         self._release = release
         self._bells: set[asyncio.Event] = set()
         link.watch(self.tell)
+        forwarder.ledger.feed.subscribe(self.tell)
 
     def tell(self) -> None:
         """Something has changed: whoever waits looks again."""
-        for bell in tuple(self._bells):
+        for bell in tuple(self._bells) if self._bells else ():
             bell.set()
 
     def status(self) -> Status:
@@ -98,7 +104,7 @@ class Remote:
         is_online = link.is_online
         return Status(
             link.address, is_online, is_online and link.is_current, self.forwarder.pending,
-            len(self.forwarder.conflicts), self.forwarder.ledger.view.head,
+            len(self.forwarder.setbacks), self.forwarder.ledger.view.head,
             "" if is_online or error is None else error.message,
         )  # fmt: skip
 
@@ -136,10 +142,16 @@ class Remote:
     async def sync(self, timeout_s: float | None) -> Status:
         """Return when all that was committed here is at the server, and all it has is here."""
 
-        def is_done() -> bool:
+        def is_sent() -> bool:
             return self.link.is_online and self.link.is_current and not self.forwarder.pending
 
-        await self.wait(is_done, timeout_s)
+        while True:
+            await self.wait(is_sent, timeout_s)
+            with suppress(Disconnected):
+                newest = await self.link.newest()
+                break
+        view = self.forwarder.ledger.view
+        await self.wait(lambda: view.frontier.size >= newest, timeout_s)
         return self.status()
 
     async def events(self) -> AsyncIterator[Status]:

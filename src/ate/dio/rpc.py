@@ -24,7 +24,7 @@ from ate.dio.landing import land
 from ate.dio.mailbox import Letter
 from ate.dio.queue import Queue
 from ate.dio.reply import Reply, check_declared, error_of, failure_of, value_of
-from ate.dio.writer import Durability
+from ate.dio.transaction import Durability
 from ate.errors import AteError, Deleted, Disconnected, Fenced, NotFound, TimedOut, UsageError
 from ate.event.access import Access
 from ate.event.header import Header

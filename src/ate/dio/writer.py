@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Any, Final, TypeVar
 
 from ate import limits
@@ -21,25 +19,13 @@ from ate.chain.lineage import choose_base
 from ate.chain.reader import Reader
 from ate.chain.standing import Guards, check_guards, check_parents
 from ate.dio.clash import check_versions
-from ate.dio.receipt import Receipt
+from ate.dio.transaction import Committed, Durability, Outcome, Transaction
 from ate.errors import AteError, Conflict, ReadOnly, UsageError
-from ate.event.commit import Origin, Record
+from ate.event.commit import Origin
 from ate.event.draft import Draft
-from ate.merkle import Frontier
 from ate.session import Session
 
 T = TypeVar("T")
-
-
-class Durability(IntEnum):
-    """When `commit()` returns."""
-
-    #: Accepted and visible here; a power cut may lose it.
-    NONE = 0
-    #: On this machine's disk.
-    LOCAL = 1
-    #: Where the chain's sequencer keeps it; on a local chain the same as LOCAL.
-    FULL = 2
 
 
 #: A flush that usually takes less runs on the event loop: the way to a thread and back costs as
@@ -48,44 +34,6 @@ _INLINE_FLUSH_S: Final = 0.0005
 _FLUSH_WEIGHT: Final = 0.2
 #: Rows that one merged commit may gather; larger transactions go alone.
 _GATHER_ROWS: Final = 4096
-
-
-@dataclass(slots=True, eq=False)
-class Transaction:
-    """The drafts of one `dio.commit()` on their way."""
-
-    drafts: list[Draft]
-    session: Session | None
-    durability: Durability
-    at: int | None
-    done: asyncio.Future[Committed] = field(repr=False)
-    #: Makes the drafts when it is their turn, of what the chain is then; goes alone.
-    make: Callable[[], list[Draft]] | None = None
-    #: Versions that must still be the newest ones.
-    guards: Guards = ()
-    current: list[int] = field(default_factory=list, repr=False)
-    #: Must not share its commit with others.
-    alone: bool = False
-    tries: int = 0
-
-
-@dataclass(slots=True)
-class Committed:
-    """Where a transaction landed: its commit, and the index of its first row in it."""
-
-    record: Record
-    offset: int
-    frontier: Frontier
-    lsn: int
-
-    def receipt(self) -> Receipt:
-        """Return what the author gets."""
-        record = self.record
-        first = record.first_seq
-        return Receipt(
-            first + self.offset, record.root, self.lsn, record.sequencer.time_us, first,
-            self.frontier,
-        )  # fmt: skip
 
 
 class Writer:
@@ -117,7 +65,7 @@ class Writer:
 
     async def submit_made(
         self, make: Callable[[], list[Draft]], session: Session | None, durability: Durability
-    ) -> Committed:
+    ) -> Outcome:
         """Commit what `make` returns when nothing can come in between any more; as `submit`."""
         return await self._submit([], session, durability, make=make)
 
@@ -129,7 +77,7 @@ class Writer:
         at: int | None,
         *,
         guards: Guards = (),
-    ) -> Committed:
+    ) -> Outcome:
         """Commit `drafts` and return where they landed.
 
         Raises:
@@ -147,7 +95,7 @@ class Writer:
         make: Callable[[], list[Draft]] | None = None,
         *,
         guards: Guards = (),
-    ) -> Committed:
+    ) -> Outcome:
         if self._closed:
             raise UsageError("the chain is closed")
         if self.ledger.store.readonly:

@@ -1,14 +1,23 @@
-"""What a replica needs of a commit on its way, and of whoever wants to know how it ends."""
+"""`Flights`: commits on their way to the root, what the server said of them, and who wants to know.
+
+It sends nothing itself and never looks into the log.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, Protocol
 
 from ate.errors import AteError
-from ate.event.commit import Record
+from ate.event.commit import AUTHOR_BYTES, SEQUENCER_BYTES, Record
 from ate.event.draft import Draft
 from ate.merkle import Frontier
+from ate.mesh.request import error_of
+from ate.wire.message import Refused
+
+_ORDER_END: Final = AUTHOR_BYTES + SEQUENCER_BYTES
+_SESSION_AT: Final = 48
 
 
 class Flight(Protocol):
@@ -35,6 +44,10 @@ class Author(Protocol):
         """It is in the chain, here as well."""
         ...
 
+    def passed(self, parcel: Any) -> None:
+        """It was in the chain, and what it made was superseded and compacted since."""
+        ...
+
     def refused(self, parcel: Any, error: AteError) -> None:
         """It is not in the chain and never will be."""
         ...
@@ -46,3 +59,124 @@ class Author(Protocol):
     def changed(self) -> None:
         """The replica went online or offline, or has failed."""
         ...
+
+
+class Flights:
+    """The commits of one device that are on their way on one chain.
+
+    Args:
+        device: of their origins.
+        author: who made them.
+        submit: sends one.
+    """
+
+    def __init__(self, device: int, author: Author, submit: Callable[[Flight], None]) -> None:
+        self.device, self.author, self._submit = device, author, submit
+        self._open: dict[tuple[int, int], Flight] = {}
+        self._resending: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[Flight]:
+        """In the order of their numbers."""
+        return iter([self._open[number] for number in sorted(self._open)])
+
+    def add(self, flight: Flight, *, send: bool) -> None:
+        """Count a commit as on its way; it is sent at once unless all are to be sent again soon."""
+        self._open[flight.session, flight.lsn] = flight
+        if send and self._resending is None:
+            self._submit(flight)
+
+    def sources(self) -> list[tuple[int, int]]:
+        """Return the device and session of those on their way."""
+        return list(dict.fromkeys((self.device, session) for session, _ in self._open))
+
+    def remove(self, flight: Flight) -> None:
+        self._open.pop((flight.session, flight.lsn), None)
+
+    def resume(self, last: dict[int, int]) -> None:
+        """There is a connection again: send what the server has not got.
+
+        Args:
+            last: the newest lsn that it has, for each session.
+        """
+        for flight in self:
+            if flight.lsn <= last.get(flight.session, 0):
+                continue  # it comes in the stream
+            if flight.abandoned:
+                self.remove(flight)
+                self.author.refused(flight, AteError("it was never sent again"))
+            else:
+                self._submit(flight)
+
+    # --- what came in the stream ---
+
+    def of(self, payload: memoryview) -> Flight | None:
+        """Return the flight whose very bytes these are, but for their place in the order."""
+        if len(payload) < _ORDER_END or not self._open:
+            return None
+        session = int.from_bytes(payload[_SESSION_AT : _SESSION_AT + 8], "little")
+        lsn = int.from_bytes(payload[_SESSION_AT + 8 : _SESSION_AT + 16], "little")
+        flight = self._open.get((session, lsn))
+        if flight is None or not flight.rows or len(flight.payload) != len(payload):
+            return None
+        sent = memoryview(flight.payload)
+        if sent[:AUTHOR_BYTES] != payload[:AUTHOR_BYTES]:
+            return None
+        return flight if sent[_ORDER_END:] == payload[_ORDER_END:] else None
+
+    def land(self, record: Record, frontier: Frontier) -> None:
+        """A commit has come: tell its author if it is one of these."""
+        author = record.author
+        if author.device != self.device:
+            return
+        flight = self._open.pop((author.session, author.lsn), None)
+        if flight is None:
+            return
+        if record.payload[1:AUTHOR_BYTES] == memoryview(flight.payload)[1:AUTHOR_BYTES]:
+            self.author.landed(flight, record, frontier)
+        else:
+            self.author.refused(flight, AteError("another commit of its number is in the chain"))
+
+    # --- what the server would not take ---
+
+    def refuse(self, message: Refused) -> None:
+        """Work out what a refusal means for this commit and for those behind it."""
+        flight = self._open.get((message.session, message.lsn))
+        if flight is None or message.device != self.device:
+            return
+        mine = [one for one in self if one.session == message.session]
+        if message.again:
+            self._resend_in(max(message.retry_ms, 1) / 1000)
+            return
+        if message.code == "lsn_gap" and mine[0] is not flight:
+            return  # it is sent again behind the one that it waits for
+        behind = [one for one in mine if one.lsn > message.lsn]
+        if message.code == "lsn_gap":
+            behind, flight = [flight, *behind], None
+        for one in behind:
+            self.remove(one)
+        if flight is not None:
+            self.remove(flight)
+        if behind:
+            self.author.skipped(behind)
+        if flight is not None:
+            self.author.refused(flight, error_of(message))
+
+    def _resend_in(self, wait_s: float) -> None:
+        """Send all that is on its way again after a while, in order."""
+        if self._resending is None:
+            loop = asyncio.get_running_loop()
+            self._resending = loop.call_later(wait_s, self._resend)
+
+    def _resend(self) -> None:
+        self._resending = None
+        for flight in self:
+            if not flight.abandoned:
+                self._submit(flight)
+
+    def close(self) -> None:
+        """Send nothing any more."""
+        if self._resending is not None:
+            self._resending.cancel()

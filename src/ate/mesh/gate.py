@@ -48,7 +48,7 @@ class Rights(NamedTuple):
         commits_s, bytes_s: as fast as `may_submit` will let it, 0 without a limit; a hall sends
             them as `Throttle` behind `Opened` unless both are 0.
         elsewhere: URL of a server that has room. Not empty: the hall opens nothing and answers
-            `Moved(ch, elsewhere)`.
+            `Moved(ch, elsewhere)`; then it calls `closed`.
     """
 
     read: bool = True

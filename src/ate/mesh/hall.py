@@ -255,7 +255,7 @@ class Hall:
             known = root.completions.lookup(message.device, message.session, message.lsn)
             last = root.ledger.view.origins.last(message.device, message.session)
         first = known.first_seq if known is not None else 0
-        visitor.send(Found(message.ch, message.ref, first, last))
+        visitor.send(Found(message.ch, message.ref, first, last, root.durable))
 
     async def _fetch(self, visitor: Guest, message: Fetch) -> None:
         channel = self._channel(visitor, message.ch)

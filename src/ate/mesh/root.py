@@ -53,7 +53,7 @@ _GROUP_BYTES: Final = 4 * limits.MIB
 #: A chain with so many rows is not closed on the event loop.
 _MANY_ROWS: Final = 20_000
 #: At most so often the head of a busy chain is stated anew.
-_STATE_EVERY_S: Final = 0.05
+_STATE_EVERY_S: Final = 1.0
 _RETRY_MS: Final = 1000
 
 

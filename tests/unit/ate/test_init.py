@@ -7,7 +7,7 @@ import pytest
 
 import ate
 from ate.client import open as client_open
-from ate.dio.writer import Durability
+from ate.dio.transaction import Durability
 from ate.errors import Conflict
 
 QUIET = """

@@ -9,7 +9,7 @@ import pytest
 import ate
 from ate import limits
 from ate.client import Chain
-from ate.dio.writer import Durability
+from ate.dio.transaction import Durability
 from ate.errors import (
     Conflict,
     Fenced,

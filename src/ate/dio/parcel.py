@@ -1,0 +1,48 @@
+"""`Parcel`: one sealed and signed commit on its way to the root, and what carries it there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from ate.dio.transaction import Transaction
+from ate.event.draft import Draft
+
+
+class Carrier(Protocol):
+    """What brings commits to the root: `ate.mesh.replica.Replica`, or a link to it."""
+
+    #: Held while something is taken from the server's stream.
+    taking: asyncio.Lock
+
+    @property
+    def is_online(self) -> bool:
+        """Whether a commit would leave at once."""
+        ...
+
+    def send(self, flight: Any) -> None:
+        """Send a commit now or when there is a connection, until it is known what became of it."""
+        ...
+
+
+class Parcel:
+    """One commit on its way."""
+
+    __slots__ = (
+        "abandoned", "at", "entry", "group", "guards", "ids", "lsn", "offset", "payload", "rows",
+        "session",
+    )  # fmt: skip
+
+    def __init__(
+        self, group: list[Transaction], origin: tuple[int, int], payload: bytes,
+        rows: Sequence[Draft], offset: int,
+    ) -> None:  # fmt: skip
+        self.group, self.payload, self.rows, self.offset = group, payload, rows, offset
+        self.session, self.lsn = origin
+        first = group[0] if group else None
+        self.at: int | None = first.at if first is not None else None
+        self.guards = [pair for one in group for pair in one.guards]
+        self.entry = 0
+        self.abandoned = False
+        self.ids: list[bytes] = []

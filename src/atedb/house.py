@@ -1,0 +1,127 @@
+"""A service's directory and the hall above it: locked, with its gate; it opens no port.
+
+The server's own files are in `.atedb` there, where no chain can be: the lock that keeps a second
+server out, and the file of owners.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from ate.clock import Clock
+from ate.errors import LogLocked, StorageError
+from ate.ids import ChainName
+from ate.log.disk import DiskLock, RealDisk
+from ate.mesh.hall import Hall
+from ate.mesh.shelf import DiskShelf
+from atedb.gate import SoloGate
+from atedb.journal import Journal
+from atedb.metrics import HallMeter, Metrics
+from atedb.nodes import Nodes
+from atedb.owners import Owners, size_of
+from atedb.quota import Quota
+from atedb.settings import OWN, Service, Settings
+from atedb.tokens import Checker, TokenKey
+
+_LOCK: Final = "LOCK"
+
+
+class House:
+    """One service, ready to be served.
+
+    Args:
+        service: its path and directory.
+        settings: of the whole server.
+        key: of the tokens; None wants none.
+        nodes: where chains are sent that have no room.
+
+    Raises:
+        LogLocked: another server uses the directory.
+        StorageError: it cannot be used.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        settings: Settings,
+        *,
+        key: TokenKey | None,
+        nodes: Nodes,
+        metrics: Metrics,
+        journal: Journal,
+        clock: Clock,
+    ) -> None:
+        self.path, self.folder = service
+        self._journal = journal
+        self._lock: DiskLock = _take(self.folder)
+        self._owners = Owners(self.folder / OWN / "owners")
+        quota = Quota(settings.quota)
+        for name, owner in self._owners:
+            size = size_of(self.folder / name)
+            if size is not None:
+                quota.own(name, owner, size)
+        self.gate = SoloGate(
+            settings.bounds,
+            clock,
+            quota,
+            checker=Checker(key, self.path) if key is not None else None,
+            create=settings.create,
+            elsewhere=nodes.elsewhere,
+            remember=self._remember,
+        )
+        self.hall = Hall(
+            DiskShelf(self.folder),
+            gate=self.gate,
+            meter=HallMeter(metrics),
+            idle_close_s=settings.idle_close_s,
+            clock=clock,
+        )
+
+    def free_bytes(self) -> float | None:
+        """Return how much room is left on the medium, None when that cannot be told."""
+        try:
+            found = os.statvfs(self.folder)
+        except OSError:
+            return None
+        return float(found.f_bavail * found.f_frsize)
+
+    def release(self) -> None:
+        """Let another server have the directory."""
+        self._lock.close()
+
+    def _remember(self, name: str, owner: bytes) -> None:
+        try:
+            self._owners.add(ChainName(name), owner)
+        except OSError as error:
+            self._journal.fault("the owner of a chain was not written down", error)
+
+
+def own_folder(folder: Path) -> Path:
+    """Return the directory of the server's own files, made if need be.
+
+    Raises:
+        StorageError: it cannot be made, or nothing can be written to it.
+    """
+    own = folder / OWN
+    try:
+        own.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not os.access(own, os.W_OK | os.X_OK) or not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(13, "permission denied")
+    except OSError as error:
+        reason = (error.strerror or "it cannot be made").lower()
+        raise StorageError(
+            f"cannot keep chains in {folder}: {reason}",
+            hint="name a directory that this user may write to",
+        ) from None
+    return own
+
+
+def _take(folder: Path) -> DiskLock:
+    try:
+        return RealDisk().lock(str(own_folder(folder) / _LOCK))
+    except LogLocked:
+        raise LogLocked(
+            f"another server uses {folder}", hint="stop it, or give this one another directory"
+        ) from None

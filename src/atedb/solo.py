@@ -1,0 +1,351 @@
+"""`atedb solo`: puts the server together, runs it and ends it in order; it decides about no commit.
+
+The end: no new connections, no new messages, what was submitted is ordered and flushed, everybody
+is told, and the process is gone within five seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import signal
+import ssl
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from ate.clock import Clock
+from ate.errors import UsageError
+from ate.mesh import tcp
+from ate.mesh.attend import Visitor, attend
+from ate.mesh.transport import Transport
+from ate.wire.terms import Terms
+from atedb import identity as identities
+from atedb.counted import Counted
+from atedb.house import House, own_folder
+from atedb.http import SPARE, Front, listening
+from atedb.identity import Guests
+from atedb.journal import Journal
+from atedb.metrics import Metrics
+from atedb.nodes import Nodes
+from atedb.settings import Settings
+from atedb.switch import Switch
+from atedb.tokens import TokenKey
+
+#: How long the halls may take to finish what was submitted, and the goodbyes after that.
+_FINISH_S: Final = 2.5
+_GOODBYE_S: Final = 1.5
+_SWEEP_S: Final = 5.0
+#: Descriptors besides those of connections: logs, libraries, the odd file.
+_FILES_SPARE: Final = 1024
+
+Ready = Callable[[dict[str, Any]], None]
+
+
+def run(settings: Settings, journal: Journal, clock: Clock, ready: Ready) -> None:
+    """Serve until a signal says that it is enough.
+
+    Args:
+        ready: called with the facts once connections are taken.
+
+    Raises:
+        AteError: the server cannot start; nothing was changed.
+    """
+    settings.check()
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_main(settings, journal, clock, ready))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if find_spec("uvloop") is None:
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
+async def _main(settings: Settings, journal: Journal, clock: Clock, ready: Ready) -> None:
+    solo = Solo(settings, journal, clock)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(solo.mishap)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, solo.stop)
+    loop.add_signal_handler(signal.SIGHUP, solo.reread)
+    try:
+        await solo.start()
+        ready(solo.facts())
+        await solo.stopped.wait()
+    finally:
+        await solo.close()
+
+
+class Solo:
+    """One server process.
+
+    Args:
+        settings: checked already.
+    """
+
+    def __init__(self, settings: Settings, journal: Journal, clock: Clock) -> None:
+        self._settings, self._journal, self._clock = settings, journal, clock
+        self.stopped = asyncio.Event()
+        self.metrics = Metrics()
+        self.port = self.status_port = 0
+        self._houses: dict[str, House] = {}
+        self._visitors: dict[Visitor, None] = {}
+        self._someone_left = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._front: Front | None = None
+        self._status: Front | None = None
+        self._tcp: tcp.TcpListener | None = None
+        self._tls: ssl.SSLContext | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._guests: Guests | None = None
+        self._nodes = Nodes()
+
+    # --- the beginning --------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take the directories, read the files, and listen.
+
+        Raises:
+            AteError: that cannot be; `close` undoes what was done.
+        """
+        settings = self._settings
+        key = TokenKey.load(settings.auth) if settings.auth else None
+        self._nodes = self._read_nodes()
+        self._guests = Guests.load(settings.clients) if settings.clients else None
+        self._tls = self._read_tls()
+        for service in settings.all_services():
+            self._houses[service.path] = House(
+                service, settings, key=key, nodes=self._nodes, metrics=self.metrics,
+                journal=self._journal, clock=self._clock,
+            )  # fmt: skip
+        where = settings.identity or own_folder(settings.path) / "identity"
+        self._identity, is_new = identities.load_or_new(where)
+        if is_new:
+            self._journal.note("made an identity", file=where.name, key=self.key_id)
+        self._switch = Switch({path: house.hall for path, house in self._houses.items()})
+        self._measure()
+        _raise_files(settings.max_connections)
+        await self._listen()
+        self._sweep()
+
+    @property
+    def key_id(self) -> bytes:
+        """Id of the server's key, by which clients know it."""
+        return self._identity.public.key_id
+
+    def facts(self) -> dict[str, Any]:
+        """Return what whoever started the server wants to know."""
+        address = self._settings.address(self.port)
+        base = address.rstrip("/")
+        found: dict[str, Any] = {
+            "event": "ready",
+            "url": address,
+            "port": self.port,
+            "key": self.key_id.hex(),
+            "services": [base + path for path in self._houses],
+        }
+        if self._status is not None:
+            found["status"] = f"http://127.0.0.1:{self.status_port}/"
+        return found
+
+    async def _listen(self) -> None:
+        settings = self._settings
+        if settings.pure_tcp:
+            host, port = settings.listen, settings.port
+            self._tcp = await listening(
+                tcp.listen(self._meet_tcp, host, port, tls=self._tls), host, port
+            )
+            self.port = self._tcp.port
+        else:
+            pages = not settings.no_http and settings.status_port is None
+            self._front = self._make_front(
+                {path: self._serving(path) for path in self._houses}, pages=pages
+            )
+            self.port = await self._front.listen(settings.listen, settings.port, self._tls)
+            self._front.address = settings.address(self.port)
+        if settings.status_port is not None:
+            self._status = self._make_front({}, pages=True)
+            self._status.address = settings.address(self.port)
+            self.status_port = await self._status.listen("127.0.0.1", settings.status_port, None)
+
+    def _make_front(self, services: dict[str, Any], *, pages: bool) -> Front:
+        return Front(
+            services, metrics=self.metrics, journal=self._journal, health=self._health,
+            connections_max=self._settings.max_connections, pages=pages,
+        )  # fmt: skip
+
+    def _measure(self) -> None:
+        metrics, main = self.metrics, self._houses["/"]
+        metrics.measure("atedb_connections", "Connections that stand.", lambda: len(self._visitors))
+        metrics.measure("atedb_disk_free_bytes", "Room left where the chains are.", main.free_bytes)
+        metrics.measure("atedb_resident_bytes", "Memory that the process holds.", _resident_bytes)
+        started_s = self._clock.now_us() / 1_000_000
+        metrics.measure("atedb_start_time_seconds", "When it started.", lambda: started_s)
+
+    def _sweep(self) -> None:
+        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
+        for house in self._houses.values():
+            house.gate.sweep()
+
+    # --- connections ----------------------------------------------------------------------------
+
+    def _serving(self, path: str) -> Callable[[Transport], Any]:
+        async def serve(transport: Transport) -> None:
+            await self._serve(transport, path)
+
+        return serve
+
+    def _meet_tcp(self, transport: Transport) -> None:
+        if len(self._tasks) >= self._settings.max_connections + SPARE:
+            self.metrics.turned_away.add(1, "connections")
+            task = asyncio.get_running_loop().create_task(transport.close())
+        else:
+            task = asyncio.get_running_loop().create_task(self._serve(transport, ""))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, transport: Transport, path: str) -> None:
+        """Serve a connection; `path` is empty where only the client's hello names it."""
+        settings = self._settings
+        is_full = len(self._visitors) >= settings.max_connections
+        self.metrics.connected.add()
+        if is_full:
+            self.metrics.turned_away.add(1, "connections")
+        self._journal.detail("connected", address=transport.address)
+        await attend(
+            Counted(transport, self.metrics),
+            self._switch,
+            identity=self._identity,
+            trust=self._guests,
+            terms=Terms(encryption=settings.wire_encryption),
+            server_id=self._houses[path or "/"].hall.server_id,
+            path_ok=lambda asked: asked == path if path else asked in self._houses,
+            visitors=self._visitors,
+            is_full=is_full,
+            agent="atedb",
+        )
+        self._someone_left.set()
+        self._journal.detail("gone", address=transport.address)
+
+    def _health(self) -> tuple[bool, dict[str, Any]]:
+        facts = {"connections": len(self._visitors), "chains": int(self.metrics.chains.value)}
+        return not self.stopped.is_set(), facts
+
+    # --- signals --------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Begin to end."""
+        if not self.stopped.is_set():
+            self._journal.note("draining", connections=len(self._visitors))
+            self.metrics.draining.value = 1
+            self.stopped.set()
+
+    def reread(self) -> None:
+        """Read the certificate and the lists again; what is wrong with them is only told."""
+        settings = self._settings
+        try:
+            if self._tls is not None and settings.tls_cert and settings.tls_key:
+                _load(self._tls, settings.tls_cert, settings.tls_key)
+            if self._guests is not None and settings.clients is not None:
+                self._guests.key_ids = Guests.load(settings.clients).key_ids
+            self._nodes.urls = self._read_nodes().urls
+        except (OSError, UsageError) as error:
+            self._journal.fault("a file was not read again", error)
+        else:
+            self._journal.note("read the files again")
+
+    def mishap(self, _: asyncio.AbstractEventLoop, facts: dict[str, Any]) -> None:
+        """Write down what nobody caught."""
+        error = facts.get("exception")
+        if isinstance(error, BaseException):
+            self._journal.fault(str(facts.get("message", "internal error")), error)
+        else:
+            self._journal.note(str(facts.get("message", "internal error")))
+
+    def _read_nodes(self) -> Nodes:
+        settings = self._settings
+        return Nodes.load(settings.nodes_list, settings.url) if settings.nodes_list else Nodes()
+
+    def _read_tls(self) -> ssl.SSLContext | None:
+        settings = self._settings
+        if settings.tls_cert is None or settings.tls_key is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        _load(context, settings.tls_cert, settings.tls_key)
+        return context
+
+    # --- the end --------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """End in order; see the module's head."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        if self._front is not None:
+            self._front.refuse()
+        if self._tcp is not None:
+            self._tcp.stop()
+        if self._houses and hasattr(self, "_switch"):
+            await self._finish()
+        for front in (self._front, self._status):
+            if front is not None:
+                await front.close()
+        for task in self._tasks:
+            task.cancel()
+        for house in self._houses.values():
+            house.release()
+        if self.stopped.is_set():
+            self._journal.note("stopped")
+
+    async def _finish(self) -> None:
+        self._switch.hold()
+        try:
+            async with asyncio.timeout(_FINISH_S):
+                await asyncio.gather(*(house.hall.close() for house in self._houses.values()))
+        except TimeoutError:
+            self._journal.note("some commits were not finished in time: their authors send again")
+        self._switch.end()
+        try:
+            async with asyncio.timeout(_GOODBYE_S):
+                while self._visitors:
+                    self._someone_left.clear()
+                    await self._someone_left.wait()
+        except TimeoutError:
+            self._journal.note("some peers did not take the goodbye", peers=len(self._visitors))
+
+
+def _load(context: ssl.SSLContext, cert: Path, key: Path) -> None:
+    """Read a certificate and its key; raises OSError and UsageError."""
+    for file in (cert, key):
+        file.open("rb").close()
+    try:
+        # A key under a passphrase would stop the server at a terminal that is not there.
+        context.load_cert_chain(cert, key, password=lambda: b"")
+    except (ssl.SSLError, ValueError) as error:
+        reason = getattr(error, "reason", None) or "the key is sealed"
+        raise UsageError(
+            f"the TLS certificate or its key cannot be used: {reason}",
+            hint="both are PEM files, and the key has no passphrase",
+        ) from None
+
+
+def _raise_files(connections: int) -> None:
+    """Ask the system for enough descriptors; it gives what it gives."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _FILES_SPARE
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and wanted > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _resident_bytes() -> float | None:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return float(pages * resource.getpagesize())
