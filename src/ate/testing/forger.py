@@ -81,7 +81,7 @@ class Forger:
 
     chain_id: bytes
     key: KeyPair | SigningKey | FastKey | None = None
-    origin: Origin = Origin(0, 0, 0, 0)
+    origin: Origin = field(default=Origin(0, 0, 0, 0))
     suite: int | None = None
     seen_seq: int = 0
     entropy: SeededEntropy = field(default_factory=lambda: SeededEntropy(b"forger"))

@@ -43,7 +43,7 @@ async def test_a_commit_is_taken_once() -> None:
         await admit(view, ledger.pipeline, record, time_us=view.time_us)
 
 
-@pytest.mark.parametrize(("lsn", "prev"), [(2, 1), (5, 4)])
+@pytest.mark.parametrize("lsn, prev", [(2, 1), (5, 4)])
 async def test_a_commit_whose_predecessor_is_missing_is_refused(lsn: int, prev: int) -> None:
     stage = Stage(suite=1)
     (alice,) = await stage.cast("alice")
