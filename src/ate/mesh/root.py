@@ -317,12 +317,13 @@ class Root:
         self._stating = loop.call_later(wait_s, self._state_now)
 
     def _state_now(self) -> None:
-        self._stating = None
-        self._stated_s = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        self._stating, self._stated_s = None, loop.time()
         if not self.subscribers or self.failure is not None:
             return
-        if self.alone.locked():
-            return  # what is not durable is not stated; when it is, this is called again
+        if self.alone.locked():  # what is not durable is not stated
+            self._stating = loop.call_later(_STATE_EVERY_S, self._state_now)
+            return
         statement = self.statement()
         for subscriber in tuple(self.subscribers):
             subscriber.guest.send(Stated(subscriber.ch, statement))
