@@ -35,6 +35,7 @@ RUN = [
     DOCS / "tutorial.md",
     DOCS / "concepts.md",
     *sorted((DOCS / "guide").glob("*.md")),
+    *sorted((DOCS / "operations").glob("*.md")),
 ]
 ALL = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 #: The guide to the command has tests of its own for what it shows.

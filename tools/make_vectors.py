@@ -1,4 +1,4 @@
-"""Make the frozen vectors of events, values, trust and logs; it never replaces a file.
+"""Make the frozen vectors of events, values, trust, logs and the wire; it never replaces a file.
 
     python tools/make_vectors.py            make what is missing
     python tools/make_vectors.py --again    make everything anew, after a change of the format
@@ -18,7 +18,18 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tools.vectors import deltas, event, golden, judgements, outbox, proof, trust, values
+from tools.vectors import (
+    deltas,
+    event,
+    golden,
+    judgements,
+    outbox,
+    proof,
+    statements,
+    trust,
+    values,
+    wire,
+)
 from tools.vectors.fixed import VECTORS, write
 
 import ate
@@ -35,6 +46,11 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "outbox/outbox.json": outbox.outboxes,
     "trust/keys.json": trust.keys,
     "trust/grants.json": trust.grants,
+    "wire/messages.json": wire.messages,
+    "wire/conversations.json": wire.conversations,
+    "wire/refusals.json": wire.refusals,
+    "wire/pins.json": wire.pins,
+    "trust/statements.json": statements.statements,
 }
 
 
@@ -56,7 +72,7 @@ async def make() -> None:
 def main() -> None:
     """Run as a program."""
     if "--again" in sys.argv[1:]:
-        for folder in ("event", "values", "outbox", "trust", "logs"):
+        for folder in ("event", "values", "outbox", "trust", "logs", "wire"):
             shutil.rmtree(VECTORS / folder, ignore_errors=True)
     try:
         asyncio.run(make())

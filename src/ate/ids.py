@@ -70,7 +70,7 @@ ROOT: Final = ObjectId(bytes(16))
 
 _POOL_BYTES: Final = 4096
 #: Names inside a chain's own directory; a chain below another must not look like one of them.
-_TAKEN = re.compile(r"[0-9]{6}|doomed\..*|LOCK|CURRENT(\.new)?|outbox")
+_TAKEN = re.compile(r"[0-9]{6}|doomed\..*|LOCK|CURRENT(\.new)?|outbox(\.new)?|witness\..*|evidence")
 _SEGMENT = re.compile(r"[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*")
 
 

@@ -6,15 +6,19 @@ It sends nothing itself: the replica does, over a line of this event loop's regi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Final
 from weakref import WeakKeyDictionary
 
+from ate.chain.fetched import Fetched
 from ate.chain.genesis import Founding, prepare_genesis
 from ate.chain.ledger import Ledger
 from ate.dio.forwarder import Forwarder
 from ate.dio.remote import Remote
+from ate.dio.resuming import resume
 from ate.errors import (
     AteError,
     Disconnected,
@@ -26,16 +30,29 @@ from ate.errors import (
     TrustError,
     UsageError,
 )
+from ate.event.access import Principal
 from ate.event.commit import Origin
+from ate.log.beside import Beside
 from ate.log.outbox import Outbox
+from ate.mesh.dns import Names
+from ate.mesh.known import Known
 from ate.mesh.line import Line
+from ate.mesh.pins import Pins
 from ate.mesh.registry import Registry
 from ate.mesh.replica import Replica
+from ate.mesh.url import Url
+from ate.mesh.vigil import Vigil
 from ate.wire.terms import Terms, Trust
 
 #: What no further try makes better.
 _HOPELESS: Final = (NotFound, LimitExceeded, TrustError, UsageError, StorageError)
 _registries: WeakKeyDictionary[asyncio.AbstractEventLoop, Registry] = WeakKeyDictionary()
+
+
+@lru_cache(maxsize=16)
+def _memory(home: Path | None) -> Pins:
+    """Return what this machine remembers: chains of one memory share their connections."""
+    return Pins(home)
 
 
 def registry() -> Registry:
@@ -60,6 +77,10 @@ class Joining:
         terms: of the connection.
         timeout_s: how long opening waits for the server.
         lines: the registry to use; by default that of the event loop.
+        pins: what this machine remembers of chains and servers; see `ate.mesh.pins`.
+        home: where it remembers it, when `pins` is not given; None remembers nothing.
+        names: asks DNS for the keys that the chain's domain and the server's publish; None does
+            not ask.
     """
 
     url: str
@@ -70,15 +91,21 @@ class Joining:
     terms: Terms | None = None
     timeout_s: float = 10.0
     lines: Registry | None = None
+    pins: Pins | None = None
+    home: Path | None = None
+    names: Names | None = None
 
 
 async def join(
-    joining: Joining, name: str, ledger: Ledger, outbox: Outbox, *, founding: Founding | None
-) -> Remote:
+    joining: Joining, name: str, ledger: Ledger, outbox: Outbox, beside: Beside, *,
+    founding: Founding | None, roots: Sequence[Principal] = (),
+) -> Remote:  # fmt: skip
     """Connect the local copy of a chain with its server.
 
     Args:
         ledger: the local copy, read already; may be empty.
+        outbox, beside: what else is kept with it.
+        roots: root keys that the chain must have been founded by, if any are named.
         founding: what to found when the server has no such chain; None founds nothing.
 
     Raises:
@@ -90,20 +117,23 @@ async def join(
     session = ledger.session
     identity = session.own.sign if session is not None else None
     held: list[Line] = []
+    known = await Known.of(
+        joining.pins or Pins(joining.home), joining.names, Url.parse(joining.url), name
+    )
 
     def line(url: str) -> Line:
-        found = lines.line(url, identity=identity, trust=joining.trust, terms=joining.terms)
+        place = Url.parse(url)
+        trust = joining.trust or known.trust(place)
+        found = lines.line(place, identity=identity, trust=trust, terms=joining.terms)
         held.append(found)
         return found
 
     device = session.device if session is not None else 0
     number = int.from_bytes(ledger.entropy(8), "little")
-    forwarder = Forwarder(
-        ledger, device, number, outbox, goes_on=joining.recovery == "async"
-    )
+    forwarder = Forwarder(ledger, device, number, outbox, goes_on=joining.recovery == "async")
     replica = Replica(
         name, ledger, line(joining.url), forwarder, reline=line, device=device,
-        sparse=joining.sparse, token=joining.token,
+        sparse=joining.sparse, token=joining.token, vigil=Vigil(beside),
     )  # fmt: skip
 
     async def release() -> None:
@@ -113,13 +143,16 @@ async def join(
         outbox.close()
 
     forwarder.carrier = replica
+    if joining.sparse:
+        ledger.fetched = Fetched(replica.requests.fetch)
     try:
         remote = Remote(replica, forwarder, joining.recovery, release)
-        forwarder.restore()
+        resume(forwarder)
         replica.start()
         await _arrive(remote, replica, ledger, joining)
         if ledger.view.trust.genesis is None:
             await _found(remote, forwarder, ledger, name, founding)
+        known.check(ledger.view, [one.key_id for one in roots])
     except BaseException:
         await release()
         raise

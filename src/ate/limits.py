@@ -42,6 +42,8 @@ NAME_BYTES_MAX: Final = 256
 CHAIN_ROWS_MAX: Final = 1 << 40
 #: Days that retention may look back: their microseconds fit into 64 bits.
 RETENTION_DAYS_MAX: Final = 1_000_000
+#: Seconds that a lease may last without a renewal: nobody waits longer for a dead holder. 1 day.
+LEASE_S_MAX: Final = 86_400
 #: Levels of parents followed to find a rule; deeper is a cycle or an attack.
 TREE_DEPTH_MAX: Final = 256
 #: Keys that one rule may name.
@@ -71,6 +73,27 @@ NTP_INTERVAL_S_MIN: Final = 64
 PROOF_BYTES_MAX: Final = 32 * MIB
 #: Commits in a proof: each costs a composite verification, half a millisecond.
 PROOF_COMMITS_MAX: Final = 1024
+#: A file that remembers one chain or server: four short lines, one of them a name.
+PIN_BYTES_MAX: Final = 4 * KIB
+#: Records of one name and kind: a domain that publishes more keys or servers has other worries, and
+#: each key may cost a verification.
+DNS_RECORDS_MAX: Final = 64
+#: Aliases followed from one name; real ones are two or three.
+DNS_ALIASES_MAX: Final = 8
+#: Zones that claim to have signed one record: one, or two while it moves.
+DNS_SIGNERS_MAX: Final = 2
+#: Signatures of one record by one zone that are tried: one for each kind of key, while they change.
+DNS_SIGNATURES_MAX: Final = 8
+#: Name servers of the system that are asked, as its own resolver does.
+DNS_SERVERS_MAX: Final = 3
+#: Servers of a cluster: finding a chain hashes once for each master.
+NODES_MAX: Final = 1024
+#: A file that lists them, a few lines each, and chains that live elsewhere.
+TOPOLOGY_BYTES_MAX: Final = 4 * MIB
+#: Chains that live elsewhere than the draw puts them: each move writes all of them anew.
+MOVES_MAX: Final = 10_000
+#: The file of them: a name and a URL each.
+MOVES_BYTES_MAX: Final = 32 * MIB
 #: Commits that wait on one client for a server that is away: each is in memory, and is sent anew.
 OUTBOX_ENTRIES_MAX: Final = 100_000
 #: Bytes of them: they are in memory, too, and one flush may write all of them.
@@ -79,6 +102,16 @@ OUTBOX_BYTES_MAX: Final = 256 * MIB
 OUTBOX_NOTE_BYTES_MAX: Final = 16 * KIB
 #: The file they are in is read whole; it is written anew before it holds more dead bytes than this.
 OUTBOX_FILE_BYTES_MAX: Final = 1024 * MIB
+#: A server's statement about a chain: two composite keys' worth of bytes and some room.
+STATEMENT_BYTES_MAX: Final = 16 * KIB
+#: Statements that a client remembers of one server, until it holds the commits they are about.
+STATEMENTS_MAX: Final = 8
+#: A client's memory of what a server has said: those, the newest and the last that was compared.
+WITNESS_BYTES_MAX: Final = 256 * KIB
+#: Hashes on the way from a leaf to a root, and of two roots to each other: trees of 2**40 leaves.
+PATH_HASHES_MAX: Final = 128
+#: Evidence against a server: two statements and two paths.
+EVIDENCE_BYTES_MAX: Final = 64 * KIB
 #: A checkpoint adds 4 KiB to the log and a millisecond to the writer: seldom enough not to matter.
 CHECKPOINT_EVERY_S_MIN: Final = 1
 #: A frame between peers: what arrives is held whole, thousands of connections at a time.
@@ -93,7 +126,7 @@ MESSAGE_BYTES_MAX: Final = COMMIT_BYTES_MAX + 2 * MIB
 BATCH_BYTES_MAX: Final = 256 * KIB
 #: Messages in one frame: the peer is not made to hold the loop for more than some milliseconds.
 BATCH_MESSAGES_MAX: Final = 4096
-#: A longer plaintext is counted before it is decoded: one byte of it can become 72 in memory.
+#: A longer plaintext is counted before it is decoded: a byte of it can become twenty in memory.
 UNCOUNTED_BYTES_MAX: Final = MIB
 #: Values in such a plaintext: all names of a `Sync` with their heads.
 MESSAGE_ITEMS_MAX: Final = 1 << 18
@@ -107,6 +140,10 @@ CONNECTIONS_MAX: Final = 20_000
 
 #: Bytes of records that a server may send before the reader asks for more, at most.
 CREDIT_BYTES_MAX: Final = 64 * MIB
+#: Bodies of a sparse copy that stay at hand after they were read.
+FETCHED_BYTES_MAX: Final = 64 * MIB
+#: A small file beside a log: room for the largest evidence.
+BESIDE_BYTES_MAX: Final = 4 * MIB
 #: Submitted commits that wait in front of one chain: one of the largest, or many small ones.
 INBOX_BYTES_MAX: Final = COMMIT_BYTES_MAX
 

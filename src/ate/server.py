@@ -28,7 +28,7 @@ from ate.wire.terms import Trust
 DRAIN_S: Final = 5.0
 _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 — to name a way in
 
-_Attending: TypeAlias = Callable[[Transport, set[Visitor]], Coroutine[Any, Any, None]]
+_Attending: TypeAlias = Callable[[Transport, dict[Visitor, None]], Coroutine[Any, Any, None]]
 
 
 class Server:
@@ -49,7 +49,7 @@ class Server:
         self.urls: list[Url] = []
         self._ports, self._url, self._tls = ports, url, tls
         self._attending, self._frame_max = attending, frame_max
-        self._visitors: set[Visitor] = set()
+        self._visitors: dict[Visitor, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._listeners: list[Listener] = []
 
@@ -162,7 +162,7 @@ def serve(
     if not (websocket or tcp):
         raise UsageError("a server speaks WebSocket, TCP or both", hint="leave websocket=True")
 
-    async def attending(transport: Transport, visitors: set[Visitor]) -> None:
+    async def attending(transport: Transport, visitors: dict[Visitor, None]) -> None:
         await attend(
             transport,
             hall,

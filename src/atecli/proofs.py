@@ -12,6 +12,7 @@ from ate.chain.evidence import Evidence
 from ate.dio.schema import decode_any
 from ate.errors import AteError
 from ate.event.access import Principal
+from atecli import signed
 from atecli.identity import fingerprint
 from atecli.text import dumps, iso, moment
 
@@ -26,16 +27,20 @@ class Findings:
     """What checking proof files has found.
 
     Args:
-        paths: the files; two and more must be of one history.
-        roots: root keys that the caller knows.
+        paths: the files; two and more proofs must be of one history.
+        roots: keys of roots, or of servers, that the caller knows.
     """
 
     def __init__(self, paths: Sequence[Path], roots: Sequence[Principal]) -> None:
         self.proofs: list[tuple[Path, Checked]] = []
+        self.signed: list[tuple[Path, signed.Signed]] = []
         self.problems: list[AteError] = []
         for path in paths:
             try:
-                self.proofs.append((path, check(read(path), roots)))
+                if signed.is_signed(path):
+                    self.signed.append((path, signed.read(path, roots)))
+                else:
+                    self.proofs.append((path, check(read(path), roots)))
             except AteError as error:
                 error.args = (f"{path.name}: {error.message}",)
                 self.problems.append(error)

@@ -93,7 +93,7 @@ class Solo:
         self.metrics = Metrics()
         self.port = self.status_port = 0
         self._houses: dict[str, House] = {}
-        self._visitors: set[Visitor] = set()
+        self._visitors: dict[Visitor, None] = {}
         self._someone_left = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._front: Front | None = None

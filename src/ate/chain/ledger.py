@@ -17,6 +17,7 @@ from ate import limits
 from ate.chain.admit import admit, check_bodies
 from ate.chain.commits import CommitColumns
 from ate.chain.feed import Feed
+from ate.chain.fetched import Fetched
 from ate.chain.replay import Replay
 from ate.chain.run import U64
 from ate.chain.snapshot import read_snapshot, write_snapshot
@@ -71,6 +72,8 @@ class Ledger:
         self._has_appended = False
         self.verified_commits = 0
         self._incoming: Replay | None = None
+        #: Asks for bodies that are not held here.
+        self.fetched: Fetched | None = None
         #: Damage found while reading, when it was asked to be read all the same.
         self.damage: CorruptLog | None = None
 

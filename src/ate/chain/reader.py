@@ -22,6 +22,7 @@ from ate.event.row import (
     CODEC_FORMAT,
     EPOCH_SHIFT,
     FLAG_HEADER,
+    PLACE_ABSENT,
     PLACE_BODY_FILE,
     Row,
 )
@@ -122,6 +123,8 @@ class Reader:
         _, codec, schema_id, domain, stamp, wanted, length, place = record.brief(at)
         if place < PLACE_BODY_FILE and record.reaches(place, length):
             body = record.payload[place : place + length]
+        elif place == PLACE_ABSENT and self.ledger.fetched is not None:
+            body = memoryview((await self.ledger.fetched.get([seq]))[0])
         else:
             body = view.body(record, record.row(at))  # elsewhere, or nowhere
         if digest(body) != wanted:
@@ -150,7 +153,7 @@ class Reader:
         """
         out: list[Opened] = []
         for record, run, briefs in self._runs(seqs, schema_id):
-            bodies = self._stored_bodies(record, run, briefs)
+            bodies = await self._stored_bodies(record, run, briefs)
             for at, brief, found in zip(run, briefs, digest_many(bodies), strict=True):
                 if found != brief[5]:
                     raise CorruptLog(f"the body of object {record.row(at).id.hex()} was altered")
@@ -203,12 +206,20 @@ class Reader:
         if run and record is not None:
             yield record, run, briefs
 
-    def _stored_bodies(
+    async def _stored_bodies(
         self, record: Record, run: list[int], briefs: list[Brief]
     ) -> list[memoryview]:
         if all(brief[7] < PLACE_BODY_FILE for brief in briefs):
             return [record.inline_at(brief[7], brief[6]) for brief in briefs]
-        return [self.view.body(record, record.row(at)) for at in run]
+        bodies: dict[int, memoryview] = {}
+        absent = [at for at, brief in zip(run, briefs, strict=True) if brief[7] == PLACE_ABSENT]
+        if absent and self.ledger.fetched is not None:
+            seqs = [record.seq_at(at) for at in absent]
+            found = await self.ledger.fetched.get(seqs)
+            bodies = {at: memoryview(body) for at, body in zip(absent, found, strict=True)}
+        return [
+            bodies[at] if at in bodies else self.view.body(record, record.row(at)) for at in run
+        ]
 
     async def _open_run(
         self, record: Record, run: list[int], brief: Brief, bodies: list[memoryview]

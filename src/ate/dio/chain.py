@@ -22,6 +22,7 @@ from ate.dio.follower import Followers
 from ate.dio.governance import RoleChange, set_access, set_hold, set_role
 from ate.dio.heartbeat import Heartbeat
 from ate.dio.opening import chain_directory
+from ate.dio.overlay import EMPTY, Overlay
 from ate.dio.proving import prove
 from ate.dio.receipt import Receipt
 from ate.dio.remote import Remote, Status
@@ -37,6 +38,7 @@ from ate.session import Session
 if TYPE_CHECKING:
     from ate.chain.evidence import Evidence
     from ate.dio.fork import Fork
+    from ate.dio.leasing import NamedLease
     from ate.dio.mailbox import Mailbox
     from ate.dio.rpc import Service
 
@@ -115,6 +117,17 @@ class Chain:
             Exception: whatever ended the projection.
         """
         await self._followers.wait(plugin, self.head if seq is None else seq)
+
+    def lease(self, name: str, **options: Any) -> NamedLease:
+        """Return a lease to hold: `async with chain.lease("nightly") as lease:`.
+
+        `dio.commit(lease=lease)` lands only while nobody else has taken it. For the options see
+        `ate.dio.leasing.NamedLease`.
+        """
+        from ate.dio.leasing import NamedLease
+
+        self._check_open()
+        return NamedLease(self, name, **options)
 
     async def set_role(
         self, name: str, members: Sequence[Principal], *, session: Session | None = None
@@ -321,6 +334,16 @@ class Chain:
         if known is None:
             known = self._readers[id(session)] = Reader(self._ledger, session)
         return known
+
+    def _overlay(self, session: Session | None) -> Overlay | None:
+        """Return what waits for the server; None where nothing ever does."""
+        if self._remote is None:
+            return None
+        return self._remote.forwarder.parking.overlay if session is self.session else EMPTY
+
+    def _check_readable(self) -> None:
+        if self._remote is not None:
+            self._remote.check_readable()
 
     def _check_open(self) -> None:
         if self._closed:

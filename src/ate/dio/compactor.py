@@ -168,6 +168,8 @@ class Compactor:
             StorageError: the medium failed; if nothing can be written now, open the chain again.
         """
         chain = self._chain
+        if chain._ledger.fetched is not None:
+            raise UsageError("a sparse copy is not compacted", hint="compact where all bodies are")
         retention = retention or self.policy.retention
         view = chain._ledger.view
         if chain.readonly:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 import msgspec
 
+from ate.dio.overlay import PROVISIONAL
 from ate.dio.receipt import moment
 from ate.errors import UsageError
 from ate.event.access import Access
@@ -47,6 +48,8 @@ class Landed(msgspec.Struct, eq=False, gc=False):
     author: bytes
     plain: bytes
     codec: int
+    #: Where the chain cannot be asked for it.
+    schema: int = 0
 
 
 class Dao(msgspec.Struct, Generic[T], eq=False, weakref=True):
@@ -134,8 +137,11 @@ class Dao(msgspec.Struct, Generic[T], eq=False, weakref=True):
 
     @property
     def seq(self) -> int:
-        """Seq of the version at hand, 0 while it was never committed."""
-        return self._version.seq if self._version else 0
+        """Seq of the version at hand, 0 while it is not in the chain."""
+        if self._version is None:
+            return 0
+        seq: int = self._version.seq
+        return seq if seq < PROVISIONAL else self._dio._overlay.real(seq)
 
     @property
     def updated(self) -> datetime | None:
@@ -147,7 +153,12 @@ class Dao(msgspec.Struct, Generic[T], eq=False, weakref=True):
         """When the first version was committed."""
         if self._version is None:
             return None
-        return moment(self._dio._reader.view.time_of(self._version.created))
+        created: int = self._version.created
+        if created >= PROVISIONAL:
+            created = self._dio._overlay.real(created)
+            if not created:
+                return moment(self._version.time_us)
+        return moment(self._dio._reader.view.time_of(created))
 
     @property
     def author(self) -> str | None:

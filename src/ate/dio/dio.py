@@ -21,7 +21,8 @@ from ate.dio.receipt import Receipt
 from ate.dio.reconcile import reconcile
 from ate.dio.schema import Schema, schema_of
 from ate.dio.transaction import Durability
-from ate.dio.typed import ANY, check_pending, fits, not_of
+from ate.dio.typed import ANY, check_pending, checked, fits, not_of
+from ate.dio.upcoming import shown, unlisted
 from ate.errors import Conflict, Deleted, LoadError, NoReadKey, UsageError
 from ate.event.access import Access
 from ate.event.draft import Draft
@@ -53,6 +54,8 @@ class Dio:
         self._reader: Reader = chain._reader(session)
         self._ids = chain._ids
         self._changed: dict[bytes, Dao[Any]] = {}
+        #: What waits for the server, of this session; None where nothing ever does.
+        self._overlay = chain._overlay(session)
 
     async def __aenter__(self) -> Self:
         return self
@@ -89,7 +92,7 @@ class Dio:
             UsageError: the value cannot be stored, or this Dio holds another object of that id.
         """
         schema: Schema[T] = schema_of(type(value))
-        object_id = self._ids.next() if id is None else _checked(id)
+        object_id = self._ids.next() if id is None else checked(id)
         parent_id = ROOT if parent is None else self._parent_id(parent)
         dao: Dao[T] = Dao(self, schema, object_id, value, None)
         dao._place = (parent_id, collection)
@@ -108,7 +111,11 @@ class Dio:
         """Delete an object by id, without decoding it; raises NotFound or Deleted."""
         pending = self._changed.get(id)
         if pending is None:
-            pending = self._handle(id, self._reader.seq_of(id))
+            upcoming = self._overlay.get(id) if self._overlay else None
+            if upcoming is not None:
+                pending = shown(self, upcoming, dict)
+            else:
+                pending = self._handle(id, self._reader.seq_of(id))
         elif pending._deleted:
             raise Deleted(f"object {id.hex()} was deleted in this Dio")
         pending.delete()
@@ -139,6 +146,11 @@ class Dio:
             pending = self._changed.get(id)
             if pending is not None:
                 return check_pending(pending, type)
+        if self._overlay is not None:
+            self.chain._check_readable()
+            upcoming = self._overlay.get(id) if at_seq is None else None
+            if upcoming is not None:
+                return shown(self, upcoming, type)
         reader = self._reader
         seq = reader.seq_of(id) if at_seq is None else reader.view.seq_at(id, at_seq)
         opened = await reader.open(seq)
@@ -192,6 +204,9 @@ class Dio:
         pending = self._changed.get(id)
         if pending is not None:
             return not pending._deleted
+        upcoming = self._overlay.get(id) if self._overlay else None
+        if upcoming is not None:
+            return upcoming.draft.kind != Kind.TOMBSTONE
         flagged = self._reader.view.index.locate(id)
         return bool(flagged) and not flagged & DEAD
 
@@ -205,9 +220,8 @@ class Dio:
         async for dao in self._iterate(seqs, type):
             if dao.place == here:
                 yield dao
-        for dao in list(self._changed.values()):
-            if dao.place == here and self._is_unlisted(dao, type, here):
-                yield dao
+        for dao in unlisted(self, type, here):
+            yield dao
 
     async def roots(self, type: type[T]) -> AsyncIterator[Dao[T]]:
         """Yield the objects of one type at the top of the chain."""
@@ -218,34 +232,26 @@ class Dio:
         """Yield all objects of one type (`object` or `dict`: of any), in the order of the log."""
         async for dao in self._iterate(self._reader.view.index.all(), type):
             yield dao
-        for dao in list(self._changed.values()):
-            if self._is_unlisted(dao, type, None):
-                yield dao
+        for dao in unlisted(self, type, None):
+            yield dao
 
     async def _iterate(self, seqs: Sequence[int], type: type[T]) -> AsyncIterator[Dao[T]]:
         """Open rows in batches; those of other types are left out before they are opened."""
         wanted = None if type in ANY else schema_of(type)
         wanted_id = None if wanted is None else wanted.schema_id
         changed, seqs = self._changed, self._reader.view.listings.add(seqs)
+        if (overlay := self._overlay) is not None:
+            self.chain._check_readable()
         for start in range(0, len(seqs), _BATCH):
             some = [seq & SEQ_MASK for seq in seqs[start : start + _BATCH] if seq < DEAD >> 1]
             for opened in await self._reader.open_many(some, schema_id=wanted_id):
                 pending = changed.get(opened.row.id) if changed else None
                 if pending is None:
+                    if overlay and overlay.get(opened.row.id) is not None:
+                        continue  # what it will be is listed at the end
                     yield self._dao(opened, type, wanted)
                 elif not pending._deleted and fits(pending._schema, type):
                     yield pending
-
-    def _is_unlisted(self, dao: Dao[Any], type: type[Any], here: tuple[bytes, int] | None) -> bool:
-        """Tell whether a change belongs to a list though the chain does not have it there yet."""
-        if dao._deleted or not fits(dao._schema, type):
-            return False
-        stored = self._reader.view.stored(dao.id)
-        if stored is None or stored.dead:
-            return True
-        row = stored.row
-        moved = here is not None and (row.parent, row.collection) != here
-        return moved or (type not in ANY and row.schema != dao._schema.schema_id)
 
     # --- committing -------------------------------------------------------------------------
 
@@ -297,7 +303,7 @@ class Dio:
     ) -> Receipt:  # fmt: skip
         below: list[Draft] = []
         if any(dao._deleted for dao in taken.values()):
-            below = fell(self._reader.view, taken)
+            below = fell(self._reader.view, taken, self._overlay or ())
         daos = [dao for dao in taken.values() if dao._version or not dao._deleted]
         if not daos:
             raise UsageError("all that was stored was deleted again: nothing to commit")
@@ -324,7 +330,8 @@ class Dio:
         base, schema_id, codec = version.seq, schema.schema_id, 0
         if dao._deleted:
             kind, body = int(Kind.TOMBSTONE), b""
-            schema_id = self._reader.view.schema_at(base)  # `delete(id)` knows no type
+            known = getattr(version, "schema", 0)  # `delete(id)` knows no type
+            schema_id = known or self._reader.view.schema_at(base)
         elif version.plain:
             # Fields that this program does not know survive only in the format they were stored in.
             kind, codec = _DATA, version.codec
@@ -391,9 +398,3 @@ class Dio:
         parent_id = self._parent_id(parent)
         check_move(self._reader.view, self._changed, dao.id, parent_id)
         return parent_id
-
-
-def _checked(id: Any) -> ObjectId:
-    if not isinstance(id, bytes):
-        raise UsageError(f"an id is an ObjectId, not {type(id).__name__}")
-    return id if isinstance(id, ObjectId) else ObjectId(id)

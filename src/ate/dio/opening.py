@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ate.errors import NotFound, UsageError
 from ate.ids import ChainName
 from ate.log import recovery
+from ate.log.beside import Beside
 from ate.log.disk import Disk, RealDisk
 from ate.log.local import LocalLog
 from ate.log.memory import MemoryLog
@@ -66,6 +67,13 @@ def open_outbox(
     if memory:
         return Outbox.in_memory()
     return Outbox.open(disk or RealDisk(), str(chain_directory(name, path)))
+
+
+def open_beside(
+    name: ChainName, path: str | os.PathLike[str] | None, disk: Disk | None, *, memory: bool
+) -> Beside:
+    """Return the place for small files beside the local copy of a shared chain."""
+    return Beside() if memory else Beside(disk or RealDisk(), str(chain_directory(name, path)))
 
 
 class Opening:

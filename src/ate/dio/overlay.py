@@ -77,3 +77,7 @@ class Overlay:
 
     def __iter__(self) -> Iterator[Upcoming]:
         return iter(list(self._newest.values()))
+
+
+#: For sessions none of whose commits ever waits.
+EMPTY: Final = Overlay()

@@ -30,6 +30,8 @@ async def reconcile(dio: Dio, dao: Dao[Any], conflict: Conflict) -> None:
     except Deleted:
         raise conflict from None
     view = dio._reader.view
+    if not dao.seq:
+        raise conflict  # its base waits for the server itself
     record, at = view.find(dao.seq)
     row = record.row(at)
     base = dao._schema.decode(dao._version.plain, dao._version.codec)

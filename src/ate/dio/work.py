@@ -52,8 +52,8 @@ class Work:
     def seal(self, session: Session | None, entropy: Entropy) -> bytes:
         """Return the bytes to keep: only this session reads them again."""
         rows: list[Any] = [
-            (d.kind, d.id, d.parent, d.collection, d.base, d.created, d.schema, d.codec, d.body,
-             d.overwrite)
+            (d.kind, bytes(d.id), bytes(d.parent), d.collection, d.base, d.created, d.schema,
+             d.codec, d.body, d.overwrite)
             for d in self.drafts
         ]  # fmt: skip
         headers = {at: d.header for at, d in enumerate(self.drafts) if d.header is not None}

@@ -96,7 +96,7 @@ async def attend(
     terms: Terms | None = None,
     server_id: bytes = b"",
     path_ok: Callable[[str], bool] | None = None,
-    visitors: set[Visitor] | None = None,
+    visitors: dict[Visitor, None] | None = None,
     is_full: bool = False,
     queue_max: int = limits.QUEUE_BYTES_MAX,
     entropy: Entropy = system_entropy,
@@ -125,7 +125,7 @@ async def attend(
     pump = Pump(transport, connection, queue_max=queue_max)
     visitor = Visitor(pump)
     if visitors is not None:
-        visitors.add(visitor)
+        visitors[visitor] = None
     try:
         messages = await pump.receive()
         while not connection.is_ready:
@@ -142,7 +142,7 @@ async def attend(
         pump.bye(error.code, error.message)  # says nothing when the connection has ended
     finally:
         if visitors is not None:
-            visitors.discard(visitor)
+            visitors.pop(visitor, None)
         await pump.close()
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Any, Final
 
 from ate.chain.ledger import Ledger
 from ate.errors import (
     AteError,
-    BodyNotHeld,
     CorruptLog,
     Disconnected,
     Forked,
@@ -27,16 +26,14 @@ from ate.mesh.completion import Completions
 from ate.mesh.flight import Author, Flight, Flights
 from ate.mesh.line import Line
 from ate.mesh.request import Requests, error_of
+from ate.mesh.vigil import Vigil
 from ate.wire.message import (
     Bodies,
     Close,
     Credit,
-    Evidence,
     Failed,
-    Fetch,
     Found,
     Lagged,
-    Lookup,
     Moved,
     Open,
     Opened,
@@ -58,19 +55,6 @@ _MOVES_MAX: Final = 8
 _FINAL: Final = (TrustError, RemoteProtocolError)
 
 
-class Witness(Protocol):
-    """Remembers and checks what a server has stated about a chain; see `ate.mesh.witness`."""
-
-    @property
-    def seen(self) -> bytes:
-        """Hash of the newest statement; empty when there is none."""
-        ...
-
-    def check(self, statement: bytes, ledger: Ledger) -> None:
-        """Compare a statement with the replica; raises Forked when the server has lied."""
-        ...
-
-
 class Replica:
     """One chain, followed and written to through a server.
 
@@ -83,19 +67,19 @@ class Replica:
         device: of the origins under which commits are sent.
         sparse: leave bodies that are longer on the server; 0 leaves none.
         token: for the server's gate.
-        witness: None believes the server's order without keeping its words.
+        vigil: keeps and compares what the server states; None believes its order.
     """
 
     def __init__(
         self, name: str, ledger: Ledger, line: Line, author: Author, *,
         reline: Callable[[str], Line] | None = None, device: int = 0, sparse: int = 0,
-        token: Callable[[], bytes] = bytes, witness: Witness | None = None,
+        token: Callable[[], bytes] = bytes, vigil: Vigil | None = None,
     ) -> None:  # fmt: skip
         self.name, self.ledger, self.line, self.author = str(name), ledger, line, author
-        self.sparse, self._token, self._witness = sparse, token, witness
+        self.sparse, self._token, self._vigil = sparse, token, vigil
         self._reline = reline
         self.flights = Flights(device, author, self._submit)
-        self.requests = Requests()
+        self.requests = Requests(self)
         #: The server's answer to `Open` on this connection; None while there is none.
         self.opened: Opened | None = None
         #: All that the server had when it answered is here.
@@ -105,9 +89,12 @@ class Replica:
         #: Why there is no connection, or no chain on it.
         self.trouble: AteError | None = None
         self.lagged = False
-        self._device = device
+        #: Held while a message is worked on: the ledger must not change then.
+        self.taking = asyncio.Lock()
+        self.device = device
         #: A copy from the start, when what is missing here was compacted there.
         self._renewed: Ledger | None = None
+        self._peer: PeerSession | None = None
         self._sources: list[tuple[int, int]] = []
         self._inbox: deque[Any] = deque()
         self._wake = asyncio.Event()
@@ -134,6 +121,15 @@ class Replica:
         """Where the chain is."""
         return str(self.line.url)
 
+    @property
+    def channel(self) -> int:
+        """Its number on the line."""
+        return self._ch
+
+    async def newest(self) -> int:
+        """Return how many commits the server has now; see `Requests.newest`."""
+        return await self.requests.newest()
+
     def watch(self, tell: Callable[[], None]) -> None:
         """Call `tell` whenever the connection or what it brings has changed."""
         self._watchers.append(tell)
@@ -141,51 +137,6 @@ class Replica:
     def send(self, flight: Flight) -> None:
         """Send a commit, now or when there is a connection; the author is told what follows."""
         self.flights.add(flight, send=self.opened is not None)
-
-    async def lookup(self, session: int, lsn: int) -> int:
-        """Return the first seq of a commit, 0 when the chain has not got it."""
-        ref, answer = self._ask()
-        self.line.send(Lookup(self._ch, ref, self._device, session, lsn))
-        found: Found = await answer
-        return found.first_seq
-
-    async def newest(self) -> int:
-        """Return how many commits the server has now; all that it had acknowledged are counted."""
-        ref, answer = self._ask()
-        self.line.send(Lookup(self._ch, ref, self._device, 0, 0))
-        found: Found = await answer
-        return found.commits
-
-    async def fetch(self, seqs: Sequence[int]) -> list[bytes | None]:
-        """Return stored bodies that are not kept here; the caller checks them.
-
-        Raises:
-            BodyNotHeld: there is no connection to ask on.
-        """
-        bodies: list[bytes | None] = []
-        while len(bodies) < len(seqs):
-            try:
-                ref, answer = self._ask()
-                self.line.send(Fetch(self._ch, ref, list(seqs[len(bodies) :])))
-                found: Bodies = await answer
-            except Disconnected as error:
-                raise BodyNotHeld(f"the body is on the server: {error.message}") from error
-            if not found.bodies:
-                raise RemoteProtocolError("the server sends none of the bodies asked for")
-            bodies += found.bodies
-        return bodies
-
-    async def consistency(self, old: int, new: int) -> list[bytes]:
-        """Return the server's proof that its tree of `new` commits continues that of `old`."""
-        ref, answer = self._ask()
-        self.line.send(Evidence(self._ch, ref, old, new))
-        proved: Proved = await answer
-        return proved.path
-
-    def _ask(self) -> tuple[int, asyncio.Future[Any]]:
-        if not self.is_online:
-            raise Disconnected("there is no connection to the server")
-        return self.requests.ask()
 
     async def close(self) -> None:
         """Leave the line; what is in flight stays in the outbox."""
@@ -200,6 +151,8 @@ class Replica:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         self._drop_renewed()
+        if self._vigil is not None:
+            self._vigil.keep()
         self._lose(Disconnected("the chain was closed"))
 
     # --- the line's port ---
@@ -238,7 +191,8 @@ class Replica:
                 message = self._inbox.popleft()
                 try:
                     if self.failure is None:
-                        await self._take(message)
+                        async with self.taking:
+                            await self._take(message)
                 except _FINAL as error:
                     self.failure = error
                     self._lose(error)
@@ -255,11 +209,12 @@ class Replica:
             case Refused():
                 self.flights.refuse(message)
             case PeerSession():
+                self._peer = message
                 self._open()
             case Opened():
                 self._take_opened(message)
             case Stated():
-                self._check_statement(message.statement)
+                self._hear(message.statement)
             case Found() | Bodies() | Proved():
                 self.requests.answer(message.ref, message)
             case Failed(ref=0):
@@ -280,11 +235,15 @@ class Replica:
         commits = view.frontier.size
         root = view.frontier.root() if commits else bytes(32)
         self._used, self._sources = 0, self.flights.sources()
+        seen = b""
+        if self._vigil is not None and self._peer is not None:
+            self._vigil.meet(self._peer.key, view.trust.chain_id)
+            seen = self._vigil.show()
         self.line.send(
             Open(
                 self._ch, self.name, view.trust.chain_id, commits, root, self._sources,
                 sparse=self.sparse, token=self._token(), credit=CREDIT_BYTES,
-                seen=self._witness.seen if self._witness is not None else b"",
+                seen=seen,
             )
         )  # fmt: skip
 
@@ -293,7 +252,7 @@ class Replica:
         mine, commits = view.trust.chain_id, view.frontier.size
         if mine and opened.chain_id and mine != opened.chain_id:
             raise UntrustedRoot(f"the server has another chain under the name {self.name!r}")
-        self._check_statement(opened.statement)
+        self._hear(opened.statement, is_answer=True)
         is_same = commits != opened.commits or not commits or view.frontier.root() == opened.root
         if commits > opened.commits or not is_same:
             raise Forked(
@@ -313,17 +272,18 @@ class Replica:
         self._check_current()
         self._tell()
 
-    def _check_statement(self, statement: bytes) -> None:
-        if self._witness is not None and statement:
-            self._witness.check(statement, self.ledger)
+    def _hear(self, statement: bytes, *, is_answer: bool = False) -> None:
+        if self._vigil is not None and self._peer is not None:
+            self._vigil.meet(self._peer.key, self.ledger.view.trust.chain_id)
+            self._vigil.hear(statement, self.ledger, is_answer=is_answer)
 
     def _find_flights(self) -> None:
         """Find flights whose record is here: it came before this process was started."""
         view = self.ledger.view
         found = Completions(self.ledger)
         for flight in self.flights:
-            if flight.lsn <= view.origins.last(self._device, flight.session):
-                known = found.lookup(self._device, flight.session, flight.lsn)
+            if flight.lsn <= view.origins.last(self.device, flight.session):
+                known = found.lookup(self.device, flight.session, flight.lsn)
                 if known is not None:
                     self.flights.land(view.find(known.first_seq)[0], view.frontier)
                 else:
@@ -354,6 +314,8 @@ class Replica:
                 raise Forked(f"the server sent what is no continuation: {error.message}") from error
             if record is not None and ledger is self.ledger:
                 self.flights.land(record, ledger.view.frontier)
+                if self._vigil is not None:
+                    self._vigil.look(ledger)
             self._used += len(frame)
         if self._used >= CREDIT_BYTES // 2:
             self.line.send(Credit(self._ch, self._used))

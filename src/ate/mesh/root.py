@@ -44,7 +44,7 @@ _FLUSH_WEIGHT: Final = 0.2
 #: Submitted commits that are ordered before one flush.
 _GROUP_MAX: Final = 512
 #: At most so often the head of a busy chain is stated anew.
-_STATE_EVERY_S: Final = 0.05
+_STATE_EVERY_S: Final = 1.0
 _RETRY_MS: Final = 1000
 
 

@@ -13,16 +13,14 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
-from ate.errors import Disconnected
+from ate.errors import Disconnected, RemoteProtocolError
+from ate.limits import HELLO_BYTES_MAX
+from ate.mesh.transport import CLOSE_S, QUEUE_HIGH, READ_AHEAD
 from ate.testing.chance import Chance
 from ate.testing.simloop import SimLoop
 
-#: `drain` waits while more is queued.
-QUEUE_HIGH: Final = 256 * 1024
 #: So much may be under way or unread; what is beyond waits at the sender, as with TCP's windows.
-WINDOW: Final = 256 * 1024
-#: Seconds that a connection that is closed may take to send what is queued.
-CLOSE_S: Final = 2.0
+WINDOW: Final = READ_AHEAD
 
 
 @dataclass(slots=True)
@@ -260,7 +258,7 @@ class SimTransport:
     """
 
     def __init__(self, address: str, out: Lane, into: Lane) -> None:
-        self.address = address
+        self.address, self.frame_max = address, HELLO_BYTES_MAX
         self._out, self._into = out, into
         self._gone = ""
         into.far = self
@@ -290,7 +288,11 @@ class SimTransport:
         await self._into.arrived()
         if not self._into.inbox:
             raise Disconnected(self._into.ended or self._gone)
-        return self._into.take()
+        frame = self._into.take()
+        if len(frame) > self.frame_max:
+            self.break_off("a frame was too long")
+            raise RemoteProtocolError(f"a frame of {len(frame)} bytes, over {self.frame_max}")
+        return frame
 
     async def close(self) -> None:
         if self._gone:

@@ -12,26 +12,17 @@ frame is under way, and what a broken connection loses.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import permutations
 from math import inf
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from ate.errors import Disconnected, UsageError
+from ate.mesh.transport import CONNECT_S, Dial, Transport
+from ate.mesh.url import Url
 from ate.testing.simlane import Lane, Link, SimTransport
 from ate.testing.simloop import SimLoop
-
-#: Seconds until a connection stands.
-CONNECT_S: Final = 30.0
-
-
-class Named(Protocol):
-    """An address; only its host counts here."""
-
-    @property
-    def host(self) -> str: ...
-
 
 #: What a host does with a connection that comes in.
 Accept: TypeAlias = Callable[[SimTransport], Coroutine[Any, Any, None]]
@@ -80,11 +71,11 @@ class SimNetwork:
         """Listen no more; connections that stand stay."""
         self._host(host).accept = None
 
-    def dial(self, from_host: str) -> Callable[[Named], Awaitable[SimTransport]]:
-        """Return what connects from this host, a `Dial`."""
+    def dial(self, from_host: str) -> Dial:
+        """Return what connects from this host; only the host of an address counts."""
         self._host(from_host)
 
-        async def dial(url: Named) -> SimTransport:
+        async def dial(url: Url) -> Transport:
             try:
                 async with asyncio.timeout(CONNECT_S):
                     return await self._dial(from_host, url.host)

@@ -32,6 +32,7 @@ from ate.wire.message import (
     FROM_SERVER,
     AnyMessage,
     Bye,
+    More,
     Ping,
     Pong,
     Records,
@@ -164,6 +165,9 @@ class Connection:
                 f"a frame of {len(frame)} bytes, the limit is {self.frame_bound}"
             )
         flags = flags_of(frame)
+        if flags & MORE and self.state is not State.READY:
+            # A piece in clear must not become the beginning of a sealed message.
+            raise RemoteProtocolError("a message is cut before both ends are known")
         if flags & HELLO:
             self._take_hello(frame)
             return []
@@ -185,14 +189,15 @@ class Connection:
             self._out.proof(self._shake.prove())
 
     def _take_proof(self, plain: Buffer) -> None:
-        if self.state is State.PROOF and self._joiner.is_empty:
-            peer = self._shake.check(plain)
-            if self.role == "client":
-                self._out.proof(self._shake.prove())
-            self.peer = peer
-            self._joiner.bound = peer.message_max
-            self._out.agreed(frame_max=peer.frame_max, message_max=peer.message_max)
-        self._go(Event.PROOF, theirs=True)
+        if self.state is not State.PROOF:
+            raise RemoteProtocolError(f"a proof came, and this end {self.state.value}")
+        peer = self._shake.check(plain)
+        if self.role == "client":
+            self._out.proof(self._shake.prove())
+        self.peer = peer
+        self._joiner.bound = peer.message_max
+        self._out.agreed(frame_max=peer.frame_max, message_max=peer.message_max)
+        self._go(Event.PROOF)
 
     def _opened(self, frame: Buffer, flags: int) -> Buffer:
         receiving = self._shake.receiving
@@ -245,14 +250,16 @@ class Connection:
         self._out.add(self._shake.codec.encode_one(Pong(ping.number)))
 
     def _told(self, bye: Bye) -> None:
+        # Before both are known anybody could have said it.
+        self._is_end_said = not bye.code and self.state is State.READY
         self._go(Event.BYE)
         if not bye.code:
             self._end = Disconnected("the peer has closed the connection")
-            self._is_end_said = True
             return
         versions, hint = bye.more.get("versions"), bye.more.get("hint")
-        if isinstance(versions, list) and versions and all(type(one) is int for one in versions):
-            self._end = versions_differ(list(self.terms.versions), versions)
+        theirs = [one for one in versions if type(one) is int] if type(versions) is list else []
+        if theirs:
+            self._end = versions_differ(list(self.terms.versions), theirs)
         else:
             text = f"the {self._peer_role} says: {bye.text}"
             self._end = error_of(bye.code, text, hint if isinstance(hint, str) else "")
@@ -366,9 +373,9 @@ class Connection:
 
     def _fail(self, error: AteError) -> None:
         """Close for a reason, and tell the peer."""
-        more: dict[str, object] = {"hint": error.hint} if error.hint else {}
+        more: More = {"hint": clean(error.hint)} if error.hint else {}
         if isinstance(error, UnsupportedFormat):
-            more["versions"] = list(self.terms.versions)
+            more["versions"] = [*self.terms.versions]
         # What is the peer's fault here is its own fault there.
         code = LocalProtocolError.code if isinstance(error, ProtocolError) else error.code
         self._out.forget()

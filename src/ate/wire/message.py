@@ -8,7 +8,7 @@ numbered by the client.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
@@ -22,7 +22,15 @@ Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=4096)]
 Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=256)]
 Id: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 Small: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=16_384)]
-More: TypeAlias = dict[str, Any]
+#: What both formats can say and tell apart without knowing the field: no byte strings, no keys but
+#: text; three levels, each of some dozens. Arrays as keys, which MessagePack has, could be made to
+#: collide in a dict, and an empty map of one byte takes 72 in memory.
+_Number: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+_Leaf: TypeAlias = bool | _Number | float | str | None
+_FEW: Final = msgspec.Meta(max_length=64)
+_Branch: TypeAlias = _Leaf | Annotated[list[_Leaf], _FEW] | Annotated[dict[str, _Leaf], _FEW]
+_Tree: TypeAlias = _Leaf | Annotated[list[_Branch], _FEW] | Annotated[dict[str, _Branch], _FEW]
+More: TypeAlias = Annotated[dict[str, _Tree], _FEW]
 #: device and session of an origin.
 Source: TypeAlias = tuple[Word, Word]
 

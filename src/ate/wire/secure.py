@@ -39,7 +39,8 @@ class Direction:
     def seal(self, flags: int, plain: Buffer) -> bytes:
         """Return the next frame."""
         head = bytes((flags,))
-        return head + self._sealer.seal(self._next(len(plain)), plain, head)
+        nonce = self._next(len(plain))  # it may replace the sealer: before the sealer is looked up
+        return head + self._sealer.seal(nonce, plain, head)
 
     def open(self, frame: Buffer) -> bytes:
         """Return the plaintext of the next frame.

@@ -1,4 +1,4 @@
-"""`ate check`: check proofs with nothing but the files and root keys; it opens no chain."""
+"""`ate check`: check proofs, and what servers signed, with nothing but files; it opens no chain."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     epilog=examples(
         "ate check note.proof --root alice.pub",
         "ate check old.proof new.proof --root alice.pub --json",
+        "ate check evidence",
     ),
 )
 @click.argument(
@@ -30,16 +31,17 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--root", "roots", metavar="PRINCIPAL", multiple=True,
-    help="A root key you know, as text or the file that holds it.",
+    help="A key you know, as text or the file that holds it.",
 )  # fmt: skip
 @json_option
 def command(files: Sequence[Path], roots: Sequence[str], *, as_json: bool) -> None:
-    """Check proofs that `ate prove` has written. No chain and no network are needed.
+    """Check proofs that `ate prove` has written, evidence that a server lied, and its receipts.
 
-    With --root a root key that you know must have signed; without, the proof's own word is taken
-    for who the roots of its chain are. Several files must be of one history. Ends with status 5
-    when anything is wrong.
+    No chain and no network are needed. With --root a key that you know must have signed; without,
+    the file's own word is taken for who that was. Several proofs must be of one history. Ends with
+    status 5 when anything is wrong: when a proof does not hold, or evidence proves nothing.
     """
+    from atecli import signed
     from atecli.audit import principal
     from atecli.proofs import Findings, document
 
@@ -54,6 +56,7 @@ def command(files: Sequence[Path], roots: Sequence[str], *, as_json: bool) -> No
                     for one in found.problems
                 ],
                 "proofs": [document(path, one) for path, one in found.proofs],
+                "servers": [signed.document(path, one) for path, one in found.signed],
             }
         )
     else:
@@ -65,11 +68,14 @@ def command(files: Sequence[Path], roots: Sequence[str], *, as_json: bool) -> No
 
 def _lines(found: Findings) -> list[str]:
     """Return the findings for people."""
+    from atecli import signed
     from atecli.proofs import shown
 
     rows: list[tuple[str, object]] = []
     for path, one in found.proofs:
         rows += shown(path, one)
+    for path, said in found.signed:
+        rows += signed.shown(path, said)
     if len(found.proofs) > 1 and not found.problems:
         rows.append(("together", "one history"))
     rows += [("wrong", one.message) for one in found.problems]
@@ -83,5 +89,9 @@ def _advise(found: Findings, *, is_pinned: bool) -> None:
         say(visible(found.problems[0].message))
         if found.problems[0].hint:
             say(f"hint: {found.problems[0].hint}")
+    elif not is_pinned and found.signed:
+        say(
+            "hint: is that the server you mean? compare its key, or give those you know with --root"
+        )
     elif not is_pinned:
         say("hint: the proof names its own root keys; give those you know with --root")

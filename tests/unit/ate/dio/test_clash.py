@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from ate.chain.index import DEAD, Index
-from ate.dio.clash import check_guards, check_parents, check_versions
+from ate.chain.standing import check_guards, check_parents
+from ate.dio.clash import check_versions
 from ate.errors import Conflict, Fenced
 from ate.event.draft import Draft
 from ate.event.row import Kind

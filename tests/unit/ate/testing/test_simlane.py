@@ -5,9 +5,10 @@ from math import inf
 
 import pytest
 
-from ate.errors import Disconnected
+from ate.errors import Disconnected, RemoteProtocolError
+from ate.mesh.transport import CLOSE_S, QUEUE_HIGH
 from ate.testing.chance import Chance
-from ate.testing.simlane import CLOSE_S, QUEUE_HIGH, WINDOW, Lane, Link, SimTransport
+from ate.testing.simlane import WINDOW, Lane, Link, SimTransport
 from ate.testing.simloop import run, sim_loop
 
 
@@ -16,7 +17,24 @@ def pair(link: Link | None = None) -> tuple[SimTransport, SimTransport]:
     road = link or Link(latency_s=(0.01, 0.02), slow_percent=0)
     loop = sim_loop()
     there, back = (Lane(name, road, loop, loop.chance(name)) for name in ("a>b", "b>a"))
-    return SimTransport("b", there, back), SimTransport("a", back, there)
+    near, far = SimTransport("b", there, back), SimTransport("a", back, there)
+    near.frame_max = far.frame_max = 1 << 20
+    return near, far
+
+
+def test_a_frame_that_is_too_long_ends_the_connection() -> None:
+    async def main() -> None:
+        near, far = pair()
+        far.frame_max = 10
+        near.send([bytes(10), bytes(11), b"more"])
+        assert await far.receive() == bytes(10)
+        with pytest.raises(RemoteProtocolError, match="11 bytes, over 10"):
+            await far.receive()
+        for end in (near, far):
+            with pytest.raises(Disconnected):
+                await end.receive()
+
+    run(main)
 
 
 def test_delays_are_between_the_bounds_and_now_and_then_long() -> None:

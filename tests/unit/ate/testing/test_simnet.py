@@ -1,23 +1,18 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
 
 from ate.errors import Disconnected, UsageError
+from ate.mesh.transport import CONNECT_S, Transport
+from ate.mesh.url import Url
 from ate.testing.simlane import WINDOW, SimTransport
 from ate.testing.simloop import SimLoop, SimulationFailed, run, sim_loop
-from ate.testing.simnet import CONNECT_S, SimNetwork
+from ate.testing.simnet import SimNetwork
 
-
-@dataclass(frozen=True)
-class At:
-    host: str
-
-
-SERVER = At("server")
+SERVER = Url.parse("ws://server")
 
 
 class Play:
@@ -34,12 +29,14 @@ class Play:
     async def _accept(self, transport: SimTransport) -> None:
         self.accepted.put_nowait(transport)
 
-    async def connect(self, host: str = "alice") -> tuple[SimTransport, SimTransport]:
+    async def connect(self, host: str = "alice") -> tuple[Transport, SimTransport]:
         near = await self.net.dial(host)(SERVER)
-        return near, await self.accepted.get()
+        far = await self.accepted.get()
+        near.frame_max = far.frame_max = 1 << 20
+        return near, far
 
 
-async def received(transport: SimTransport) -> list[bytes]:
+async def received(transport: Transport) -> list[bytes]:
     """Return what comes until the end."""
     frames = []
     while True:
@@ -295,7 +292,7 @@ def test_dials_are_refused_where_nobody_listens() -> None:
     async def main() -> None:
         play = Play()
         with pytest.raises(Disconnected, match="no host nowhere") as caught:
-            await play.net.dial("alice")(At("nowhere"))
+            await play.net.dial("alice")(Url.parse("nowhere"))
         assert caught.value.hint
         near, far = await play.connect()
         play.net.refuse("server")
@@ -324,7 +321,7 @@ def test_a_process_that_dies_is_seen_at_once() -> None:
         with pytest.raises(Disconnected, match="refuses"):
             await play.net.dial("alice")(SERVER)
         with pytest.raises(Disconnected, match="is down"):
-            await play.net.dial("server")(At("alice"))
+            await play.net.dial("server")(Url.parse("alice"))
         play.net.restart("server")
         play.serve()
         near, far = await play.connect()

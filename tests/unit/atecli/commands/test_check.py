@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 from tests.unit.atecli.conftest import Ate
 
+from ate.mesh.acknowledged import Acknowledged
+from ate.mesh.evidence import Shrunk, encode
+from ate.testing.spokesman import Spokesman, Story
+
 
 @pytest.fixture
 def proof(ate: Ate, alice: str, home: Path) -> Path:
@@ -77,3 +81,25 @@ def test_two_histories(ate: Ate, alice: str, home: Path) -> None:
     assert found.status == 5
     assert "two histories of one chain" in found.out
     assert ate("check", "one").status == ate("check", "two").status == 0
+
+
+def test_evidence_against_a_server(ate: Ate, alice: str, home: Path) -> None:
+    server, story = Spokesman(), Story(("a", 9))
+    first = server.say(story)
+    lie = server.say(story, 8, answers=first.hash)
+    Path("lie").write_bytes(encode(Shrunk(first.encode(), lie.encode())))
+    Path("kept").write_bytes(Acknowledged.of(story.commits[3], first, story).encode())
+    found = ate("check", "lie", "kept")
+    assert found.status == 0
+    assert "lie       it signed 9 commits, and later 8\n" in found.out
+    assert "says      it has commit 3\n" in found.out
+    assert found.out.endswith("verdict   proved\n")
+    assert "is that the server you mean?" in found.err
+    told = ate("check", "lie", "--json").document
+    assert told["ok"]
+    assert told["servers"][0]["kind"] == "shrunk"
+    Path("no lie").write_bytes(encode(Shrunk(lie.encode(), first.encode())))
+    for one in ("no lie", "lie"):
+        found = ate("check", one, "--root", str(home / "keys/alice.pub"))
+        assert found.status == 5
+        assert found.out.endswith("not proved\n")
