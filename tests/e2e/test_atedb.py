@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 import ate
-from ate.errors import LimitExceeded, NotFound, ReadOnly, TrustError, WriteDenied
+from ate.errors import NotFound, ReadOnly, TrustError, WriteDenied
 from ate.mesh.dial import dialer
 from ate.mesh.registry import Registry
 from ate.session import Session
@@ -290,6 +290,7 @@ def test_a_directory_that_cannot_be_used(tmp_path: Path) -> None:
         (["--service", "x=y"], "not the path of a service"),
         (["--commits-per-second", "many"], "no such rates"),
         (["--nodes-list", "missing"], "missing: no such file"),
+        (["--topology", "missing"], "which of the servers"),
     ],
 )
 def test_settings_that_make_no_sense_or_are_not_safe(
@@ -367,7 +368,7 @@ async def test_a_quota_ends_the_writing_and_not_the_reading(
     server = servers.start("data", "--quota-bytes", "20000")
     async with ate.open("notes", url=server.url, session=alice) as chain:
         dio = chain.dio()
-        with pytest.raises(LimitExceeded):
+        with pytest.raises(ate.AteError, match="limit is 20000"):
             for _ in range(100):
                 dio.store({"text": os.urandom(1000).hex()})
                 await dio.commit()
@@ -379,8 +380,26 @@ async def test_a_quota_ends_the_writing_and_not_the_reading(
         assert chain.head == head
         dio = chain.dio()
         dio.store({"text": os.urandom(1000).hex()})
-        with pytest.raises(LimitExceeded):
+        with pytest.raises(ate.AteError, match="limit is 20000"):
             await dio.commit()
+
+
+async def test_a_chain_of_another_server_is_found_there(
+    servers: Servers, tmp_path: Path, alice: Session
+) -> None:
+    one = servers.start("data")
+    (tmp_path / "cluster.toml").write_text(
+        f'[[node]]\nurl = "{one.url}"\n[[node]]\nurl = "ws://two.example.com/"\n'
+        f'[chains]\n"notes" = {{ url = "{one.url}", epoch = 1 }}\n'
+    )
+    two = servers.start("other", "--topology", "cluster.toml", "--url", "ws://two.example.com/")
+    url = f"ws://127.0.0.1:{two.port}/"
+    async with ate.open("notes", url=url, session=alice) as chain:
+        dio = chain.dio()
+        dio.store({"n": 1})
+        await dio.commit()
+    assert (tmp_path / "data" / "notes").exists()
+    assert not (tmp_path / "other" / "notes").exists()
 
 
 # --- the wire -----------------------------------------------------------------------------------
