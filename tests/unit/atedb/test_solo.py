@@ -91,10 +91,13 @@ async def test_the_identity_stays(tmp_path: Path) -> None:
 
 async def test_services_are_apart(tmp_path: Path, alice: Session) -> None:
     services = (Service("/test", tmp_path / "test"),)
-    async with served(tmp_path / "main", services=services) as (_, url, _out):
-        async with chain(url, alice) as one, chain(f"{url}test", alice) as two:
-            await store(one, {"n": 1})
-            assert one.id != two.id
+    async with (
+        served(tmp_path / "main", services=services) as (_, url, _out),
+        chain(url, alice) as one,
+        chain(f"{url}test", alice) as two,
+    ):
+        await store(one, {"n": 1})
+        assert one.id != two.id
     assert (tmp_path / "test" / "notes").exists()
 
 
