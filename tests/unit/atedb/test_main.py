@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,8 +32,26 @@ def test_every_end_has_a_status(
     assert "secret" not in said
 
 
+def test_the_words_of_the_process_are_taken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["atedb", "--version"])
+    assert module.main() == 0
+    assert capsys.readouterr().out.startswith("atedb ")
+
+
 def test_errors_as_json_even_when_nothing_can_be_parsed(atedb: Any) -> None:
     assert '"code": "usage"' in atedb("solo", "--json", "--port", "many").err
+
+
+def test_nothing_is_left_to_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "out").open("w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        module._drop_stdout()
+        out.write("late")
+        out.flush()
+        monkeypatch.undo()
+    assert (tmp_path / "out").read_text() == ""
 
 
 def test_a_reader_that_leaves_is_no_fault() -> None:

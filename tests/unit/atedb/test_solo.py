@@ -110,9 +110,9 @@ async def test_tokens_are_wanted(tmp_path: Path, alice: Session) -> None:
 
 
 async def test_a_slow_pace_is_kept(tmp_path: Path, alice: Session) -> None:
-    bounds = Limits(connection=Rate(commits_s=20))
+    bounds = Limits(connection=Rate(commits_s=2))
     async with served(tmp_path, bounds=bounds) as (solo, url, _out), chain(url, alice) as one:
-        for number in range(45):
+        for number in range(6):
             await store(one, {"n": number})
         assert 'atedb_refused_total{code="throttled"}' in solo.metrics.text()
 
