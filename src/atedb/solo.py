@@ -317,6 +317,8 @@ class Solo:
         except TimeoutError:
             self._journal.note("some commits were not finished in time: their authors send again")
         self._switch.end()
+        for visitor in tuple(self._visitors):  # who has not said hello yet is in no hall
+            visitor.close("", "the server stops")
         try:
             async with asyncio.timeout(_GOODBYE_S):
                 while self._visitors:
