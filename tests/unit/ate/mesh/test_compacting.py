@@ -6,10 +6,11 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from tests.unit.ate.mesh.served import CREDIT, Envoy, Scribe, rooted
 
+from ate.chain.ledger import Ledger
 from ate.chain.retention import Retention
 from ate.crypto.entropy import system_entropy
-from ate.chain.ledger import Ledger
 from ate.errors import Conflict, Refused, StorageError, UsageError
 from ate.event.prefix import is_commit
 from ate.event.thinned import decode_record
@@ -22,7 +23,6 @@ from ate.testing.simclock import SimClock
 from ate.testing.simdisk import SimDisk
 from ate.testing.stage import Stage
 from ate.wire.message import Accepted, Failed, Submit
-from tests.unit.ate.mesh.served import CREDIT, Envoy, Scribe, rooted
 
 NOTE = bytes(ObjectId.random())
 
