@@ -235,8 +235,9 @@ class Forwarder(Writer):
 
     def _may_leave(self, first: Transaction) -> bool:
         """Whether the next transaction can be sent before those on their way have landed."""
-        if self.carrier is None or not self.carrier.is_online:
-            return False
+        carrier = self.carrier
+        if carrier is None or not carrier.is_online or not carrier.is_current:
+            return False  # what it stands on may have changed, or may not be here yet
         if not self.moving:
             return True
         if len(self.moving) >= _FLIGHTS_MAX or first.at is not None or first.make is not None:

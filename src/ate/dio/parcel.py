@@ -18,6 +18,8 @@ class Carrier(Protocol):
     taking: asyncio.Lock
     #: Why the server is not followed any more, for good.
     failure: AteError | None
+    #: All that the server had when it was asked is here.
+    is_current: bool
 
     @property
     def refusal(self) -> AteError | None:

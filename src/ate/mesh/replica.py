@@ -61,6 +61,8 @@ CREDIT_BYTES: Final = 8 << 20
 _AGAIN_S: Final = 0.25
 _AGAIN_MAX_S: Final = 30.0
 _MOVES_MAX: Final = 8
+#: A power cut takes at most so much of the local copy; the server has it still.
+_FLUSH_EVERY_S: Final = 1.0
 #: Errors that end all hope: what the server has is not our chain …
 _FINAL: Final = (TrustError, RemoteProtocolError)
 #: … and the words of a server that do. Rights, for example, may come back.
@@ -113,6 +115,8 @@ class Replica:
         self._task: asyncio.Task[None] | None = None
         self._watchers: list[Callable[[], None]] = []
         self._used, self._moves, self._ch = 0, 0, -1
+        self._flushing: asyncio.TimerHandle | None = None
+        self._flush_due = False
         self._again_s = _AGAIN_S
         self._again: asyncio.TimerHandle | None = None
 
@@ -181,8 +185,9 @@ class Replica:
                 self.line.send(Close(self._ch))
             self.line.detach(self._ch)
         self.flights.close()
-        if self._again is not None:
-            self._again.cancel()
+        for timer in (self._again, self._flushing):
+            if timer is not None:
+                timer.cancel()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -240,6 +245,26 @@ class Replica:
             self._wake.clear()
             if not self._inbox:
                 await self._wake.wait()
+            if self._flush_due:
+                await self._flush()
+
+    def _flush_soon(self) -> None:
+        """What has come is made durable now and then, to be there when the server is not."""
+        if self._flushing is None:
+            loop = asyncio.get_running_loop()
+            self._flushing = loop.call_later(_FLUSH_EVERY_S, self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._flush_due = True
+        self._wake.set()
+
+    async def _flush(self) -> None:
+        self._flush_due, self._flushing = False, None
+        try:
+            async with self.taking:
+                await asyncio.to_thread(self.ledger.store.flush)
+        except AteError as error:
+            self._come_again(error, 0)
 
     async def _take(self, message: Any) -> None:
         match message:
@@ -373,6 +398,7 @@ class Replica:
         if self._used >= CREDIT_BYTES // 2:
             self.line.send(Credit(self._ch, self._used))
             self._used = 0
+        self._flush_soon()
         self._check_current()
         if self.is_current and not was_current:
             self._tell()
