@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.shared import NAME, Device, Note, World, play, put, texts
 
 import ate
 from ate import Durability
@@ -23,7 +24,6 @@ from ate.errors import (
 )  # fmt: skip
 from ate.session import Session
 from ate.testing.platter import STYLES
-from tests.shared import NAME, Device, Note, World, play, put, texts
 
 
 async def offline(world: World, *options: Any, **more: Any) -> tuple[Device, ate.Chain]:
@@ -315,7 +315,7 @@ def test_a_change_of_what_was_deleted_meanwhile_can_be_stored_anew_or_dropped() 
 @pytest.mark.parametrize("how", ["merge", "last"])
 def test_commits_offline_that_say_what_to_do_about_conflicts(how: str) -> None:
     async def main(world: World) -> None:
-        device, chain = await offline(world)
+        _, chain = await offline(world)
         dao = await put(chain, "a")
         first, second = chain.dio(), chain.dio()
         one, two = await first.load(Note, dao.id), await second.load(Note, dao.id)
@@ -390,7 +390,7 @@ def test_a_damaged_outbox_is_told_and_left_alone() -> None:
         file.pwrite([b"\xff" * 8], 60)
         file.datasync()
         file.close()
-        with pytest.raises(AteError, match="damaged|outbox"):
+        with pytest.raises(AteError, match="damaged"):
             await device.open()
         file = device.disk.open(path)
         file.pwrite([before], 0)
