@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from ate.session import Session
 
 if TYPE_CHECKING:
     from ate.dio.remote import Remote
+    from ate.joining import Joining
 
 __all__ = ["Chain", "open"]
 
@@ -100,46 +101,74 @@ def open(
         Offline: there is no connection to the server, and the recovery mode wants one.
         Forked: the server's chain does not continue what is here.
     """
-    chosen = ChainName(name)
     beat_s = seconds_of(checkpoint_every) if checkpoint_every is not None else 0.0
     if beat_s and (session is None or readonly):
         raise UsageError("checkpoint_every= needs a session with a root key, and leave to write")
-    ticking = clock or SystemClock()
-
-    founding = Founding((), access, suite, mode, policy or {})
     joining = None
     if url is not None:
         from ate.joining import Joining
 
         joining = Joining(url, recovery, sparse, **{"home": home(), **(connection or {})})
+    return Opening(
+        _Plan(
+            ChainName(name), path, disk, memory or (joining is not None and path is None),
+            readonly, create, salvage and readonly, session, tuple(plugins), roots,
+            Founding((), access, suite, mode, policy or {}), clock or SystemClock(), entropy,
+            joining, durability, destroy_when_empty, CompactPolicy.of(compact), beat_s,
+        ).make
+    )  # fmt: skip
 
-    async def make() -> Chain:
-        in_memory = memory or (joining is not None and path is None)
-        store = open_store(chosen, path, disk, memory=in_memory, readonly=readonly, create=create)
-        ledger = Ledger(store, plugins=plugins, session=session, clock=ticking, entropy=entropy)
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What `open` was asked for."""
+
+    name: ChainName
+    path: str | os.PathLike[str] | None
+    disk: Disk | None
+    memory: bool
+    readonly: bool
+    create: bool
+    salvage: bool
+    session: Session | None
+    plugins: Sequence[Any]
+    roots: Sequence[Principal] | None
+    founding: Founding
+    clock: Clock
+    entropy: Entropy
+    joining: Joining | None
+    durability: Durability
+    destroy_when_empty: bool
+    compact: CompactPolicy
+    beat_s: float
+
+    async def make(self) -> Chain:
+        """Open it."""
+        store = open_store(
+            self.name, self.path, self.disk, memory=self.memory, readonly=self.readonly,
+            create=self.create,
+        )  # fmt: skip
+        ledger = Ledger(
+            store, plugins=self.plugins, session=self.session, clock=self.clock,
+            entropy=self.entropy,
+        )  # fmt: skip
         remote: Remote | None = None
         try:
-            await ledger.replay(salvage=salvage and readonly)
-            pinned = roots if roots is not None else ((session.public,) if session else ())
-            born = replace(founding, roots=pinned)
-            if joining is not None:
-                from ate.joining import join
-
-                remote = await join(
-                    joining, chosen, ledger,
-                    open_outbox(chosen, path, disk, memory=in_memory),
-                    open_beside(chosen, path, disk, memory=in_memory),
-                    founding=born if create else None, roots=roots or (),
-                )  # fmt: skip
+            await ledger.replay(salvage=self.salvage)
+            own = (self.session.public,) if self.session else ()
+            founding = replace(self.founding, roots=own if self.roots is None else self.roots)
+            if self.joining is not None:
+                remote = await self._join(self.joining, ledger, founding)
                 writer: Writer = remote.forwarder
             else:
-                writer = await _local(ledger, chosen, born, create=create or in_memory)
+                create = self.create or self.memory
+                writer = await _local(ledger, self.name, founding, create=create)
             chain = Chain(
-                chosen, ledger, durability, destroy_when_empty=destroy_when_empty,
-                compact=CompactPolicy.of(compact), writer=writer, remote=remote,
+                self.name, ledger, self.durability, destroy_when_empty=self.destroy_when_empty,
+                compact=self.compact, writer=writer, remote=remote,
             )  # fmt: skip
-            check_chain(ledger, chosen, roots or ())
-            await chain._start(beat_s)
+            check_chain(ledger, self.name, self.roots or ())
+            await chain._start(self.beat_s)
         except BaseException:
             if remote is not None:
                 await remote.close()
@@ -147,7 +176,15 @@ def open(
             raise
         return chain
 
-    return Opening(make)
+    async def _join(self, joining: Joining, ledger: Ledger, founding: Founding) -> Remote:
+        from ate.joining import join
+
+        outbox = open_outbox(self.name, self.path, self.disk, memory=self.memory)
+        beside = open_beside(self.name, self.path, self.disk, memory=self.memory)
+        return await join(
+            joining, self.name, ledger, outbox, beside,
+            founding=founding if self.create else None, roots=self.roots or (),
+        )  # fmt: skip
 
 
 async def _local(ledger: Ledger, name: ChainName, founding: Founding, *, create: bool) -> Writer:

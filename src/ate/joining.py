@@ -18,6 +18,7 @@ from ate.chain.genesis import Founding, prepare_genesis
 from ate.chain.ledger import Ledger
 from ate.dio.forwarder import Forwarder
 from ate.dio.remote import Remote
+from ate.dio.resuming import resume
 from ate.errors import (
     AteError,
     Disconnected,
@@ -112,7 +113,7 @@ async def join(
         Offline: there is no connection, and there is no copy here or it does not suffice.
         TrustError: the server, or its chain, is not the one that is meant.
     """
-    lines = joining.lines or registry()
+    lines = joining.lines if joining.lines is not None else registry()
     session = ledger.session
     identity = session.own.sign if session is not None else None
     held: list[Line] = []
@@ -143,10 +144,10 @@ async def join(
 
     forwarder.carrier = replica
     if joining.sparse:
-        ledger.fetched = Fetched(replica.fetch)
+        ledger.fetched = Fetched(replica.requests.fetch)
     try:
         remote = Remote(replica, forwarder, joining.recovery, release)
-        forwarder.restore()
+        resume(forwarder)
         replica.start()
         await _arrive(remote, replica, ledger, joining)
         if ledger.view.trust.genesis is None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from tools.packages import Found, gather
+from tools.race.servers.known import absent
+from tools.race.servers.process import find
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 120
@@ -134,3 +136,50 @@ def test_the_benchmark_races_one_goal(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert all(row["ratio"] > 0 and not row["error"] for row in rows)
     assert not list(tmp_path.iterdir())
+
+
+def servers() -> list[str]:
+    wanted = [
+        name for name in ("redis", "hiredis", "nats") if importlib.util.find_spec(name) is None
+    ]
+    return wanted + [name for name in ("redis-server", "nats-server") if find(name) is None]
+
+
+@pytest.mark.skipif(bool(servers()), reason=f"peers of the benchmark are missing: {servers()}")
+def test_the_benchmark_races_servers(tmp_path: Path) -> None:
+    done = run(
+        "tools/bench.py", "--quick", "--only", "G14", "--rounds", "1", "--json",
+        "--dir", str(tmp_path), home=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr or done.stdout
+    rows = json.loads(done.stdout)["rows"]
+    assert [row["line"]["peer"]["store"] for row in rows[:4]] == [
+        "raw disk", "redis", "nats-flushed", "nats-UNFLUSHED",
+    ]  # fmt: skip
+    for row in rows:
+        cells = [row["line"]["ours"]["store"], row["line"]["peer"]["store"]]
+        for store, figure in zip(cells, (row["ours"], row["peer"])):
+            assert bool(absent(store)) == (figure is None), row["error"]
+        assert row["error"].startswith("not installed") == any(map(absent, cells))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_queue_loses_no_job_to_killed_workers(tmp_path: Path) -> None:
+    cell = {"cell": "queue", "store": "sqlite", "folder": str(tmp_path), "jobs": 400, "workers": 2,
+            "kills": 3, "lease_s": 1.0}  # fmt: skip
+    done = run("-m", "tools.race.cell", json.dumps(cell), home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert (figures["lost"], figures["doubled"]) == (0, 0)
+    assert figures["killed"] > 0
+    assert figures["per_s"] > 0
+
+
+def test_the_raw_disk_reads_back_what_it_was_given(tmp_path: Path) -> None:
+    cell = {"cell": "appends", "store": "raw disk", "folder": str(tmp_path), "clients": 1,
+            "window": 1, "seconds": 0.1}  # fmt: skip
+    done = run("-m", "tools.race.cell", json.dumps(cell), home=tmp_path)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["records"] > 0
+    assert 0 < figures["p50_s"] <= figures["p99_s"]

@@ -16,6 +16,7 @@ from ate.testing.simdisk import SimDisk
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write the file anew often."""
     monkeypatch.setattr(module, "DEAD_BYTES", 1500)
+    monkeypatch.setattr(module, "_DEAD_BYTES_MAX", 3000)
 
 
 class Script:

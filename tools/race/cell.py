@@ -8,7 +8,7 @@ import sys
 
 def main() -> None:
     """Run the cell that the first argument describes."""
-    from tools.race import cells, churn
+    from tools.race import cells, churn, jobs, traffic
     from tools.race.cells import Stopwatch
 
     options = json.loads(sys.argv[1])
@@ -16,11 +16,9 @@ def main() -> None:
         import cProfile
 
         Stopwatch.profile = cProfile.Profile()
-    figures = {**cells.CELLS, **churn.CELLS}[options["cell"]](options)
-    if Stopwatch.profile is not None:
-        import pstats
-
-        pstats.Stats(Stopwatch.profile, stream=sys.stderr).sort_stats("tottime").print_stats(15)
+    known = {**cells.CELLS, **churn.CELLS, **traffic.CELLS, **jobs.CELLS}
+    figures = known[options["cell"]](options)
+    Stopwatch.show(sys.stderr)
     sys.stdout.write(json.dumps(figures) + "\n")
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import cProfile
 import gc
+import pstats
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TextIO
 
 from tools.race.records import Row, row, rows, shuffled
 
@@ -53,6 +54,13 @@ class Stopwatch:
         if self.profile is not None:
             self.profile.disable()
         return took
+
+    @classmethod
+    def show(cls, file: TextIO) -> None:
+        """Write the profile, if one was asked for and this process has looked at something."""
+        if cls.profile is not None and cls.profile.getstats():
+            pstats.Stats(cls.profile, stream=file).sort_stats("tottime").print_stats(20)
+            file.flush()
 
 
 def run(work: Coroutine[Any, Any, Figures]) -> Figures:

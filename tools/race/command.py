@@ -8,10 +8,12 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tools.race import report
-from tools.race.goals import FULL, QUICK, Line, lines
+from tools.race.goals import lines
+from tools.race.plan import FULL, QUICK, Line
 from tools.race.rounds import ROOT, CellError, Track
 
 PAGE = ROOT / "docs" / "bench.md"
@@ -24,6 +26,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.py", description="race the product and its peers")
     parser.add_argument("--quick", action="store_true", help="small data, two rounds; under 3 min")
     parser.add_argument("--only", default="", metavar="G1,G3", help="these goals only")
+    parser.add_argument("--scale", type=float, default=1.0, metavar="X",
+                        help="events to catch up on: 1 is a million")  # fmt: skip
     parser.add_argument("--rounds", type=int, help="how often (default 5, with --quick 2)")
     parser.add_argument("--dir", type=Path, help="a folder on the disk to race on")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
@@ -35,6 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the race; return 1 when a cell failed."""
     asked = parse(arguments)
     sizes = QUICK if asked.quick else FULL
+    sizes = replace(sizes, events=max(int(sizes.events * asked.scale), 1000))
     only = {one for one in (asked.profile or asked.only).upper().split(",") if one}
     chosen = [line for line in lines(sizes) if not only or line.goal in only]
     if not chosen:
@@ -51,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     raw = json.dumps(report.as_json(results, about), indent=1)
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / "results.json").write_text(raw)
-    if not only and not asked.quick:
+    if not only and not asked.quick and asked.scale == 1:
         PAGE.write_text(report.markdown(results, about, sizes, load))
     print(raw if asked.json else report.text(results))
     return int(any(one.error and not one.error.startswith("not installed") for one in results))

@@ -3,94 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-MORE: Final = "more"
-LESS: Final = "less"
-Better = Literal["more", "less"]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One measurement.
-
-    Args:
-        kind: a function of `cells`, or "first" and "start", which the rounds take themselves.
-        store: "ate" or a peer.
-        options: as (name, value) pairs, so that equal cells are run once a round.
-        data: rows of the finished data it needs; 0 when it starts empty.
-        copies: it changes that data, so it gets a copy.
-        past: updates of that data, after it was made.
-    """
-
-    kind: str
-    store: str
-    options: tuple[tuple[str, Any], ...] = ()
-    data: int = 0
-    copies: bool = False
-    past: int = 0
-
-
-@dataclass(frozen=True)
-class Line:
-    """One row of the table: ours against a peer, or against a bound when there is no peer.
-
-    Args:
-        goal, what: its name and what is measured.
-        ours, peer: the cells; without a peer the figure itself is judged.
-        figure: which figure of the cells.
-        unit: "/s", "s", "ms", "B" or "x".
-        better: "more" or "less".
-        must, moon: bounds of the ratio ours : peer, or of the figure; None = shown for information.
-        note: what a reader must know about the row.
-    """
-
-    goal: str
-    what: str
-    ours: Cell
-    peer: Cell | None
-    figure: str = "per_s"
-    unit: str = "/s"
-    better: Better = "more"
-    must: float | None = None
-    moon: float | None = None
-    note: str = ""
-
-    @property
-    def cells(self) -> tuple[Cell, ...]:
-        return (self.ours,) if self.peer is None else (self.ours, self.peer)
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How much is measured.
-
-    Args:
-        seconds: of one commit or update cell.
-        small, large: rows of the finished data, 100 k and 1 M in a full run.
-        loads: ids that are loaded.
-    """
-
-    seconds: float = 1.5
-    small: int = 100_000
-    large: int = 1_000_000
-    loads: int = 100_000
-    starts: int = 5
-    most: int = 400_000
-    scale: float = field(default=1.0)
-
-
-FULL: Final = Sizes()
-QUICK: Final = Sizes(seconds=0.4, small=20_000, large=100_000, loads=10_000, starts=3, scale=0.1)
+from tools.race.plan import LESS, Cell, Line, Sizes
+from tools.race.server_goals import server_lines
 
 #: Goals whose cells wait for the disk: a round in which the disk changed is thrown away.
-FLUSHING: Final = frozenset({"G1", "G2", "G3", "G4", "G5", "G10"})
+FLUSHING: Final = frozenset(
+    {"G1", "G2", "G3", "G4", "G5", "G10", "G14", "G15", "G15W", "G16", "G24"}
+)
 
 
 def lines(sizes: Sizes) -> list[Line]:
     """Return all rows of the table."""
-    parts = (_commits, _opening, _reading, _space, _compacting, _starting)
+    parts = (_commits, _opening, _reading, _space, _compacting, _starting, server_lines)
     return [line for part in parts for line in part(sizes)]
 
 
@@ -196,7 +122,7 @@ def _space(sizes: Sizes) -> Iterable[Line]:
         return Cell("memory", "ate", (("count", count), *more.items()), data=count, copies=copies)
 
     def own(figure: str, what: str, cell: Cell, note: str = "", **bounds: float) -> Line:
-        return Line("G11", what, cell, None, figure, "B", LESS, note=note, **bounds)
+        return Line("G11", what, cell, None, figure, "B", LESS, note=note, **bounds)  # type: ignore[arg-type]
 
     yield own("anon_per_object", f"anonymous memory an object, {large} open", memory(),
               must=48, moon=16)  # fmt: skip

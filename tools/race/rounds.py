@@ -19,14 +19,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tools.race.goals import FLUSHING, Cell, Line
+from tools.race.goals import FLUSHING
 from tools.race.peers import PEERS
+from tools.race.plan import Cell, Line
+from tools.race.quantiles import moved
+from tools.race.servers.known import SERVERS, absent
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
-MOVED_MAX: Final = 0.30
 _PROBES: Final = 300
 _PROBE_BYTES: Final = 128
 _CELL_S_MAX: Final = 900
+#: Kinds of cells in which servers take part.
+SERVED: Final = frozenset({"appends", "delivery", "catch_up", "queue"})
 _STARTS: Final = {
     "bare": "pass",
     "import": "import ate",
@@ -71,7 +75,7 @@ class Track:
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self._folder, self._say = folder, say
         self._count = 0
-        self._data: dict[tuple[str, int, int], Path] = {}
+        self._data: dict[tuple[Any, ...], Path] = {}
 
     def run(self, goal: str, lines: Sequence[Line], rounds: int) -> Rounds:
         """Run all cells of a goal `rounds` times, in an order that turns round by round."""
@@ -88,7 +92,7 @@ class Track:
             at = turn % len(cells)
             turn += 1
             figures, disk = self._round([*cells[at:], *cells[:at]], result)
-            if goal in FLUSHING and disk[1] > disk[0] * (1 + MOVED_MAX):
+            if goal in FLUSHING and moved(disk):
                 result.discarded += 1
                 if spare:
                     spare -= 1
@@ -135,13 +139,14 @@ class Track:
 
     def data(self, cell: Cell) -> Path:
         """Return the finished data that a cell reads, making it the first time."""
-        key = (cell.store, cell.data, cell.past)
+        key = (cell.store, cell.data, cell.past, cell.fill)
         known = self._data.get(key)
         if known is None:
             self._say(f"filling {cell.store} with {cell.data} rows and {cell.past} updates")
             known = self._fresh()
             run_cell({"cell": "fill", "store": cell.store, "folder": str(known),
-                      "count": cell.data, "batch": 10_000, "past": cell.past})  # fmt: skip
+                      "count": cell.data, "batch": 10_000, "past": cell.past,
+                      **dict(cell.fill)})  # fmt: skip
             self._data[key] = known
         return known
 
@@ -168,11 +173,14 @@ class Track:
 
 def missing(cell: Cell) -> str:
     """Return what is not installed for a cell, or an empty string."""
-    needs = PEERS[cell.store][1] if cell.store in PEERS else ()
-    absent = [name for name in needs if importlib.util.find_spec(name) is None]
+    if cell.kind in SERVED:
+        lacking = absent(cell.store) if cell.store in SERVERS else []
+    else:
+        needs = PEERS[cell.store][1] if cell.store in PEERS else ()
+        lacking = [name for name in needs if importlib.util.find_spec(name) is None]
     if cell.kind == "start" and dict(cell.options)["what"] == "help":
-        absent += ["atecli.main"] if importlib.util.find_spec("atecli.main") is None else []
-    return f"not installed: {', '.join(absent)}" if absent else ""
+        lacking += ["atecli.main"] if importlib.util.find_spec("atecli.main") is None else []
+    return f"not installed: {', '.join(lacking)}" if lacking else ""
 
 
 def run_cell(options: dict[str, Any]) -> Figures:

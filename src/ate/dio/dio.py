@@ -21,7 +21,7 @@ from ate.dio.receipt import Receipt
 from ate.dio.reconcile import reconcile
 from ate.dio.schema import Schema, schema_of
 from ate.dio.transaction import Durability
-from ate.dio.typed import ANY, check_pending, fits, not_of
+from ate.dio.typed import ANY, check_pending, checked, fits, not_of
 from ate.dio.upcoming import shown, unlisted
 from ate.errors import Conflict, Deleted, LoadError, NoReadKey, UsageError
 from ate.event.access import Access
@@ -92,7 +92,7 @@ class Dio:
             UsageError: the value cannot be stored, or this Dio holds another object of that id.
         """
         schema: Schema[T] = schema_of(type(value))
-        object_id = self._ids.next() if id is None else _checked(id)
+        object_id = self._ids.next() if id is None else checked(id)
         parent_id = ROOT if parent is None else self._parent_id(parent)
         dao: Dao[T] = Dao(self, schema, object_id, value, None)
         dao._place = (parent_id, collection)
@@ -240,8 +240,7 @@ class Dio:
         wanted = None if type in ANY else schema_of(type)
         wanted_id = None if wanted is None else wanted.schema_id
         changed, seqs = self._changed, self._reader.view.listings.add(seqs)
-        overlay = self._overlay
-        if overlay is not None:
+        if (overlay := self._overlay) is not None:
             self.chain._check_readable()
         for start in range(0, len(seqs), _BATCH):
             some = [seq & SEQ_MASK for seq in seqs[start : start + _BATCH] if seq < DEAD >> 1]
@@ -399,9 +398,3 @@ class Dio:
         parent_id = self._parent_id(parent)
         check_move(self._reader.view, self._changed, dao.id, parent_id)
         return parent_id
-
-
-def _checked(id: Any) -> ObjectId:
-    if not isinstance(id, bytes):
-        raise UsageError(f"an id is an ObjectId, not {type(id).__name__}")
-    return id if isinstance(id, ObjectId) else ObjectId(id)

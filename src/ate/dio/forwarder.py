@@ -15,12 +15,12 @@ from typing import Any, Final
 
 from ate.chain.ledger import Ledger
 from ate.chain.standing import Guards
-from ate.dio.parcel import Carrier, Parcel
+from ate.dio.parcel import Carrier, Parcel, changed, in_doubt, offline
 from ate.dio.parking import Parking
 from ate.dio.setback import Setbacks
 from ate.dio.transaction import Committed, Durability, Outcome, Transaction, Waiting
 from ate.dio.writer import Writer
-from ate.errors import AteError, Compacted, Conflict, Disconnected, Offline, ReadOnly, UsageError
+from ate.errors import AteError, Compacted, Conflict, ReadOnly, UsageError
 from ate.event.commit import Commit, Origin, Record, SequencerPart, encode_payload
 from ate.event.draft import Draft
 from ate.log.outbox import Outbox
@@ -109,10 +109,9 @@ class Forwarder(Writer):
         if len(group) > 1:  # find out which of them it was
             self.outbox.remove(parcel.entry)
             self._queue[0:0] = self._apart(group)
-        elif first is not None and first.first:
-            self._fail(group, error)
         else:
-            self.outbox.remove(parcel.entry)
+            if first is None or not first.first:
+                self.outbox.remove(parcel.entry)
             self._fail(group, error)
         self._go_on()
 
@@ -179,13 +178,13 @@ class Forwarder(Writer):
                     self._promise(transaction)
                 else:
                     parcel.abandoned = True
-                    transaction.done.set_exception(_in_doubt())
+                    transaction.done.set_exception(in_doubt())
         waiting, self._queue = self._queue, []
         for transaction in waiting:
             if transaction.first or self._park_late(transaction):
                 self._queue.append(transaction)
             else:
-                self._fail([transaction], _offline())
+                self._fail([transaction], offline())
         self._go_on()
 
     def _waits_on(self, transaction: Transaction) -> bool:
@@ -221,7 +220,7 @@ class Forwarder(Writer):
         self._check_usable()
         early = durability < Durability.FULL or (self.goes_on and not self.is_reachable)
         if not self.is_reachable and not self.goes_on:
-            raise _offline()
+            raise offline()
         plain = at is None and not guards and self.parking.admits(drafts, session)
         if not early or not plain:
             return await super().submit(drafts, session, durability, at, guards=guards)
@@ -236,32 +235,6 @@ class Forwarder(Writer):
         self._queue.append(transaction)
         self._start(loop)
         return Waiting(first, self.ledger.now_us())
-
-    def restore(self) -> None:
-        """Go on with what waited when the chain was closed; the carrier is there.
-
-        Raises:
-            CannotOpen: another session committed it.
-        """
-        waiting, refused = self.parking.restore()
-        loop = asyncio.get_running_loop()
-        for entry, work in waiting:
-            drafts = list(work.drafts) if work is not None else []
-            transaction = Transaction(
-                drafts, self.ledger.session, Durability.LOCAL, None, loop.create_future(),
-                alone=True, entry=entry.number, first=work.first if work is not None else -1,
-            )  # fmt: skip
-            if entry.commit:
-                parcel = Parcel([transaction], (entry.session, entry.lsn), entry.commit, (), 0)
-                record = Record(memoryview(entry.commit))
-                parcel.offset = record.row_count - len(drafts)
-                parcel.entry, parcel.ids = entry.number, _changed(transaction)
-                self._send(parcel)
-            else:
-                self._queue.append(transaction)
-        for entry, work in refused:
-            self.setbacks.add(entry.number, work, entry.note)
-        self._start(loop)
 
     @property
     def pending(self) -> int:
@@ -291,7 +264,7 @@ class Forwarder(Writer):
     async def _submit(self, *args: Any, **kwargs: Any) -> Outcome:
         if not self.is_reachable:
             self._check_usable()
-            raise _offline()
+            raise offline()
         return await super()._submit(*args, **kwargs)
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -317,7 +290,7 @@ class Forwarder(Writer):
             return True
         if len(self._parcels) >= _FLIGHTS_MAX or first.at is not None or first.make is not None:
             return False
-        ids = [*_changed(first), *(one for one, _ in first.guards)]
+        ids = [*changed(first), *(one for one, _ in first.guards)]
         return not any(one in self._moving for one in ids)
 
     async def _run_errand(self) -> None:
@@ -377,7 +350,7 @@ class Forwarder(Writer):
             parcel.entry = self.outbox.add_prepared(*number, payload)
         # What stands on a head or a lease is worth nothing to a later process: it is not kept.
         self._lsn = self._prev = origin.lsn
-        parcel.ids = [one for transaction in ready for one in _changed(transaction)]
+        parcel.ids = [one for transaction in ready for one in changed(transaction)]
         parcel.ids += [row.id for row in rows[: parcel.offset]]
         return parcel
 
@@ -408,7 +381,7 @@ class Forwarder(Writer):
             await asyncio.gather(self._task, return_exceptions=True)
         for transaction in [*self._queue, *(t for p in self._parcels.values() for t in p.group)]:
             if not transaction.done.done() and not transaction.first:
-                transaction.done.set_exception(_in_doubt())
+                transaction.done.set_exception(in_doubt())
         if self._losing is not None:
             self._losing.cancel()
 
@@ -417,24 +390,3 @@ class Forwarder(Writer):
             raise UsageError("the chain is closed")
         if self.ledger.store.readonly:
             raise ReadOnly("this chain was opened read-only")
-
-
-def _changed(transaction: Transaction) -> list[bytes]:
-    """Return the objects that a transaction changes, or hangs something under."""
-    found = [draft.id for draft in transaction.drafts]
-    found += [draft.parent for draft in transaction.drafts if any(draft.parent)]
-    return found
-
-
-def _offline() -> Offline:
-    return Offline(
-        "there is no connection to the server, and this chain takes no commits without one",
-        hint='open it with recovery="async" to go on offline; the Dio keeps its changes',
-    )
-
-
-def _in_doubt() -> Disconnected:
-    return Disconnected(
-        "the connection was lost before the server answered: the commit may have landed",
-        hint="look again when the connection is back; a retry cannot apply it twice",
-    )

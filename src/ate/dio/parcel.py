@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from ate.dio.transaction import Transaction
+from ate.errors import Disconnected, Offline
 from ate.event.draft import Draft
 
 
@@ -46,3 +47,26 @@ class Parcel:
         self.entry = 0
         self.abandoned = False
         self.ids: list[bytes] = []
+
+
+def changed(transaction: Transaction) -> list[bytes]:
+    """Return the objects that a transaction changes, or hangs something under."""
+    found = [draft.id for draft in transaction.drafts]
+    found += [draft.parent for draft in transaction.drafts if any(draft.parent)]
+    return found
+
+
+def offline() -> Offline:
+    """Return the error for a commit that was not sent."""
+    return Offline(
+        "there is no connection to the server, and this chain takes no commits without one",
+        hint='open it with recovery="async" to go on offline; the Dio keeps its changes',
+    )
+
+
+def in_doubt() -> Disconnected:
+    """Return the error for a commit of which nobody knows yet whether it has landed."""
+    return Disconnected(
+        "the connection was lost before the server answered: the commit may have landed",
+        hint="look again when the connection is back; a retry cannot apply it twice",
+    )

@@ -10,8 +10,9 @@ from typing import Any, Final
 from ate.chain.reader import Opened
 from ate.dio.dao import Dao
 from ate.dio.schema import Schema, schema_of
-from ate.errors import Deleted, LoadError, WrongType
+from ate.errors import Deleted, LoadError, UsageError, WrongType
 from ate.event.row import Kind
+from ate.ids import ObjectId
 
 #: Types that stand for whatever is there.
 ANY: Final = (object, dict)
@@ -41,3 +42,10 @@ def check_pending(dao: Dao[Any], type: type[Any]) -> Dao[Any]:
     if not fits(dao._schema, type):
         raise WrongType(f"object {dao.id.hex()} is a {dao._schema.name}")
     return dao
+
+
+def checked(id: Any) -> ObjectId:
+    """Return an id that a program chose; raises UsageError when it is none."""
+    if not isinstance(id, bytes):
+        raise UsageError(f"an id is an ObjectId, not {type(id).__name__}")
+    return id if isinstance(id, ObjectId) else ObjectId(id)

@@ -16,8 +16,9 @@ import struct
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias, get_args
 
+from ate import limits
 from ate.crypto.hash import check64
-from ate.errors import CorruptLog, UnsupportedFormat
+from ate.errors import CorruptLog, UnsupportedFormat, UsageError
 from ate.log.disk import Buffer
 from ate.log.segment import HEADER_BYTES
 
@@ -31,6 +32,7 @@ MARKED: Final = 3
 REMOVED: Final = 4
 
 _MAGIC: Final = b"ATEOUT1\n"
+_WORD_MAX: Final = (1 << 64) - 1
 _HEADER: Final = struct.Struct("<8sH6xQ32x")
 _CHECK: Final = struct.Struct("<Q")
 _FRONT: Final = struct.Struct("<BBHIQQQ")
@@ -179,3 +181,10 @@ def replay(known: dict[int, Entry], payload: Buffer) -> int:
     else:
         known[number] = marked(entry, told.state, told.note)
     return number
+
+
+def check_commit(session: int, lsn: int, commit: bytes) -> None:
+    """Raise LimitExceeded or UsageError unless an entry can hold this commit."""
+    limits.check("bytes of a commit", len(commit), limits.COMMIT_BYTES_MAX)
+    if not commit or not (0 < session <= _WORD_MAX and 0 < lsn <= _WORD_MAX):
+        raise UsageError("a prepared commit has bytes, a session and an lsn")

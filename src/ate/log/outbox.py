@@ -22,11 +22,11 @@ from ate.log.segment import FRAME_BYTES, HEADER_BYTES
 from ate.log.tail import Tail
 
 __all__ = ["Entry", "Outbox", "State"]
-
-#: A file with fewer dead bytes is not worth the three flushes of a new one.
+#: A file with fewer dead bytes is not worth the two flushes of a new one.
 DEAD_BYTES: Final = 256 * limits.KIB
+#: With so many a new one is made even while nobody calls `flush`, and one write waits for it.
+_DEAD_BYTES_MAX: Final = 4 * limits.MIB
 _NEW: Final = ".new"
-_WORD_MAX: Final = (1 << 64) - 1
 _AWAY: Final = (
     "the server was away for long: connect, or wait until what is here was sent, then commit again"
 )
@@ -50,6 +50,7 @@ class Outbox:
         self._size = 0
         self._tail: Tail | None = None
         self._durable = HEADER_BYTES
+        self._due = 0
         self._fault = ""
         #: Payloads that came while a flush wrote the file anew; None when none does.
         self._late: list[bytes] | None = None
@@ -155,7 +156,7 @@ class Outbox:
 
     def add_prepared(self, session: int, lsn: int, commit: bytes) -> int:
         """Keep a commit that is about to be sent, and return its number; raises as `add`."""
-        _check_commit(session, lsn, commit)
+        entries.check_commit(session, lsn, commit)
         return self._enter(entries.prepared(Entry(self._next), session, lsn, commit))
 
     def prepare(self, number: int, session: int, lsn: int, commit: bytes) -> None:
@@ -165,7 +166,7 @@ class Outbox:
             UsageError: there is no such entry.
             LimitExceeded: the outbox is full.
         """
-        _check_commit(session, lsn, commit)
+        entries.check_commit(session, lsn, commit)
         entry = self._entry(number)
         after = entries.prepared(entry, session, lsn, commit)
         # Twice the bound for `add`: what was accepted must not fail for want of room.
@@ -208,8 +209,8 @@ class Outbox:
         limits.check("entries in the outbox", len(self._entries) + 1, bound, hint=_AWAY)
         limits.check("bytes of an entry", len(entry.work) + len(entry.commit),
                      limits.COMMIT_BYTES_MAX)  # fmt: skip
-        bound = limits.OUTBOX_BYTES_MAX
-        limits.check("bytes in the outbox", self._size + entry.size, bound, hint=_AWAY)
+        size, bound = self._size + entry.size, limits.OUTBOX_BYTES_MAX
+        limits.check("bytes in the outbox", size, bound, hint=_AWAY)
         self._append(entries.encode(entries.ENTRY, entry))
         self._put(entry)
         self._next += 1
@@ -235,10 +236,8 @@ class Outbox:
         size = segment.frame_size(len(payload))
         if self._tail is None:
             self._create(self._disk)
-        elif self._tail.end + size > limits.OUTBOX_FILE_BYTES_MAX:
-            self.flush()
-            limits.check("bytes in the outbox's file", self._tail.end + size,
-                         limits.OUTBOX_FILE_BYTES_MAX, hint=_AWAY)  # fmt: skip
+        else:
+            self._make_room(self._tail, size)
         with self._writing:
             tail = self._tail
             assert tail is not None
@@ -249,6 +248,18 @@ class Outbox:
                 raise
             if self._late is not None:
                 self._late.append(payload)
+
+    def _make_room(self, tail: Tail, size: int) -> None:
+        """Write the file anew when nobody else does; a caller need not flush."""
+        bound = limits.OUTBOX_FILE_BYTES_MAX
+        is_full = tail.end + size > bound
+        is_due = tail.end > self._due and self._is_wasteful(tail, _DEAD_BYTES_MAX)
+        if is_full or (is_due and not self._syncing.locked()):
+            self.flush()
+            tail = self._tail or tail
+            # Where there was no room for a new file, there will be none in a moment.
+            self._due = tail.end + _DEAD_BYTES_MAX
+            limits.check("bytes of the outbox", tail.end + size, bound, hint=_AWAY)
 
     def _check_usable(self) -> None:
         if self.readonly:
@@ -284,7 +295,7 @@ class Outbox:
                 if tail is None:
                     return
                 end, live = tail.end, None
-                if self._is_wasteful(tail):
+                if self._is_wasteful(tail, DEAD_BYTES):
                     live, number, self._late = self.entries, self._next, []
             try:
                 if live is not None and self._rewrite(live, number):
@@ -300,9 +311,9 @@ class Outbox:
                 raise
             self._durable = end
 
-    def _is_wasteful(self, tail: Tail) -> bool:
+    def _is_wasteful(self, tail: Tail, dead: int) -> bool:
         live = self._size + len(self._entries) * FRAME_BYTES
-        return tail.end - live > DEAD_BYTES + live
+        return tail.end - live > dead + live
 
     def _rewrite(self, live: list[Entry], number: int) -> bool:
         """Put a file without dead bytes in the place of this one, and return True when it is.
@@ -387,9 +398,3 @@ class Outbox:
 
 def _write(tail: Tail, payload: bytes, durable: int) -> None:
     tail.write(segment.flatten(payload, durable), segment.frame_size(len(payload)))
-
-
-def _check_commit(session: int, lsn: int, commit: bytes) -> None:
-    limits.check("bytes of a commit", len(commit), limits.COMMIT_BYTES_MAX)
-    if not commit or not (0 < session <= _WORD_MAX and 0 < lsn <= _WORD_MAX):
-        raise UsageError("a prepared commit has bytes, a session and an lsn")

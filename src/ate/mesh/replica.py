@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from ate.chain.ledger import Ledger
 from ate.errors import (
     AteError,
-    BodyNotHeld,
     CorruptLog,
     Disconnected,
     Forked,
@@ -32,12 +31,9 @@ from ate.wire.message import (
     Bodies,
     Close,
     Credit,
-    Evidence,
     Failed,
-    Fetch,
     Found,
     Lagged,
-    Lookup,
     Moved,
     Open,
     Opened,
@@ -83,7 +79,7 @@ class Replica:
         self.sparse, self._token, self._vigil = sparse, token, vigil
         self._reline = reline
         self.flights = Flights(device, author, self._submit)
-        self.requests = Requests()
+        self.requests = Requests(self)
         #: The server's answer to `Open` on this connection; None while there is none.
         self.opened: Opened | None = None
         #: All that the server had when it answered is here.
@@ -95,7 +91,7 @@ class Replica:
         self.lagged = False
         #: Held while a message is worked on: the ledger must not change then.
         self.taking = asyncio.Lock()
-        self._device = device
+        self.device = device
         #: A copy from the start, when what is missing here was compacted there.
         self._renewed: Ledger | None = None
         self._peer: PeerSession | None = None
@@ -125,6 +121,15 @@ class Replica:
         """Where the chain is."""
         return str(self.line.url)
 
+    @property
+    def channel(self) -> int:
+        """Its number on the line."""
+        return self._ch
+
+    async def newest(self) -> int:
+        """Return how many commits the server has now; see `Requests.newest`."""
+        return await self.requests.newest()
+
     def watch(self, tell: Callable[[], None]) -> None:
         """Call `tell` whenever the connection or what it brings has changed."""
         self._watchers.append(tell)
@@ -132,51 +137,6 @@ class Replica:
     def send(self, flight: Flight) -> None:
         """Send a commit, now or when there is a connection; the author is told what follows."""
         self.flights.add(flight, send=self.opened is not None)
-
-    async def lookup(self, session: int, lsn: int) -> int:
-        """Return the first seq of a commit, 0 when the chain has not got it."""
-        ref, answer = self._ask()
-        self.line.send(Lookup(self._ch, ref, self._device, session, lsn))
-        found: Found = await answer
-        return found.first_seq
-
-    async def newest(self) -> int:
-        """Return how many commits the server has now; all that it had acknowledged are counted."""
-        ref, answer = self._ask()
-        self.line.send(Lookup(self._ch, ref, self._device, 0, 0))
-        found: Found = await answer
-        return found.commits
-
-    async def fetch(self, seqs: Sequence[int]) -> list[bytes | None]:
-        """Return stored bodies that are not kept here; the caller checks them.
-
-        Raises:
-            BodyNotHeld: there is no connection to ask on.
-        """
-        bodies: list[bytes | None] = []
-        while len(bodies) < len(seqs):
-            try:
-                ref, answer = self._ask()
-                self.line.send(Fetch(self._ch, ref, list(seqs[len(bodies) :])))
-                found: Bodies = await answer
-            except Disconnected as error:
-                raise BodyNotHeld(f"the body is on the server: {error.message}") from error
-            if not found.bodies:
-                raise RemoteProtocolError("the server sends none of the bodies asked for")
-            bodies += found.bodies
-        return bodies
-
-    async def consistency(self, old: int, new: int) -> list[bytes]:
-        """Return the server's proof that its tree of `new` commits continues that of `old`."""
-        ref, answer = self._ask()
-        self.line.send(Evidence(self._ch, ref, old, new))
-        proved: Proved = await answer
-        return proved.path
-
-    def _ask(self) -> tuple[int, asyncio.Future[Any]]:
-        if not self.is_online:
-            raise Disconnected("there is no connection to the server")
-        return self.requests.ask()
 
     async def close(self) -> None:
         """Leave the line; what is in flight stays in the outbox."""
@@ -322,8 +282,8 @@ class Replica:
         view = self.ledger.view
         found = Completions(self.ledger)
         for flight in self.flights:
-            if flight.lsn <= view.origins.last(self._device, flight.session):
-                known = found.lookup(self._device, flight.session, flight.lsn)
+            if flight.lsn <= view.origins.last(self.device, flight.session):
+                known = found.lookup(self.device, flight.session, flight.lsn)
                 if known is not None:
                     self.flights.land(view.find(known.first_seq)[0], view.frontier)
                 else:

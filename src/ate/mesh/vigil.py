@@ -80,10 +80,10 @@ class Vigil:
             return
         try:
             self._witness.hear(statement, answers=self._shown if is_answer else None)
-            self.look(ledger)
         except Contradiction as error:
             self._tell(error)
             raise
+        self.look(ledger)
         self._unkept += 1
         if is_answer or self._unkept >= _KEEP_EVERY:
             self.keep()

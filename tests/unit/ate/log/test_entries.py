@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from ate.errors import CorruptLog, UnsupportedFormat
+from ate.errors import CorruptLog, UnsupportedFormat, UsageError
 from ate.log import entries
 from ate.log.entries import Entry
 
@@ -103,3 +103,12 @@ def test_what_cannot_have_happened(kind: int, told: Entry, words: str) -> None:
     known = {4: Entry(4, b"w")}
     with pytest.raises(ValueError, match=words):
         entries.replay(known, entries.encode(kind, told))
+
+
+@pytest.mark.parametrize(
+    "session, lsn, commit", [(0, 1, b"c"), (1, 0, b"c"), (1, 1, b""), (1 << 64, 1, b"c")]
+)
+def test_commits_that_no_entry_can_hold(session: int, lsn: int, commit: bytes) -> None:
+    entries.check_commit(1, (1 << 64) - 1, b"c")
+    with pytest.raises(UsageError):
+        entries.check_commit(session, lsn, commit)

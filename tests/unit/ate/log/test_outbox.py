@@ -20,6 +20,7 @@ from ate.errors import (
     UnsupportedFormat,
     UsageError,
 )
+from ate.log import outbox as module
 from ate.log.disk import RealDisk
 from ate.log.outbox import DEAD_BYTES, Entry, Outbox
 from ate.testing.platter import STYLES
@@ -329,13 +330,32 @@ def test_one_that_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_caller_that_never_flushes_does_not_fill_the_disk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(module, "_DEAD_BYTES_MAX", 2 * DEAD_BYTES)
+    disk, outbox = made()
+    largest = 0
+    for _ in range(100):
+        outbox.remove(outbox.add(b"x" * 30_000))
+        largest = max(largest, file_size(disk))
+    assert DEAD_BYTES < largest < 4 * DEAD_BYTES
+    # Without room for a new file it is not tried at every write.
+    disk.fail("create", OutOfSpace("full"), times=-1)
+    begun = len(disk.journal)
+    for _ in range(100):
+        outbox.remove(outbox.add(b"x" * 30_000))
+    assert sum(op[0] == "sync" for op in disk.journal[begun:]) < 10
+    disk.heal()
+    outbox.flush()
+    assert file_size(disk) < DEAD_BYTES
+
+
+def test_the_file_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "OUTBOX_FILE_BYTES_MAX", 2 * DEAD_BYTES)
     disk, outbox = made()
     for _ in range(100):
         outbox.remove(outbox.add(b"x" * 30_000))
     assert file_size(disk) <= 2 * DEAD_BYTES
     outbox.add(b"x" * DEAD_BYTES)
-    with pytest.raises(LimitExceeded, match="file"):
+    with pytest.raises(LimitExceeded, match="bytes of the outbox"):
         outbox.add(b"x" * DEAD_BYTES)
 
 

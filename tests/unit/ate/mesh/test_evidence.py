@@ -10,7 +10,7 @@ import pytest
 from ate import limits, merkle
 from ate.crypto.hash import derive, digest
 from ate.crypto.sign import FastVerifyKey, VerifyKey
-from ate.errors import AteError, LimitExceeded, ProtocolError, TrustError, UnsupportedFormat
+from ate.errors import AteError, Forked, LimitExceeded, ProtocolError, TrustError, UnsupportedFormat
 from ate.event.commit import leaf_of
 from ate.mesh.acknowledged import Acknowledged
 from ate.mesh.evidence import (
@@ -147,7 +147,7 @@ def test_statements_in_it_that_are_none() -> None:
 def test_an_error_says_whether_others_can_be_shown() -> None:
     assert "keep the evidence" in Contradiction("x", split()).hint
     assert "nothing that the server signed" in Contradiction("x").hint
-    assert Contradiction("x").code == TrustError.code
+    assert Contradiction("x").code == Forked.code
 
 
 # --- the frozen vectors of docs/spec/evidence.md --------------------------------------------------
