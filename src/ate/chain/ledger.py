@@ -57,21 +57,15 @@ class Ledger:
     """
 
     def __init__(
-        self,
-        store: LogStore,
-        *,
-        plugins: Sequence[Any] = (),
-        session: Session | None = None,
-        clock: Clock,
-        entropy: Entropy,
-        guard: bytes = b"",
-    ) -> None:
+        self, store: LogStore, *, plugins: Sequence[Any] = (), session: Session | None = None,
+        clock: Clock, entropy: Entropy, guard: bytes = b"",
+    ) -> None:  # fmt: skip
         self.store, self.session, self.clock, self.entropy = store, session, clock, entropy
         self.guard = guard
         self.view = View(store)
         self._timeline = Timeline(clock)
         self._plugins = tuple(plugins)
-        self.pipeline = Pipeline(plugins, self.view.origins)
+        self.pipeline = Pipeline(plugins, self.view.origins, self.view.pace)
         self.feed = Feed()
         self._domains: dict[int, tuple[Session | None, Domains]] = {}
         self._snapshot_head = self._last_place = 0

@@ -25,6 +25,8 @@ from ate.mesh.topology import Place
 #: Where a chain is when nothing is said: here.
 _HERE: Final = Place()
 _log = logging.getLogger("ate")
+#: Whoever had a chain opened has this long to enter it.
+_GRACE_S: Final = 1.0
 
 
 class Shelf(Protocol):
@@ -131,7 +133,7 @@ class Roster:
             store.close()
             raise
         root = Root(
-            name, ledger, gate=made.gate, meter=made.meter, state=made.state,
+            str(name), ledger, gate=made.gate, meter=made.meter, state=made.state,
             on_failure=self._failed, epoch=place.epoch, role=place.role,
         )  # fmt: skip
         return self._add(root)
@@ -140,7 +142,7 @@ class Roster:
         self.roots[root.name] = root
         self._making.meter.chains(len(self.roots))
         self._on_opened(root)
-        self._rest(root)
+        self._rest(root, _GRACE_S)
         return root
 
     async def _make_room(self) -> None:
@@ -173,7 +175,7 @@ class Roster:
         root.channels -= 1
         self._rest(root)
 
-    def _rest(self, root: Root) -> None:
+    def _rest(self, root: Root, least_s: float = 0.0) -> None:
         """Close a chain after a while that nobody has open."""
         if root.channels or self.is_closing or self.roots.get(root.name) is not root:
             return
@@ -181,7 +183,8 @@ class Roster:
         if old is not None:
             old.cancel()
         loop = asyncio.get_running_loop()
-        self._idle[root.name] = loop.call_later(self._idle_close_s, self._drop, root)
+        wait_s = max(self._idle_close_s, least_s)
+        self._idle[root.name] = loop.call_later(wait_s, self._drop, root)
 
     def _failed(self, root: Root, error: AteError) -> None:
         _log.error("the chain %s failed: %s", root.name, error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.unit.ate.mesh.served import CREDIT, Envoy, Scribe, rooted
 
 from ate import limits
 from ate.errors import CorruptLog
@@ -16,7 +17,6 @@ from ate.mesh.root import Root
 from ate.mesh.subscriber import Subscriber
 from ate.testing.simdisk import SimDisk
 from ate.wire.message import Accepted, Failed, Lagged, Submit
-from tests.unit.ate.mesh.served import CREDIT, Envoy, Scribe, rooted
 
 
 async def written(count: int, size: int = 16) -> tuple[Root, Scribe]:
