@@ -57,15 +57,9 @@ class Ledger:
     """
 
     def __init__(
-        self,
-        store: LogStore,
-        *,
-        plugins: Sequence[Any] = (),
-        session: Session | None = None,
-        clock: Clock,
-        entropy: Entropy,
-        guard: bytes = b"",
-    ) -> None:
+        self, store: LogStore, *, plugins: Sequence[Any] = (), session: Session | None = None,
+        clock: Clock, entropy: Entropy, guard: bytes = b"",
+    ) -> None:  # fmt: skip
         self.store, self.session, self.clock, self.entropy = store, session, clock, entropy
         self.guard = guard
         self.view = View(store)
