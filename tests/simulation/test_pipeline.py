@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.shared import NAME, Note, World, play, put, texts
+from tests.shared import Note, World, play, put, texts
 
 import ate
 from ate import Durability
@@ -391,4 +391,3 @@ def test_a_hundred_chains_of_a_program_share_one_connection() -> None:
         assert len(device.lines) == 0
 
     play(main, hall=Guests)
-    assert NAME

@@ -23,7 +23,15 @@ from ate.dio.patience import Patience
 from ate.dio.setback import Setbacks
 from ate.dio.transaction import Committed, Durability, Outcome, Transaction, Waiting
 from ate.dio.writer import Writer
-from ate.errors import AteError, Compacted, Conflict, ReadOnly, StorageError, UsageError
+from ate.errors import (
+    AteError,
+    BadSignature,
+    Compacted,
+    Conflict,
+    ReadOnly,
+    StorageError,
+    UsageError,
+)
 from ate.event.commit import Commit, Origin, Record, SequencerPart, encode_payload
 from ate.event.draft import Draft
 from ate.log.outbox import Outbox
@@ -109,6 +117,12 @@ class Forwarder(Writer):
                 self._queue.insert(0, first)
                 self._go_on()
                 return
+        if isinstance(error, BadSignature) and not (first.tries or first.is_blind):
+            # What certifies its key may have expired, or been compacted, since it was signed.
+            for transaction in group:
+                transaction.tries = 1
+            self.skipped([parcel])
+            return
         if len(group) > 1:  # find out which of them it was
             self._queue[0:0] = self._apart(parcel)
         else:

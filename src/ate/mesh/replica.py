@@ -157,7 +157,8 @@ class Replica:
             UsageError: the server signs nothing.
             Compacted: the way from the commit to the statement is not known any more.
         """
-        if self._vigil is None or (self.opened is not None and not self.opened.statement):
+        opened = self.opened
+        if self._vigil is None or (opened and opened.chain_id and not opened.statement):
             raise UsageError(
                 "this server signs no statements",
                 hint="`atedb` does with an identity; `receipt.proof()` needs none",
