@@ -219,7 +219,7 @@ class Worker:
         async with asyncio.timeout(PATIENCE_S), self.queue.claim() as job:
             await self.pace.pause(self.chance.below(1000) / 1000)
             deed = self._deed("done")
-            job.dio.store(Done(job.value.token, deed.token))
+            job.dio.store(Done(job.value.token.strip("<>"), deed.token))
             await self._do(deed, job.dio)
 
     # --- reading ---

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
+from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from tests.sharing.verdict import Truth
 import ate
 from ate.crypto.entropy import SeededEntropy
 from ate.dio.chain import Chain
-from ate.errors import AteError, Disconnected, Forked, StorageError, TrustError
+from ate.errors import AteError, Disconnected, Forked, OutOfSpace, StorageError, TrustError
 from ate.log.local import LocalLog
 from ate.mesh.attend import attend
 from ate.mesh.hall import Hall
@@ -175,7 +176,6 @@ class Client:
 
     async def open(self, name: str, entropy: SeededEntropy, lines: Registry, **more: Any) -> Chain:
         session = Session("alice", KEYS)
-        session.device = int.from_bytes(entropy(8), "little")
         options: dict[str, Any] = {"recovery": self.mode, "sparse": self.sparse, **more}
         if self.keeps:
             options |= {"path": "/c", "disk": self.disk}
@@ -192,7 +192,11 @@ class Client:
         async def dial_while_alive(url: Url) -> Transport:
             if life.is_over:
                 raise Disconnected("this life is over")
-            return await dial(url)
+            here = LIFE.set(None)  # what the server does for us does not end with us
+            try:
+                return await dial(url)
+            finally:
+                LIFE.reset(here)
 
         return Registry(dial_while_alive, entropy=entropy, agent=self.name)
 
@@ -247,9 +251,21 @@ class Client:
             async with asyncio.TaskGroup() as group:
                 for worker in workers:
                     group.create_task(worker.work(until))
+                group.create_task(end_with_the_disk(chain, until))
         except BaseExceptionGroup as errors:
             watching.cancel()
             raise errors.exceptions[0] from None
+
+
+async def end_with_the_disk(chain: Chain, until: Callable[[], bool]) -> None:
+    """Raise when the copy here cannot be written any more, as a program finds in the status."""
+    assert chain._remote is not None
+    async for _ in chain.statuses():
+        trouble = chain._remote.link.trouble
+        if isinstance(trouble, StorageError) and not isinstance(trouble, OutOfSpace):
+            raise trouble
+        if until():
+            return
 
 
 async def state_of(chain: Chain) -> dict[str, object]:
@@ -261,6 +277,6 @@ async def jobs_of(chain: Chain) -> tuple[list[str], list[str]]:
     """Return the jobs that were done, and those that wait."""
     dio = chain.dio()
     done = [dao.value.job async for dao in dio.all(Done)]
-    return done, [dao.value.token async for dao in dio.all(Task)]
+    return done, [dao.value.token.strip("<>") async for dao in dio.all(Task)]
 
 

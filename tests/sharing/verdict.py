@@ -130,8 +130,9 @@ def jobs_done_once(chain: str, done: Sequence[str], left: Iterable[str], notes: 
     broken += [f"job {name} of {chain} was done and is there" for name in waiting if counts[name]]
     for one in notes:
         if isinstance(one, Deed) and one.kind == "push" and one.outcome == "ok":
-            if one.chain == chain and not counts[one.token] and one.token not in waiting:
-                broken.append(f"job {one.token} of {chain} vanished undone")
+            name = one.token.strip("<>")
+            if one.chain == chain and not counts[name] and name not in waiting:
+                broken.append(f"job {name} of {chain} vanished undone")
     return broken
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from tests.sharing.town import Client, Life, Server, TownLoop, jobs_of, state_of
 from tests.sharing.verdict import Truth, jobs_done_once, judge
 
 from ate.crypto.entropy import SeededEntropy
-from ate.errors import AteError
+from ate.errors import AteError, StorageError
 from ate.mesh.hall import Hall
 from ate.testing.checkers import check
 from ate.testing.history import Append, Case, FinalLog, Stated
@@ -146,7 +147,8 @@ class Run:
             await chain.close()
         for client in clients:
             for chain in client.chains.values():
-                await chain.close()
+                with suppress(StorageError):
+                    await chain.close()
         logs: list[FinalLog] = []
         for server in servers:
             await server.hall.close()
