@@ -346,6 +346,7 @@ class Forwarder(Writer):
             parcel.at = ledger.view.head
         if parcel.entry:
             self.outbox.prepare(parcel.entry, *number, payload)
+            self.outbox.flush()  # a later process sends it by this number, or not at all
         elif parcel.at is None and not parcel.guards:
             parcel.entry = self.outbox.add_prepared(*number, payload)
         # What stands on a head or a lease is worth nothing to a later process: it is not kept.
