@@ -24,15 +24,14 @@ from ate.dio.chain import Chain
 from ate.dio.dio import Dio
 from ate.errors import (
     AteError,
+    BodyNotHeld,
     Compacted,
     Conflict,
     Forked,
     LoadError,
     NetworkError,
     Offline,
-    ProtocolError,
     StorageError,
-    TimedOut,
 )
 from ate.ids import ObjectId
 from ate.testing.chance import Chance
@@ -270,12 +269,16 @@ def note_setback(journal: Journal, client: str, chain: str, setback: Any) -> Non
     journal.note(SetBack(chain, [one for one in mine if one]))
 
 
-async def watch(chain: Chain, author: Author, since: int) -> None:
+async def watch(chain: Chain, author: Author, pace: Pace, since: int) -> None:
     """Note every change of the chain as it comes."""
     note = Watched(str(chain.name), f"{author.name}/{chain.name}", since, [])
     author.journal.note(note)
-    events = chain.watch(since=since)
-    with suppress(TimedOut, ProtocolError):
-        async for event in events:
-            if not author.is_dead:
-                note.seqs.append(event.seq)
+    seq = since
+    while not chain._closed and not author.is_dead:
+        try:
+            async for event in chain.watch(since=seq):
+                seq = event.seq
+                if not author.is_dead:
+                    note.seqs.append(seq)
+        except BodyNotHeld:  # it is at the server: go on when that is there
+            await pace.pause(0.3)

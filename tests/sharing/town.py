@@ -237,7 +237,7 @@ class Client:
         def until() -> bool:
             return self.is_ending
 
-        watching = self.loop.create_task(watch(chain, author, chain.head))
+        watching = self.loop.create_task(watch(chain, author, self.loop, chain.head))
         compacts = chance.happens(20)
         self.numbers += 1
         workers = [
