@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from tests.sharing.journal import AnyNote, Broken, Deed, Sent, SetBack, Watched
 
-from ate.event.commit import Record
 from ate.event.row import Kind
+from ate.event.thinned import decode_record
 from ate.log.store import LogStore
 from ate.testing.history import Entry, FinalLog
 
@@ -30,7 +30,7 @@ class Truth:
         """Take in what is new in the log."""
         known = len(self.entries)
         for _, payload in log.scan():
-            record = Record(memoryview(bytes(payload)))
+            record = decode_record(memoryview(bytes(payload)))
             place = record.sequencer
             if place.index < known:
                 continue
