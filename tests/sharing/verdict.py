@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tests.sharing.journal import AnyNote, Broken, Deed, Sent, SetBack, Watched
 
+from ate.event.prefix import is_commit
 from ate.event.row import Kind
 from ate.event.thinned import decode_record
 from ate.log.store import LogStore
@@ -30,6 +31,8 @@ class Truth:
         """Take in what is new in the log."""
         known = len(self.entries)
         for _, payload in log.scan():
+            if not is_commit(payload):
+                continue
             record = decode_record(memoryview(bytes(payload)))
             place = record.sequencer
             if place.index < known:
