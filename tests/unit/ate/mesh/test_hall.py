@@ -19,7 +19,6 @@ from ate.errors import (
     TrustError,
     UntrustedRoot,
     UsageError,
-    WriteDenied,
 )
 from ate.ids import ObjectId
 from ate.log.memory import MemoryLog
@@ -139,8 +138,11 @@ async def test_a_replica_takes_no_commits() -> None:
     envoy = await visitor(one)
     opened = await envoy.open()
     assert (opened.writable, opened.role, opened.epoch) == (False, "replica", 3)
-    with pytest.raises(WriteDenied):
-        await envoy.say(Submit(1, scribe.note()))
+    await envoy.say(Submit(1, scribe.note()))
+    (refused,) = envoy.of(Refused)
+    assert (refused.code, refused.lsn, refused.last) == ("read_only", scribe.lsn - 1, 1)
+    await envoy.say(Submit(1, b"short"))
+    assert envoy.of(Refused)[1].code == "read_only"
     with pytest.raises(NotFound):
         await envoy.open("new", ch=2)
     await one.close()

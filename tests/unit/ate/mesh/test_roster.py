@@ -96,18 +96,17 @@ def test_idle_time_is_measured_from_the_last_one_who_left() -> None:
         root = await found(chains, "notes")
         chains.enter(root)
         chains.leave(root)
-        await asyncio.sleep(100)
+        await sim_loop().pause(100)
         assert chains.roots
         chains.leave(root)
-        await asyncio.sleep(59)
+        await sim_loop().pause(59)
         chains.enter(root)
         chains.leave(root)
-        await asyncio.sleep(59)
+        await sim_loop().pause(59)
         assert chains.roots
-        await asyncio.sleep(2)
+        await sim_loop().pause(2)
         assert not chains.roots
         await chains.close()
-        assert sim_loop()
 
     run(main)
 
