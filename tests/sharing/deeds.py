@@ -78,15 +78,16 @@ class Worker:
         author: whose deeds they are.
         life: number of this start of the client.
         compacts: now and then the client compacts its own copy.
+        keeps: its copy and its outbox are on disk.
     """
 
     def __init__(
         self, chain: Chain, author: Author, chance: Chance, pace: Pace, *, life: int,
-        number: int = 0, compacts: bool = False,
+        number: int = 0, compacts: bool = False, keeps: bool = True,
     ) -> None:  # fmt: skip
         self.chain, self.author, self.chance, self.pace = chain, author, chance, pace
         self.journal: Journal = author.journal
-        self.life, self._number = life, number
+        self.life, self._number, self.keeps = life, number, keeps
         self.queue = ate.Queue(chain, Task, lease_s=LEASE_S)
         self.acts: list[Callable[[], Awaitable[None]]] = [
             self.new, self.new, self.batch, self.edit, self.edit, self.last, self.merge, self.merge,
@@ -133,7 +134,9 @@ class Worker:
         else:
             is_kept = getattr(found, "is_pending", False)
             seq = 0 if is_kept else getattr(found, "seq", 0)
-            self._told(deed, "kept" if is_kept else "ok", seq=seq)
+            # What is kept in memory alone may be lost with the program.
+            kept = "kept" if self.keeps else "info"
+            self._told(deed, kept if is_kept else "ok", seq=seq)
             return found
 
     def _told(self, deed: Deed, outcome: Any, **answer: Any) -> None:

@@ -243,7 +243,7 @@ class Client:
         workers = [
             Worker(
                 chain, author, Chance(f"{chance.below(1 << 60)}"), self.loop, life=self.lives,
-                number=100_000 * self.numbers + 1000 * n, compacts=compacts,
+                number=100_000 * self.numbers + 1000 * n, compacts=compacts, keeps=self.keeps,
             )
             for n in range(1 + chance.below(2))
         ]  # fmt: skip
