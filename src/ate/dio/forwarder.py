@@ -104,6 +104,7 @@ class Forwarder(Writer):
             transaction.over = True
             if not transaction.done.done():
                 transaction.done.set_exception(error)
+                transaction.done.exception()  # nobody may be waiting any more
         self.parking.forget(parcel.entry)
         self._go_on()
 
@@ -327,6 +328,7 @@ class Forwarder(Writer):
             drafts, origin=origin, seen_seq=ledger.view.head, now_us=ledger.now_us()
         )
         payload = b"".join(encode_payload(commit, _UNORDERED, [None] * len(rows)))
+        self._lsn = origin.lsn  # used up, also when it cannot be kept
         number = self._session_number, origin.lsn
         parcel = Parcel(ready, number, payload, rows, len(rows) - len(drafts))
         parcel.entry, parcel.adopted = ready[0].entry, ready[0].first > 0
@@ -334,10 +336,10 @@ class Forwarder(Writer):
             parcel.at = ledger.view.head
         if parcel.entry:
             self.outbox.prepare(parcel.entry, *number, payload)
+            self.outbox.flush()  # a later process sends it by this number, or not at all
         elif parcel.at is None and not parcel.guards:
             parcel.entry = self.outbox.add_prepared(*number, payload)
         # What stands on a head or a lease is worth nothing to a later process: it is not kept.
-        self._lsn = origin.lsn
         parcel.ids = [one for transaction in ready for one in changed(transaction)]
         parcel.ids += [row.id for row in rows[: parcel.offset]]
         return parcel

@@ -244,7 +244,8 @@ class Replica:
     async def _take(self, message: Any) -> None:
         match message:
             case Records():
-                await self._take_records(message)
+                if self.opened is not None:  # else it follows one that could not be taken
+                    await self._take_records(message)
             case Refused():
                 self.flights.refuse(message)
             case PeerSession():
