@@ -18,7 +18,6 @@ import ate
 from ate.crypto.entropy import SeededEntropy
 from ate.errors import AteError, Disconnected
 from ate.event.commit import AuthorPart, Origin, Record, SequencerPart, encode_payload
-from ate.ids import ChainName
 from ate.log.local import LocalLog
 from ate.mesh.attend import attend
 from ate.mesh.completion import Completions
@@ -323,10 +322,9 @@ def test_equal_seeds_give_the_same_trace() -> None:
 class AcknowledgesBeforeSync(Hall):
     """What is written is in the page cache: good enough, says the bug."""
 
-    async def _read(self, name: ChainName, *, create: bool, epoch: int) -> Root:
-        root = await super()._read(name, create=create, epoch=epoch)
+    def _opened(self, root: Root) -> None:
+        super()._opened(root)
         root.__class__ = Unsynced
-        return root
 
 
 class Unsynced(Root):
@@ -337,10 +335,9 @@ class Unsynced(Root):
 class ForgetsAnswers(Hall):
     """It does not know a commit again that is sent again."""
 
-    async def _read(self, name: ChainName, *, create: bool, epoch: int) -> Root:
-        root = await super()._read(name, create=create, epoch=epoch)
+    def _opened(self, root: Root) -> None:
+        super()._opened(root)
         root.completions = Forgetful(root.ledger)
-        return root
 
 
 class Forgetful(Completions):

@@ -155,7 +155,7 @@ def read_snapshot(ledger: Ledger) -> int:
     try:
         end = _HEAD.size + size
         header = msgspec.msgpack.decode(raw[_HEAD.size : end], type=_Header)
-        if ledger.session is None and _is_signed(ledger):
+        if ledger.session is None and not ledger.guard and _is_signed(ledger):
             return 0
         _check_tail(ledger, header)
         _restore(ledger, header, raw, end + (-end % _ALIGN))
@@ -233,10 +233,11 @@ def _check_shape(header: _Header, columns: list[Any], commits: int) -> None:
 def _guard(ledger: Ledger, raw: bytes | memoryview) -> bytes:
     """Return the keyed hash over the snapshot: keyed by the session, or unkeyed on unsigned chains.
 
-    Without a session there is nothing to key it with; then it only serves chains that have no roots
-    (see `_is_signed`), where whoever could forge it could as well write the chain.
+    A server keys it with a secret of its own. Without either there is nothing to key it with; then
+    it only serves chains that have no roots (see `_is_signed`), where whoever could forge it could
+    as well write the chain.
     """
-    key = ledger.session.local_key(b"index") if ledger.session else bytes(32)
+    key = ledger.session.local_key(b"index") if ledger.session else ledger.guard or bytes(32)
     return keyed(key, raw)
 
 

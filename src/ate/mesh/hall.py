@@ -1,13 +1,14 @@
-"""`Hall`: the chains that a server keeps, opened on demand and closed when nobody needs them.
+"""`Hall`: serves chains to visitors: who has which one open, and what they ask.
 
-It dispatches what visitors ask; a root orders, a gate says who may, and the driver moves bytes.
+It orders nothing: a root does. A gate says who may, a roster has the chains, and the driver moves
+bytes.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from ate import limits
 from ate.chain.ledger import Ledger
@@ -18,20 +19,19 @@ from ate.errors import (
     AteError,
     Compacted,
     Disconnected,
-    NotFound,
     ProtocolError,
-    ReadOnly,
+    TrustError,
     UntrustedRoot,
     UsageError,
     WriteDenied,
 )
 from ate.ids import ChainName
-from ate.log.store import LogStore
 from ate.mesh.changes import Changes
 from ate.mesh.gate import Gate, OpenGate, Rights
 from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
 from ate.mesh.root import Root
+from ate.mesh.roster import Making, Roster, Shelf
 from ate.mesh.subscriber import Subscriber
 from ate.wire.message import (
     Bodies,
@@ -39,6 +39,7 @@ from ate.wire.message import (
     Closed,
     Credit,
     Evidence,
+    Failed,
     Fetch,
     Found,
     Lookup,
@@ -53,18 +54,10 @@ from ate.wire.message import (
 )
 
 _CHANNELS_MAX: Final = 65_536
-
-
-class Shelf(Protocol):
-    """Where a hall's chains are kept."""
-
-    def exists(self, name: ChainName) -> bool:
-        """Tell whether there is a chain of this name."""
-        ...
-
-    def open(self, name: ChainName, *, create: bool) -> LogStore:
-        """Return its log, open for writing; raises NotFound and StorageErrors."""
-        ...
+#: Whoever had a chain open that failed comes back after so long.
+_AGAIN_MS: Final = 1000
+#: Bodies that are looked up before others have their turn.
+_FETCHED: Final = 32
 
 
 class Place(NamedTuple):
@@ -93,36 +86,45 @@ class Hall:
         where: says which server has a chain; by default this one has all.
         state: makes the signed statement about a chain; see `Root`.
         idle_close_s: a chain that nobody has open is closed after so long.
-        server_id: 16 bytes, new at each start.
+        max_open: so many chains are open at most; those that nobody has open are closed early.
+        guard: 32 secret bytes that the server keeps: with them a large chain opens at once. Whoever
+            knows them and writes to the disk can deceive the server, and no client.
         clock, entropy: handed in by tests.
+
+    Attributes:
+        server_id: 16 bytes, new at each start.
     """
 
     def __init__(
         self, shelf: Shelf, *, gate: Gate | None = None, meter: Meter | None = None,
         where: Callable[[str], Place] = lambda _: Place(),
         state: Callable[[Ledger, bytes], bytes] | None = None, idle_close_s: float = 60.0,
+        max_open: int = limits.CHAINS_OPEN_MAX, guard: bytes = b"",
         clock: Clock | None = None, entropy: Entropy = system_entropy,
     ) -> None:  # fmt: skip
-        self.shelf, self.where, self.idle_close_s = shelf, where, idle_close_s
+        self.where = where
         self.gate: Gate = gate or OpenGate()
         self.meter: Meter = meter or SilentMeter()
-        self.clock, self.entropy = clock or SystemClock(), entropy
         self.server_id = entropy(16)
         self.changes = Changes(self.server_id)
-        self.roots: dict[str, Root] = {}
-        self._state = state
-        self._opening: dict[str, asyncio.Task[Root]] = {}
+        making = Making(clock or SystemClock(), entropy, guard, self.gate, self.meter, state)
+        self.roster = Roster(
+            shelf, making, idle_close_s=idle_close_s, max_open=max_open,
+            on_opened=self._opened, on_failure=self._failed,
+        )  # fmt: skip
         self._channels: dict[Guest, dict[int, Channel]] = {}
-        self._idle: dict[str, asyncio.TimerHandle] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._closing = False
+
+    @property
+    def roots(self) -> dict[str, Root]:
+        """The chains that are open now."""
+        return self.roster.roots
 
     # --- visitors ---
 
     async def arrived(self, visitor: Guest) -> None:
         """Welcome a connection; raises what the gate has against it."""
         self._channels[visitor] = {}
-        if self._closing:
+        if self.roster.is_closing:
             raise Disconnected("the server is about to stop", hint="connect again in a moment")
         self.gate.admitted(visitor)
 
@@ -148,25 +150,19 @@ class Hall:
                 self._leave(visitor, message.ch)
                 visitor.send(Closed(message.ch))
             case Lookup():
-                root = self._channel(visitor, message.ch).root
-                known = root.completions.lookup(message.device, message.session, message.lsn)
-                last = root.ledger.view.origins.last(message.device, message.session)
-                first = known.first_seq if known is not None else 0
-                visitor.send(Found(message.ch, message.ref, first, last, root.durable))
+                await self._look_up(visitor, message)
             case Fetch():
-                self._fetch(visitor, message)
+                await self._fetch(visitor, message)
             case Evidence():
                 self._prove(visitor, message)
             case Sync():
                 names = message.names or [one.name for one in self._channels[visitor].values()]
-                allowed = [name for name in names if self._may_read(visitor, name)]
+                # Only of chains that it has open is a visitor told anything.
+                open_ = self._channels[visitor].values()
+                allowed = {one.name for one in open_ if one.rights.read}.intersection(names)
                 visitor.send(self.changes.answer(message.ref, message.cursor, allowed))
             case _:
                 raise ProtocolError(f"a client does not send {type(message).__name__}")
-
-    def _may_read(self, visitor: Guest, name: str) -> bool:
-        """Only of chains that it has open is a visitor told anything."""
-        return any(one.name == name and one.rights.read for one in self._channels[visitor].values())
 
     # --- opening ---
 
@@ -180,7 +176,7 @@ class Hall:
         if place.url:
             visitor.send(Moved(message.ch, place.url, place.epoch))
             return
-        exists = name in self.roots or self.shelf.exists(name)
+        exists = self.roster.exists(name)
         rights = self.gate.may_open(visitor, name, message.token, exists=exists)
         try:
             if rights.elsewhere:
@@ -188,10 +184,13 @@ class Hall:
                 self.gate.closed(visitor, name)
                 return
             writes = rights.write and place.role == "master"
-            root = await self.root(name, create=writes, epoch=place.epoch)
-            if visitor not in self._channels:
-                raise Disconnected("the visitor has left")
-            self._enter(visitor, message, root, rights._replace(write=writes), place)
+            rights = rights._replace(write=writes)
+            while True:
+                root = await self.roster.root(name, create=writes, epoch=place.epoch)
+                async with root.alone:  # what it is told must be durable
+                    if self.roots.get(name) is root:
+                        self._enter(visitor, message, root, rights, place)
+                        return
         except BaseException:
             self.gate.closed(visitor, name)
             raise
@@ -212,9 +211,7 @@ class Hall:
             )
         self._channels[visitor][message.ch] = Channel(root.name, root, rights, subscriber)
         self.meter.channels(1)
-        timer = self._idle.pop(root.name, None)
-        if timer is not None:
-            timer.cancel()
+        self.roster.enter(root)
         last = [view.origins.table.get((d, s), (0, 0)) for d, s in message.sources]
         visitor.send(
             Opened(
@@ -229,46 +226,12 @@ class Hall:
             root.subscribers.add(subscriber)
             subscriber.start()
 
-    async def root(self, name: ChainName, *, create: bool = False, epoch: int = 0) -> Root:
-        """Return the root of a chain, opened if need be.
-
-        Raises:
-            NotFound: there is none, and none is to be made.
-            StorageError: it cannot be opened.
-        """
-        while True:
-            known = self.roots.get(name)
-            if known is not None:
-                return known
-            task = self._opening.get(name)
-            if task is None:
-                if self._closing:
-                    raise Disconnected("the server is about to stop")
-                task = asyncio.ensure_future(self._read(name, create=create, epoch=epoch))
-                self._opening[name] = task
-                task.add_done_callback(lambda _: self._opening.pop(name, None))
-            await asyncio.shield(task)
-
-    async def _read(self, name: ChainName, *, create: bool, epoch: int) -> Root:
-        if not create and not self.shelf.exists(name):
-            raise NotFound(f"there is no chain {name!r} here")
-        store = self.shelf.open(name, create=create)
-        try:
-            ledger = Ledger(store, clock=self.clock, entropy=self.entropy)
-            await ledger.replay()
-        except BaseException:
-            store.close()
-            raise
-        root = Root(
-            name, ledger, gate=self.gate, meter=self.meter, state=self._state,
-            on_failure=self._failed, epoch=epoch,
-        )  # fmt: skip
-        ledger.feed.subscribe(lambda: self.changes.note(name, ledger.view.head))
+    def _opened(self, root: Root) -> None:
+        """Keep track of the head of a chain that was just opened."""
+        ledger = root.ledger
+        ledger.feed.subscribe(lambda: self.changes.note(root.name, ledger.view.head))
         if ledger.view.head:
-            self.changes.note(name, ledger.view.head)
-        self.roots[name] = root
-        self.meter.chains(len(self.roots))
-        return root
+            self.changes.note(root.name, ledger.view.head)
 
     # --- what is asked of an open chain ---
 
@@ -286,13 +249,24 @@ class Hall:
             raise channel.root.failure
         await channel.root.submit(visitor, message)
 
-    def _fetch(self, visitor: Guest, message: Fetch) -> None:
+    async def _look_up(self, visitor: Guest, message: Lookup) -> None:
+        root = self._channel(visitor, message.ch).root
+        async with root.alone:  # what was found is durable
+            known = root.completions.lookup(message.device, message.session, message.lsn)
+            last = root.ledger.view.origins.last(message.device, message.session)
+        first = known.first_seq if known is not None else 0
+        visitor.send(Found(message.ch, message.ref, first, last, root.durable))
+
+    async def _fetch(self, visitor: Guest, message: Fetch) -> None:
         channel = self._channel(visitor, message.ch)
         view, bodies, size = channel.root.ledger.view, list[bytes | None](), 0
         if not channel.rights.read:
-            raise ReadOnly("this connection may not read the chain")
-        for seq in message.seqs:
+            raise TrustError("this connection may not read the chain")
+        for number, seq in enumerate(message.seqs):
             body: bytes | None = None
+            if number % _FETCHED == _FETCHED - 1:
+                await asyncio.sleep(0)
+                self._channel(visitor, message.ch)  # it may have failed meanwhile
             if 0 < seq <= view.head:
                 try:
                     record, at = view.find(seq)
@@ -322,68 +296,19 @@ class Hall:
             channel.root.leave(channel.subscriber)
         self.meter.channels(-1)
         self.gate.closed(visitor, channel.name)
-        self._rest(channel.root)
-
-    def _rest(self, root: Root) -> None:
-        """Close a chain after a while that nobody has open."""
-        if self._is_open(root) or self._closing or self.roots.get(root.name) is not root:
-            return
-        loop = asyncio.get_running_loop()
-        old = self._idle.pop(root.name, None)
-        if old is not None:
-            old.cancel()
-        self._idle[root.name] = loop.call_later(self.idle_close_s, self._close_idle, root)
-
-    def _is_open(self, root: Root) -> bool:
-        return any(
-            one.root is root for channels in self._channels.values() for one in channels.values()
-        )
-
-    def _close_idle(self, root: Root) -> None:
-        self._idle.pop(root.name, None)
-        if not self._is_open(root) and self.roots.get(root.name) is root:
-            self._spawn(self._drop(root))
+        self.roster.leave(channel.root)
 
     def _failed(self, root: Root, error: AteError) -> None:
-        for visitor, channels in self._channels.items():
+        """Tell all who have a chain open that it can not go on; they come again."""
+        text = f"the server could not go on with the chain: {error.message}"[:1000]
+        for visitor, channels in tuple(self._channels.items()):
             for ch in [ch for ch, one in channels.items() if one.root is root]:
+                visitor.send(Failed(ch, 0, error.code, text, "", _AGAIN_MS))
                 self._leave(visitor, ch)
-        self._spawn(self._drop(root))
-
-    async def _drop(self, root: Root) -> None:
-        """Close a root; whoever opens the chain meanwhile waits until that is done."""
-        self.roots.pop(root.name, None)
-        done: asyncio.Future[Root] = asyncio.get_running_loop().create_future()
-        self._opening[root.name] = asyncio.ensure_future(_once(done))
-        try:
-            is_empty = root.ledger.view.trust.genesis is None and root.failure is None
-            await root.close()
-            if is_empty:
-                root.ledger.store.destroy()
-        finally:
-            self._opening.pop(root.name, None)
-            done.set_result(root)
-            self.meter.chains(len(self.roots))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         """Order what was submitted, flush, and close all chains."""
-        self._closing = True
-        for timer in self._idle.values():
-            timer.cancel()
-        self._idle.clear()
-        await asyncio.gather(*self._opening.values(), return_exceptions=True)
-        for root in tuple(self.roots.values()):
-            await self._drop(root)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.roster.close()
         for visitor in tuple(self._channels):
             for ch in tuple(self._channels[visitor]):
                 self._leave(visitor, ch)
-
-
-async def _once(done: asyncio.Future[Root]) -> Root:
-    return await done
