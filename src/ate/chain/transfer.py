@@ -110,6 +110,12 @@ def numbered(payload: Buffer, sequencer: SequencerPart) -> bytes:
     return b"".join((view[:AUTHOR_BYTES], sequencer.encode(), view[_SIZES_AT:]))
 
 
+def countersigned(record: Record, signature: bytes) -> bytes:
+    """Return the payload of a whole commit with another signature of the same length."""
+    payload, at = record.payload, ROWS_AT + rows_.ROW_BYTES * record.row_count
+    return b"".join((payload[:at], signature, payload[at + len(signature) :]))
+
+
 def _rebuild(record: Record, bodies: list[Buffer | None], places: npt.NDArray[np.uint64]) -> bytes:
     """Return the payload with these bodies inline, and the others at `places`."""
     payload, count = record.payload, record.row_count

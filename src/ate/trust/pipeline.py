@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ate.errors import BadSignature, Refused, Replayed, WriteDenied
+from ate.trust.centralized import Centralized
 from ate.trust.confidentiality import Confidentiality
 from ate.trust.delegation import TrustDelegation
 from ate.trust.delta import Deltas
@@ -29,7 +30,8 @@ from ate.trust.signature import Signature
 from ate.trust.worm import Worm
 
 #: Which error a refusal by a built-in becomes; everything else is `Refused`.
-_ERRORS = {"signature": BadSignature, "authority": WriteDenied, "replay": Replayed}
+_ERRORS = {"signature": BadSignature, "authority": WriteDenied, "replay": Replayed,
+           "centralized": BadSignature}  # fmt: skip
 
 
 class Pipeline:
@@ -42,7 +44,8 @@ class Pipeline:
 
     def __init__(self, plugins: Sequence[Any], origins: Origins) -> None:
         built_in = [
-            Signature(), Replay(origins), Worm(), TrustDelegation(), Confidentiality(), Deltas(),
+            Signature(), Replay(origins), Worm(), Centralized(), TrustDelegation(),
+            Confidentiality(), Deltas(),
         ]  # fmt: skip
         everyone = by_name([*built_in, *plugins])
         self.plugins = tuple(everyone.values())
