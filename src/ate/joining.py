@@ -113,7 +113,7 @@ async def join(
         Offline: there is no connection, and there is no copy here or it does not suffice.
         TrustError: the server, or its chain, is not the one that is meant.
     """
-    lines = joining.lines or registry()
+    lines = joining.lines if joining.lines is not None else registry()
     session = ledger.session
     identity = session.own.sign if session is not None else None
     held: list[Line] = []

@@ -7,15 +7,19 @@ server out, and the file of owners.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from ate.clock import Clock
+from ate.crypto.sign import SigningKey
 from ate.errors import LogLocked, StorageError
 from ate.ids import ChainName
 from ate.log.disk import DiskLock, RealDisk
-from ate.mesh.hall import Hall
+from ate.mesh.hall import Hall, Place
 from ate.mesh.shelf import DiskShelf
+from ate.mesh.stating import stating
+from ate.mesh.topology import Topology
 from atedb.gate import SoloGate
 from atedb.journal import Journal
 from atedb.metrics import HallMeter, Metrics
@@ -36,10 +40,8 @@ class House:
         settings: of the whole server.
         key: of the tokens; None wants none.
         nodes: where chains are sent that have no room.
-
-    Raises:
-        LogLocked: another server uses the directory.
-        StorageError: it cannot be used.
+        identity: signs what is stated about chains.
+        where: says which server has a chain; None = this one has all.
     """
 
     def __init__(
@@ -49,13 +51,14 @@ class House:
         *,
         key: TokenKey | None,
         nodes: Nodes,
+        identity: SigningKey,
+        where: Callable[[str], Place] | None,
         metrics: Metrics,
         journal: Journal,
         clock: Clock,
     ) -> None:
         self.path, self.folder = service
         self._journal = journal
-        self._lock: DiskLock = _take(self.folder)
         self._owners = Owners(self.folder / OWN / "owners")
         quota = Quota(settings.quota)
         for name, owner in self._owners:
@@ -75,6 +78,8 @@ class House:
             DiskShelf(self.folder),
             gate=self.gate,
             meter=HallMeter(metrics),
+            where=where if where is not None else _here,
+            state=stating(identity),
             idle_close_s=settings.idle_close_s,
             clock=clock,
         )
@@ -87,15 +92,26 @@ class House:
             return None
         return float(found.f_bavail * found.f_frsize)
 
-    def release(self) -> None:
-        """Let another server have the directory."""
-        self._lock.close()
-
     def _remember(self, name: str, owner: bytes) -> None:
         try:
             self._owners.add(ChainName(name), owner)
         except OSError as error:
             self._journal.fault("the owner of a chain was not written down", error)
+
+
+def places(topology: Topology, own: str) -> Callable[[str], Place]:
+    """Return what says which server has a chain, seen from the server `own`."""
+
+    def where(name: str) -> Place:
+        place = topology.where(name)
+        url = "" if place.url == own else place.url
+        return Place(url, place.epoch, place.role if url else topology.role_of(own))
+
+    return where
+
+
+def _here(_: str) -> Place:
+    return Place()
 
 
 def own_folder(folder: Path) -> Path:
@@ -118,7 +134,13 @@ def own_folder(folder: Path) -> Path:
     return own
 
 
-def _take(folder: Path) -> DiskLock:
+def take(folder: Path) -> DiskLock:
+    """Return the right to serve a directory.
+
+    Raises:
+        LogLocked: another server has it.
+        StorageError: the directory cannot be used.
+    """
     try:
         return RealDisk().lock(str(own_folder(folder) / _LOCK))
     except LogLocked:

@@ -72,7 +72,7 @@ class Ledger:
         self.view = View(store)
         self._timeline = Timeline(clock)
         self._plugins = tuple(plugins)
-        self.pipeline = Pipeline(plugins, self.view.origins)
+        self.pipeline = Pipeline(plugins, self.view.origins, self.view.pace)
         self.feed = Feed()
         self._domains: dict[int, tuple[Session | None, Domains]] = {}
         self._snapshot_head = self._last_place = 0

@@ -28,6 +28,7 @@ from ate.event.row import Kind
 from ate.event.system import Checkpoint, Genesis, PublicKeys, Role, decode
 from ate.event.thinned import decode_record
 from ate.trust.state import Certified, Trust
+from ate.trust.throttle import FIELD
 
 if TYPE_CHECKING:
     from ate.chain.ledger import Ledger
@@ -202,6 +203,7 @@ def _restore(ledger: Ledger, header: _Header, raw: memoryview, at: int) -> None:
     view.rules, view.bodies_end = header.rules, header.bodies_end
     view.settled_rows, view.settled_bytes = header.settled
     view.cut, view.lasting, view.held = header.cut, header.lasting, header.held
+    view.pace.set(view.field(FIELD))
 
 
 def _check_shape(header: _Header, columns: list[Any], commits: int) -> None:

@@ -19,7 +19,7 @@ from ate.chain.retention import Retention
 from ate.dio.compactor import Compactor, CompactPolicy
 from ate.dio.dio import Dio
 from ate.dio.follower import Followers
-from ate.dio.governance import RoleChange, set_access, set_hold, set_role
+from ate.dio.governance import RoleChange, set_access, set_hold, set_role, set_throttle
 from ate.dio.heartbeat import Heartbeat
 from ate.dio.opening import chain_directory
 from ate.dio.overlay import EMPTY, Overlay
@@ -195,6 +195,13 @@ class Chain:
         """Forbid compaction until it is released with None; see `ate.dio.governance.set_hold`."""
         self._check_open()
         return await set_hold(self, reason, session=session)
+
+    async def set_throttle(
+        self, *, rows_s: int = 0, bytes_s: int = 0, session: Session | None = None
+    ) -> Receipt:
+        """Say how fast commits may come; see `ate.dio.governance.set_throttle`."""
+        self._check_open()
+        return await set_throttle(self, rows_s=rows_s, bytes_s=bytes_s, session=session)
 
     async def checkpoint(self, *, session: Session | None = None) -> None:
         """Seal all commits so far with a root key's composite signature.

@@ -6,46 +6,10 @@ It holds no rule of its own: any deny refuses the whole commit, and so does the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from ate.errors import BadSignature, Refused, Replayed, WriteDenied
-from ate.trust.centralized import Centralized
-from ate.trust.confidentiality import Confidentiality
-from ate.trust.delegation import TrustDelegation
-from ate.trust.delta import Deltas
-from ate.trust.plugin import (
-    ABSTAIN,
-    Allow,
-    Deny,
-    Enricher,
-    Filter,
-    Projection,
-    Proposal,
-    Validator,
-    Worker,
-)
-from ate.trust.plugin import names as by_name
-from ate.trust.replay import Origins, Replay
-from ate.trust.signature import Signature
-from ate.trust.worm import Worm
-
-#: Which error a refusal by a built-in becomes; everything else is `Refused`.
-_ERRORS = {"signature": BadSignature, "authority": WriteDenied, "replay": Replayed,
-           "centralized": BadSignature}  # fmt: skip
-
-
-class Pipeline:
-    """What `ate.open(plugins=…)` and the built-ins make together.
-
-    Args:
-        plugins: joined to the built-ins; one with a built-in's name replaces it.
-        origins: the replay table of the chain.
-    """
-
-    def __init__(self, plugins: Sequence[Any], origins: Origins) -> None:
-        built_in = [
-            Signature(), Replay(origins), Worm(), Centralized(), TrustDelegation(),
-            Confidentiality(), Deltas(),
+            Signature(), Replay(origins), Throttle(pace or Pace()), Worm(), Centralized(),
+            TrustDelegation(), Confidentiality(), Deltas(),
         ]  # fmt: skip
         everyone = by_name([*built_in, *plugins])
         self.plugins = tuple(everyone.values())
@@ -63,7 +27,7 @@ class Pipeline:
         """Return when the commit is admitted.
 
         Raises:
-            BadSignature, WriteDenied, Replayed: a built-in refused it.
+            BadSignature, WriteDenied, Replayed, Throttled: a built-in refused it.
             Refused: another plug-in refused it, or no validator was in favour.
         """
         allowed = False

@@ -69,7 +69,7 @@ def check_sequence(
     sequencers: Mapping[bytes, FastVerifyKey], signature: bytes, leaf: bytes
 ) -> None:
     """Return when one of these keys has signed a leaf; raises BadSignature otherwise."""
-    key = sequencers.get(signature[:KEY_ID_BYTES])
+    key = keys.get(signature[:KEY_ID_BYTES])
     if len(signature) != SEQUENCE_BYTES or key is None:
         raise BadSignature("neither its author nor a sequencer of the chain has signed the commit")
     key.verify(signature[KEY_ID_BYTES:], leaf, SEQUENCE_CONTEXT)
