@@ -100,8 +100,8 @@ def _check_policy(policy: Mapping[str, Any]) -> None:
         )
 
 
-def check_genesis(record: Record, name: str) -> None:
-    """Raise UntrustedRoot unless a first commit founds the chain of this name.
+def check_genesis(record: Record, name: str) -> Genesis:
+    """Return what a first commit founds; raises UntrustedRoot unless it is the chain of this name.
 
     It was admitted, so its first row is a genesis row that its founder signed.
     """
@@ -110,6 +110,7 @@ def check_genesis(record: Record, name: str) -> None:
     if genesis is None or genesis.name != name:
         found = repr(genesis.name) if genesis is not None else "no chain"
         raise UntrustedRoot(f"the first commit founds {found}, not {name!r}")
+    return genesis
 
 
 def check_chain(ledger: Ledger, name: str, roots: Iterable[Principal]) -> None:

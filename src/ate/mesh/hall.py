@@ -31,6 +31,7 @@ from ate.mesh.gate import Gate, OpenGate, Rights
 from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
 from ate.mesh.root import Root
+from ate.mesh.sequencing import OFFER, Sequencing
 from ate.mesh.roster import Making, Roster, Shelf
 from ate.mesh.subscriber import Subscriber
 from ate.wire.message import (
@@ -89,6 +90,7 @@ class Hall:
         max_open: so many chains are open at most; those that nobody has open are closed early.
         guard: 32 secret bytes that the server keeps: with them a large chain opens at once. Whoever
             knows them and writes to the disk can deceive the server, and no client.
+        sequencing: for whose centralized chains it signs; None takes none that are new.
         clock, entropy: handed in by tests.
 
     Attributes:
@@ -100,6 +102,7 @@ class Hall:
         where: Callable[[str], Place] = lambda _: Place(),
         state: Callable[[Ledger, bytes], bytes] | None = None, idle_close_s: float = 60.0,
         max_open: int = limits.CHAINS_OPEN_MAX, guard: bytes = b"",
+        sequencing: Sequencing | None = None,
         clock: Clock | None = None, entropy: Entropy = system_entropy,
     ) -> None:  # fmt: skip
         self.where = where
@@ -107,7 +110,10 @@ class Hall:
         self.meter: Meter = meter or SilentMeter()
         self.server_id = entropy(16)
         self.changes = Changes(self.server_id)
-        making = Making(clock or SystemClock(), entropy, guard, self.gate, self.meter, state)
+        making = Making(
+            clock or SystemClock(), entropy, guard, self.gate, self.meter, state, sequencing
+        )
+        self._offer = {OFFER: sequencing.offer} if sequencing is not None else {}
         self.roster = Roster(
             shelf, making, idle_close_s=idle_close_s, max_open=max_open,
             on_opened=self._opened, on_failure=self._failed,
@@ -217,7 +223,7 @@ class Hall:
             Opened(
                 message.ch, chain_id, root.durable, view.head, view.frontier.root(), view.cut,
                 start, last, root.epoch, rights.write, place.role, root.statement(message.seen),
-                root.ledger.now_us(),
+                root.ledger.now_us(), dict(self._offer),
             )
         )  # fmt: skip
         if rights.commits_s or rights.bytes_s:

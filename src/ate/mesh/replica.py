@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ate.chain.ledger import Ledger
+from ate.crypto.sign import FastVerifyKey
 from ate.errors import (
     AteError,
     CorruptLog,
@@ -26,6 +27,7 @@ from ate.mesh.completion import Completions
 from ate.mesh.flight import Author, Flight, Flights
 from ate.mesh.line import Line
 from ate.mesh.request import Requests, error_of
+from ate.mesh.sequencing import check_wire, offered
 from ate.mesh.vigil import Vigil
 from ate.wire.message import (
     Bodies,
@@ -252,6 +254,7 @@ class Replica:
         mine, commits = view.trust.chain_id, view.frontier.size
         if mine and opened.chain_id and mine != opened.chain_id:
             raise UntrustedRoot(f"the server has another chain under the name {self.name!r}")
+        self.check_wire()
         self._hear(opened.statement, is_answer=True)
         is_same = commits != opened.commits or not commits or view.frontier.root() == opened.root
         if commits > opened.commits or not is_same:
@@ -264,6 +267,8 @@ class Replica:
         elif opened.start != commits:
             raise Forked(f"the server begins with commit {opened.start}, here are {commits}")
         self.opened, self.trouble = opened, None
+        key = offered(opened)
+        self.ledger.sequencer = FastVerifyKey(key).key_id if key else b""
         self._again_s, self._moves, self.lagged = _AGAIN_S, 0, False
         if self._renewed is None:
             self._find_flights()
@@ -271,6 +276,11 @@ class Replica:
         self.flights.resume(last)
         self._check_current()
         self._tell()
+
+    def check_wire(self) -> None:
+        """Raise TrustError when the chain is centralized, and others can write to the connection."""
+        if self._peer is not None and self.ledger.view.trust.sequencers:
+            check_wire(self._peer, self.line.url)
 
     def _hear(self, statement: bytes, *, is_answer: bool = False) -> None:
         if self._vigil is not None and self._peer is not None:

@@ -35,6 +35,7 @@ from ate.mesh.completion import Completions
 from ate.mesh.gate import Gate, OpenGate
 from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
+from ate.mesh.sequencing import Sequencing, check_founding, vouch_for
 from ate.mesh.pump import report
 from ate.wire.codec import Shared
 from ate.wire.message import Accepted, Refused, Stated, Submit
@@ -75,14 +76,17 @@ class Root:
         state: makes the signed statement about the chain: (answers) → bytes; None makes none.
         on_failure: called once when the medium has failed: the root is of no use any more then.
         epoch: of this server's ownership.
+        sequencing: for whom it signs; None signs for nobody.
     """
 
     def __init__(
         self, name: str, ledger: Ledger, *, gate: Gate | None = None, meter: Meter | None = None,
         state: Callable[[Ledger, bytes], bytes] | None = None,
         on_failure: Callable[[Root, AteError], None] | None = None, epoch: int = 0,
+        sequencing: Sequencing | None = None,
     ) -> None:  # fmt: skip
         self.name, self.ledger, self.epoch = name, ledger, epoch
+        self._sequencing = sequencing
         self.gate: Gate = gate or OpenGate()
         self.meter: Meter = meter or SilentMeter()
         self.subscribers: set[Subscriber] = set()
@@ -241,9 +245,11 @@ class Root:
                 retry_ms = int(wait_s * 1000) + 1
                 raise Throttled(f"too much at once: come back in {wait_s:.2f} s")
             self._check_asked(message)
-            record, current = await ledger.consider(payload)
-            if ledger.view.trust.genesis is None:
-                check_genesis(record, self.name)
+            trust = ledger.view.trust
+            vouch = vouch_for(self._sequencing, asked.guest, author, trust)
+            record, current = await ledger.consider(payload, vouch)
+            if trust.genesis is None:
+                check_founding(self._sequencing, check_genesis(record, self.name))
             check_parents_of(ledger.view.index, record)
         except AteError as error:
             return self._refused(message.ch, author, error, retry_ms)

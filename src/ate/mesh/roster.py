@@ -20,6 +20,7 @@ from ate.log.store import LogStore
 from ate.mesh.gate import Gate
 from ate.mesh.meter import Meter
 from ate.mesh.root import Root
+from ate.mesh.sequencing import Sequencing
 
 _log = logging.getLogger("ate")
 
@@ -46,6 +47,7 @@ class Making:
     gate: Gate
     meter: Meter
     state: Callable[[Ledger, bytes], bytes] | None
+    sequencing: Sequencing | None = None
 
 
 class Roster:
@@ -123,7 +125,7 @@ class Roster:
             raise
         root = Root(
             name, ledger, gate=made.gate, meter=made.meter, state=made.state,
-            on_failure=self._failed, epoch=epoch,
+            on_failure=self._failed, epoch=epoch, sequencing=made.sequencing,
         )  # fmt: skip
         self.roots[name] = root
         made.meter.chains(len(self.roots))

@@ -8,6 +8,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from ate.errors import AteError, BadSignature, Refused, Replayed, Throttled, WriteDenied
+from ate.trust.centralized import Centralized
+from ate.trust.confidentiality import Confidentiality
+from ate.trust.delegation import TrustDelegation
+from ate.trust.delta import Deltas
+from ate.trust.plugin import (
+    ABSTAIN,
+    Allow,
+    Deny,
+    Enricher,
+    Filter,
+    Projection,
+    Proposal,
+    Validator,
+    Worker,
+)
+from ate.trust.plugin import names as by_name
+from ate.trust.replay import Origins, Replay
+from ate.trust.signature import Signature
+from ate.trust.throttle import Pace, Throttle
+from ate.trust.worm import Worm
+
+#: Which error a refusal by a built-in becomes; everything else is `Refused`.
+_ERRORS: Final[dict[str, type[AteError]]] = {
+    "signature": BadSignature, "authority": WriteDenied, "replay": Replayed, "throttle": Throttled,
+    "centralized": BadSignature,
+}  # fmt: skip
+
+
+class Pipeline:
+    """What `ate.open(plugins=…)` and the built-ins make together.
+
+    Args:
+        plugins: joined to the built-ins; one with a built-in's name replaces it.
+        origins: the replay table of the chain.
+        pace: how fast its commits came.
+    """
+
+    def __init__(
+        self, plugins: Sequence[Any], origins: Origins, pace: Pace | None = None
+    ) -> None:
+        built_in = [
             Signature(), Replay(origins), Throttle(pace or Pace()), Worm(), Centralized(),
             TrustDelegation(), Confidentiality(), Deltas(),
         ]  # fmt: skip
