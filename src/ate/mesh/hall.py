@@ -31,8 +31,8 @@ from ate.mesh.gate import Gate, OpenGate, Rights
 from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
 from ate.mesh.root import Root
-from ate.mesh.sequencing import OFFER, Sequencing
 from ate.mesh.roster import Making, Roster, Shelf
+from ate.mesh.sequencing import OFFER, Sequencing
 from ate.mesh.subscriber import Subscriber
 from ate.wire.message import (
     Bodies,

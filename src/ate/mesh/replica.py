@@ -277,9 +277,13 @@ class Replica:
         self._check_current()
         self._tell()
 
-    def check_wire(self) -> None:
-        """Raise TrustError when the chain is centralized, and others can write to the connection."""
-        if self._peer is not None and self.ledger.view.trust.sequencers:
+    def check_wire(self, *, is_centralized: bool = False) -> None:
+        """Raise TrustError when the chain is centralized, and others can write to the connection.
+
+        Args:
+            is_centralized: it is going to be.
+        """
+        if self._peer is not None and (is_centralized or self.ledger.view.trust.sequencers):
             check_wire(self._peer, self.line.url)
 
     def _hear(self, statement: bytes, *, is_answer: bool = False) -> None:

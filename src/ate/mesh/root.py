@@ -35,8 +35,8 @@ from ate.mesh.completion import Completions
 from ate.mesh.gate import Gate, OpenGate
 from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
-from ate.mesh.sequencing import Sequencing, check_founding, vouch_for
 from ate.mesh.pump import report
+from ate.mesh.sequencing import Sequencing, check_founding, vouch_for
 from ate.wire.codec import Shared
 from ate.wire.message import Accepted, Refused, Stated, Submit
 

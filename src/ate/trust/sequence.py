@@ -66,7 +66,7 @@ class Vouch(NamedTuple):
 
 
 def check_sequence(
-    sequencers: Mapping[bytes, FastVerifyKey], signature: bytes, leaf: bytes
+    keys: Mapping[bytes, FastVerifyKey], signature: bytes, leaf: bytes
 ) -> None:
     """Return when one of these keys has signed a leaf; raises BadSignature otherwise."""
     key = keys.get(signature[:KEY_ID_BYTES])
