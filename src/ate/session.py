@@ -20,7 +20,7 @@ from ate.crypto.kem import SealingKey
 from ate.crypto.sign import FastKey, SigningKey
 from ate.errors import CannotOpen, NotFound, StorageError, TrustError, UsageError
 from ate.event.access import Principal
-from ate.event.commit import device_of
+from ate.ids import device_of
 
 CERTIFICATE_CONTEXT: Final = b"ate/certificate/1"
 #: A session key signs for this long; then the next commit brings a new certificate.

@@ -239,6 +239,29 @@ async def test_a_client_finds_the_server_again(servers: Servers, alice: Session)
             process.communicate()
 
 
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("words", [(), ("--pure-tcp",)])
+def test_the_end_waits_for_nobody_who_is_silent(servers: Servers, words: tuple[str, ...]) -> None:
+    server = servers.start("data", "--status-port", "0", *words)
+    status = server.ready["status"].rstrip("/")
+    with contextlib.ExitStack() as streams:
+        for number in range(10):
+            stream = streams.enter_context(
+                socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT_S)
+            )
+            if not words and number % 2:
+                stream.sendall(UPGRADE)
+        until(lambda: server.number("atedb_connections", status) == (10 if words else 5))
+        started = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - started < END_S
+
+
 # --- what is refused at the start ---------------------------------------------------------------
 
 

@@ -58,15 +58,9 @@ class Ledger:
     """
 
     def __init__(
-        self,
-        store: LogStore,
-        *,
-        plugins: Sequence[Any] = (),
-        session: Session | None = None,
-        clock: Clock,
-        entropy: Entropy,
-        guard: bytes = b"",
-    ) -> None:
+        self, store: LogStore, *, plugins: Sequence[Any] = (), session: Session | None = None,
+        clock: Clock, entropy: Entropy, guard: bytes = b"",
+    ) -> None:  # fmt: skip
         self.store, self.session, self.clock, self.entropy = store, session, clock, entropy
         self.guard = guard
         self.view = View(store)
@@ -213,6 +207,10 @@ class Ledger:
     def now_us(self) -> int:
         """Return the time that a commit would get now; along the chain it never goes back."""
         return self._timeline.now_us(self.view.time_us)
+
+    def follow_time(self, server_us: int) -> None:
+        """Go by the time of the server that orders the chain, not by this machine's clock."""
+        self._timeline.follow(server_us)
 
     def skew_us(self) -> int:
         """Return how far this clock is off by the chain's time, 0 within `limits.TIME_SKEW_US`."""

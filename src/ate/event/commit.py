@@ -67,11 +67,6 @@ class Origin(NamedTuple):
     prev: int
 
 
-def device_of(key_id: bytes) -> int:
-    """Return the device under which the commits of a long-term key are numbered."""
-    return int.from_bytes(key_id[:8], "little")
-
-
 class AuthorPart(NamedTuple):
     """What the author signs."""
 

@@ -121,8 +121,18 @@ async def _drive(root: Root, steps: Iterator[Step]) -> None:
             elif now_s() - begun_s < _WORK_S:
                 continue
             # When somebody commits, most of the time is theirs.
-            await asyncio.sleep(0 if root.durable == durable else _REST_S)
+            await (asyncio.sleep(0) if root.durable == durable else _rest())
             durable, begun_s = root.durable, now_s()
+
+
+async def _rest() -> None:
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+    timer = loop.call_later(_REST_S, over.set_result, None)
+    try:
+        await over
+    finally:
+        timer.cancel()
 
 
 async def _to_its_end(work: Coroutine[Any, Any, _T]) -> _T:

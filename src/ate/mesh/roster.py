@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from ate.chain.ledger import Ledger
 from ate.clock import Clock
@@ -23,6 +23,8 @@ from ate.mesh.root import Root
 from ate.mesh.sequencing import Sequencing
 
 _log = logging.getLogger("ate")
+#: Whoever had a chain opened has this long to enter it.
+_GRACE_S: Final = 1.0
 
 
 class Shelf(Protocol):
@@ -124,13 +126,13 @@ class Roster:
             store.close()
             raise
         root = Root(
-            name, ledger, gate=made.gate, meter=made.meter, state=made.state,
+            str(name), ledger, gate=made.gate, meter=made.meter, state=made.state,
             on_failure=self._failed, epoch=epoch, sequencing=made.sequencing,
         )  # fmt: skip
         self.roots[name] = root
         made.meter.chains(len(self.roots))
         self._on_opened(root)
-        self._rest(root)
+        self._rest(root, _GRACE_S)
         return root
 
     async def _make_room(self) -> None:
@@ -163,7 +165,7 @@ class Roster:
         root.channels -= 1
         self._rest(root)
 
-    def _rest(self, root: Root) -> None:
+    def _rest(self, root: Root, least_s: float = 0.0) -> None:
         """Close a chain after a while that nobody has open."""
         if root.channels or self.is_closing or self.roots.get(root.name) is not root:
             return
@@ -171,7 +173,8 @@ class Roster:
         if old is not None:
             old.cancel()
         loop = asyncio.get_running_loop()
-        self._idle[root.name] = loop.call_later(self._idle_close_s, self._drop, root)
+        wait_s = max(self._idle_close_s, least_s)
+        self._idle[root.name] = loop.call_later(wait_s, self._drop, root)
 
     def _failed(self, root: Root, error: AteError) -> None:
         _log.error("the chain %s failed: %s", root.name, error)

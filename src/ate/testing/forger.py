@@ -18,11 +18,11 @@ from ate.crypto.entropy import SeededEntropy
 from ate.crypto.hash import digest, digest_many
 from ate.crypto.sign import FastKey, SigningKey
 from ate.event.access import Access
-from ate.event.commit import SIGN_CONTEXT, VERSION, AuthorPart, Commit, Origin, device_of
+from ate.event.commit import SIGN_CONTEXT, VERSION, AuthorPart, Commit, Origin
 from ate.event.header import Header, encode_headers
 from ate.event.row import EPOCH_SHIFT, FLAG_ACCESS, FLAG_HEADER, HEAD, Kind
 from ate.event.system import CertificateBody, PublicKeys, encode, system_id
-from ate.ids import ROOT
+from ate.ids import ROOT, device_of
 from ate.session import KeyPair, Session
 
 

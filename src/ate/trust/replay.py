@@ -6,7 +6,7 @@ numbers of somebody else. It allows nothing.
 
 from __future__ import annotations
 
-from ate.event.commit import device_of
+from ate.ids import device_of
 from ate.trust.plugin import ABSTAIN, Deny, Proposal, Verdict
 
 

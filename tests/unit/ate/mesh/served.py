@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from itertools import count
 from typing import Any, Final, TypeVar
 
 from ate.chain.genesis import Founding, prepare_genesis
@@ -71,8 +73,8 @@ class Scribe:
         """Return a commit that stores one object."""
         return self.commit(Line(id or bytes(ObjectId.random()), body=body, **fields))
 
-    def notes(self, count: int, size: int = 16) -> list[bytes]:
-        return [self.note(number.to_bytes(4, "big") * (size // 4)) for number in range(count)]
+    def notes(self, number: int, size: int = 16) -> list[bytes]:
+        return [self.note(n.to_bytes(4, "big") * (size // 4)) for n in range(number)]
 
     def deletion(self, id: bytes, base: int) -> bytes:
         return self.commit(Line(id, kind=Kind.TOMBSTONE, base=base, created=base))
@@ -113,10 +115,10 @@ class Envoy:
         """Return what was said of this kind."""
         return [one for one in self.heard if isinstance(one, kind)]
 
-    async def until(self, kind: type[_M], count: int = 1) -> list[_M]:
+    async def until(self, kind: type[_M], least: int = 1) -> list[_M]:
         """Wait until so many messages of a kind were said."""
         async with asyncio.timeout(20):
-            while len(self.of(kind)) < count:
+            while len(self.of(kind)) < least:
                 self._changed.clear()
                 await self._changed.wait()
         return self.of(kind)
@@ -126,9 +128,9 @@ class Envoy:
         """The log frames that came."""
         return [frame for message in self.of(Records) for frame in message.frames]
 
-    async def until_frames(self, count: int) -> list[bytes]:
+    async def until_frames(self, least: int) -> list[bytes]:
         async with asyncio.timeout(20):
-            while len(self.frames) < count:
+            while len(self.frames) < least:
                 self._changed.clear()
                 await self._changed.wait()
         return self.frames
@@ -185,3 +187,12 @@ async def rooted(**options: Any) -> tuple[Root, Scribe]:
     await root.submit(guest, Submit(1, await scribe.founding()))
     await guest.until(Accepted)
     return root, scribe
+
+
+async def settled(is_so: Callable[[], object]) -> None:
+    """Let others work until something is so."""
+    async with asyncio.timeout(20):
+        for _ in count():
+            if is_so():
+                return
+            await asyncio.sleep(0)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.ate.mesh.served import Envoy, Scribe, rooted
 
 from ate.event.commit import AuthorPart, Origin
 from ate.mesh import completion as module
 from ate.mesh.completion import Completions, Known
 from ate.mesh.root import Root
 from ate.wire.message import Accepted, Refused, Submit
-from tests.unit.ate.mesh.served import Envoy, Scribe, rooted
 
 
 async def written(*counts: int) -> tuple[Root, list[Scribe], list[list[bytes]]]:

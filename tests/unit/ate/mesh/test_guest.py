@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tests.unit.ate.mesh.served import Envoy
+
 from ate.mesh.attend import Visitor
 from ate.mesh.guest import Guest
-from tests.unit.ate.mesh.served import Envoy
 
 
 def test_a_visitor_is_a_guest() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 import pytest
+from tests.unit.ate.mesh.served import CREDIT, Envoy, Scribe, rooted, settled
 
 from ate import limits
 from ate.chain.retention import Retention
@@ -30,16 +31,13 @@ from ate.mesh.subscriber import Subscriber
 from ate.testing.forger import Line
 from ate.testing.simdisk import SimDisk
 from ate.wire.message import Accepted, Failed, Records, Refused, Stated, Submit
-from tests.unit.ate.mesh.served import CREDIT, Envoy, Scribe, rooted
 
 
 async def ask(root: Root, commit: bytes, **fields: object) -> Accepted | Refused:
     """Submit one commit and return what became of it."""
     envoy = Envoy()
     await root.submit(envoy, Submit(1, commit, **fields))  # type: ignore[arg-type]
-    async with asyncio.timeout(20):
-        while not envoy.heard:
-            await asyncio.sleep(0)
+    await settled(lambda: envoy.heard)
     answer = envoy.heard[0]
     assert isinstance(answer, Accepted | Refused)
     return answer
@@ -53,7 +51,7 @@ async def refused(root: Root, commit: bytes, **fields: object) -> Refused:
 
 def follow(root: Root, envoy: Envoy, start: int = 0, **fields: int) -> Subscriber:
     subscriber = Subscriber(root, envoy, 1, start, **{"credit": CREDIT, "sparse": 0, **fields})
-    root.subscribers.add(subscriber)
+    root.subscribers[subscriber] = None
     subscriber.start()
     return subscriber
 
@@ -266,9 +264,7 @@ async def test_a_failing_flush_ends_the_root_and_is_not_acknowledged() -> None:
     follow(root, envoy, 1)
     disk.fail("sync", StorageError("input/output error"))
     await root.submit(envoy, Submit(1, scribe.note()))
-    async with asyncio.timeout(20):
-        while not told:
-            await asyncio.sleep(0)
+    await settled(lambda: told)
     assert root.failure is told[0]
     assert not envoy.of(Accepted)
     assert not root.subscribers
@@ -292,9 +288,7 @@ async def test_a_mistake_of_the_program_ends_the_root_and_is_told() -> None:
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
     envoy = Envoy()
     await root.submit(envoy, Submit(1, scribe.note()))
-    async with asyncio.timeout(20):
-        while not told:
-            await asyncio.sleep(0)
+    await settled(lambda: told)
     assert told[0].code == "remote"
     assert "secret" not in told[0].message
     assert reports
@@ -358,7 +352,8 @@ async def test_who_submits_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> No
 
 async def test_a_group_of_large_commits_is_flushed_in_parts() -> None:
     class Counting(SilentMeter):
-        groups = list[int]()
+        def __init__(self) -> None:
+            self.groups: list[int] = []
 
         def appended(self, commits: int, nbytes: int) -> None:
             self.groups.append(nbytes)

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from tests.unit.ate.mesh.served import Envoy, Scribe, settled
 
 from ate.clock import SystemClock
 from ate.crypto.entropy import system_entropy
@@ -20,7 +21,6 @@ from ate.mesh.shelf import DiskShelf, MemoryShelf
 from ate.testing.simdisk import SimDisk
 from ate.testing.simloop import run, sim_loop
 from ate.wire.message import Accepted, Submit
-from tests.unit.ate.mesh.served import Envoy, Scribe
 
 NAME = ChainName("notes")
 
@@ -83,9 +83,7 @@ async def test_a_chain_that_nobody_has_open_is_closed_and_comes_back(tmp_path: P
     root = await found(chains, "notes")
     chains._idle_close_s = 0.0
     chains.leave(root)
-    async with asyncio.timeout(20):
-        while chains.roots or chains._leaving:
-            await asyncio.sleep(0)
+    await settled(lambda: not (chains.roots or chains._leaving))
     again = await chains.root(NAME)
     assert again is not root
     assert again.durable == 1
@@ -98,18 +96,17 @@ def test_idle_time_is_measured_from_the_last_one_who_left() -> None:
         root = await found(chains, "notes")
         chains.enter(root)
         chains.leave(root)
-        await asyncio.sleep(100)
+        await sim_loop().pause(100)
         assert chains.roots
         chains.leave(root)
-        await asyncio.sleep(59)
+        await sim_loop().pause(59)
         chains.enter(root)
         chains.leave(root)
-        await asyncio.sleep(59)
+        await sim_loop().pause(59)
         assert chains.roots
-        await asyncio.sleep(2)
+        await sim_loop().pause(2)
         assert not chains.roots
         await chains.close()
-        assert sim_loop()
 
     run(main)
 
@@ -176,9 +173,7 @@ async def test_a_medium_that_fails_is_told_and_the_chain_can_be_opened_again() -
     scribe.join(root.ledger.view.trust.chain_id)
     note = scribe.note()
     await root.submit(envoy, Submit(1, note))
-    async with asyncio.timeout(20):
-        while not told.failed:
-            await asyncio.sleep(0)
+    await settled(lambda: told.failed)
     assert not envoy.heard
     again = await chains.root(NAME)
     assert again is not root

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.unit.ate.mesh.served import CREDIT, Envoy, Scribe, rooted
 
 from ate import limits
 from ate.errors import CorruptLog
@@ -16,7 +17,6 @@ from ate.mesh.root import Root
 from ate.mesh.subscriber import Subscriber
 from ate.testing.simdisk import SimDisk
 from ate.wire.message import Accepted, Failed, Lagged, Submit
-from tests.unit.ate.mesh.served import CREDIT, Envoy, Scribe, rooted
 
 
 async def written(count: int, size: int = 16) -> tuple[Root, Scribe]:
@@ -35,7 +35,7 @@ async def write(root: Root, notes: list[bytes]) -> None:
 def follow(root: Root, start: int, credit: int = CREDIT, sparse: int = 0) -> Envoy:
     envoy = Envoy()
     one = Subscriber(root, envoy, 1, start, credit=credit, sparse=sparse)
-    root.subscribers.add(one)
+    root.subscribers[one] = None
     one.start()
     return envoy
 
