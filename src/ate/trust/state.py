@@ -182,6 +182,8 @@ class Trust:
         if object_id is not None and object_id != system_id("role", role.name.encode()):
             raise ProtocolError("a role row does not stand under its own id")
         limits.check("keys of a role", len(role.keys), limits.RULE_KEYS_MAX)
+        if role.name == SEQUENCER_ROLE and self.sequencers and not role.sequencers:
+            raise ProtocolError("a centralized chain keeps at least one sequencer")
         if role.sequencers:
             check_sequencers(role.sequencers)
             if role.name != SEQUENCER_ROLE or role.keys or role.wraps:
