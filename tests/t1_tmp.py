@@ -1,6 +1,7 @@
 from tests.shared import *
 from tests.simulation.test_offline import *
-from ate.dio.forwarder import Forwarder
+
+
 def test_dbg():
     async def main(world: World) -> None:
         device, chain = await offline(world)
@@ -13,7 +14,6 @@ def test_dbg():
             await dio.commit(Durability.LOCAL)
         await device.kill(STYLES[3])
         world.start()
-        from ate.mesh import replica
         import ate.dio.parking as pk
         orig=pk.Parking.ready
         for at in range(14):

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.shared import NAME, Device, Note, World, play, put, texts
 
 import ate
 from ate import Durability
@@ -23,7 +24,6 @@ from ate.errors import (
 )  # fmt: skip
 from ate.session import Session
 from ate.testing.platter import STYLES
-from tests.shared import NAME, Device, Note, World, play, put, texts
 
 
 async def offline(world: World, *options: Any, **more: Any) -> tuple[Device, ate.Chain]:
