@@ -19,11 +19,11 @@ from ate.errors import LogLocked, StorageError
 from ate.ids import ChainName
 from ate.limits import CHAINS_OPEN_MAX
 from ate.log.disk import DiskLock, RealDisk
-from ate.mesh.hall import Hall, Place
+from ate.mesh.hall import Hall
 from ate.mesh.sequencing import Sequencing
 from ate.mesh.shelf import DiskShelf
 from ate.mesh.stating import stating
-from ate.mesh.topology import Topology
+from ate.mesh.topology import Place, Topology
 from ate.trust.sequence import Sequencer
 from atedb.gate import SoloGate
 from atedb.journal import Journal

@@ -7,8 +7,8 @@ bytes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple, Protocol
 
 from ate import limits
 from ate.chain.ledger import Ledger
@@ -20,6 +20,7 @@ from ate.errors import (
     Compacted,
     Disconnected,
     ProtocolError,
+    ReadOnly,
     TrustError,
     UntrustedRoot,
     UsageError,
@@ -32,8 +33,9 @@ from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
 from ate.mesh.root import Root
 from ate.mesh.roster import Making, Roster, Shelf
-from ate.mesh.sequencing import OFFER, Sequencing
+from ate.mesh.sequencing import Sequencing
 from ate.mesh.subscriber import Subscriber
+from ate.mesh.topology import Place
 from ate.wire.message import (
     Bodies,
     Close,
@@ -42,7 +44,6 @@ from ate.wire.message import (
     Evidence,
     Failed,
     Fetch,
-    Found,
     Lookup,
     Message,
     Moved,
@@ -59,14 +60,20 @@ _CHANNELS_MAX: Final = 65_536
 _AGAIN_MS: Final = 1000
 #: Bodies that are looked up before others have their turn.
 _FETCHED: Final = 32
+#: Roles of servers that follow the chain's master.
+COPIES: Final = ("relay", "archive")
 
 
-class Place(NamedTuple):
-    """Which server has a chain: `url` empty = this one. See `ate.mesh.topology`."""
+class Office(Protocol):
+    """What servers of a cluster settle among them; see `ate.mesh.handover`."""
 
-    url: str = ""
-    epoch: int = 0
-    role: str = "master"
+    async def asked(self, visitor: Guest, message: Open) -> Place | None:
+        """Do what another server asks; return the place that it is given, None if it asks nothing.
+
+        Raises:
+            WriteDenied: it may not ask.
+        """
+        ...
 
 
 class Channel(NamedTuple):
@@ -76,6 +83,7 @@ class Channel(NamedTuple):
     root: Root
     rights: Rights
     subscriber: Subscriber | None
+    place: Place
 
 
 class Hall:
@@ -88,6 +96,7 @@ class Hall:
         state: makes the signed statement about a chain; see `Root`.
         idle_close_s: a chain that nobody has open is closed after so long.
         max_open: so many chains are open at most; those that nobody has open are closed early.
+        follow: makes what serves the copy of another server's chain; see `ate.mesh.mirror`.
         guard: 32 secret bytes that the server keeps: with them a large chain opens at once. Whoever
             knows them and writes to the disk can deceive the server, and no client.
         sequencing: for whose centralized chains it signs; None takes none that are new.
@@ -102,6 +111,7 @@ class Hall:
         where: Callable[[str], Place] = lambda _: Place(),
         state: Callable[[Ledger, bytes], bytes] | None = None, idle_close_s: float = 60.0,
         max_open: int = limits.CHAINS_OPEN_MAX, guard: bytes = b"",
+        follow: Callable[[ChainName, Place], Awaitable[Root]] | None = None,
         sequencing: Sequencing | None = None,
         clock: Clock | None = None, entropy: Entropy = system_entropy,
     ) -> None:  # fmt: skip
@@ -110,10 +120,12 @@ class Hall:
         self.meter: Meter = meter or SilentMeter()
         self.server_id = entropy(16)
         self.changes = Changes(self.server_id)
+        #: Asked first about each chain that is to be opened; None where there is one server.
+        self.office: Office | None = None
         making = Making(
-            clock or SystemClock(), entropy, guard, self.gate, self.meter, state, sequencing
+            clock or SystemClock(), entropy, guard, self.gate, self.meter, state, follow,
+            sequencing,
         )
-        self._offer = {OFFER: sequencing.offer} if sequencing is not None else {}
         self.roster = Roster(
             shelf, making, idle_close_s=idle_close_s, max_open=max_open,
             on_opened=self._opened, on_failure=self._failed,
@@ -156,7 +168,8 @@ class Hall:
                 self._leave(visitor, message.ch)
                 visitor.send(Closed(message.ch))
             case Lookup():
-                await self._look_up(visitor, message)
+                root = self._channel(visitor, message.ch).root
+                visitor.send(await root.look_up(message))
             case Fetch():
                 await self._fetch(visitor, message)
             case Evidence():
@@ -178,21 +191,29 @@ class Hall:
             raise ProtocolError(f"channel {message.ch} is open already")
         limits.check("channels of a connection", len(channels) + 1, _CHANNELS_MAX)
         name = ChainName(message.name)
-        place = self.where(name)
+        place = await self.office.asked(visitor, message) if self.office is not None else None
+        place = place or self.where(name)
+        exists = self.roster.exists(name)
+        if place.role == "legacy" and not exists and not place.url:
+            place = place._replace(url=place.owner)
         if place.url:
             visitor.send(Moved(message.ch, place.url, place.epoch))
             return
-        exists = self.roster.exists(name)
-        rights = self.gate.may_open(visitor, name, message.token, exists=exists)
+        is_copy = place.role in COPIES
+        rights = self.gate.may_open(visitor, name, message.token, exists=exists or is_copy)
         try:
             if rights.elsewhere:
                 visitor.send(Moved(message.ch, rights.elsewhere, place.epoch))
                 self.gate.closed(visitor, name)
                 return
-            writes = rights.write and place.role == "master"
-            rights = rights._replace(write=writes)
+            rights = rights._replace(write=rights.write and place.role in ("master", "relay"))
             while True:
-                root = await self.roster.root(name, create=writes, epoch=place.epoch)
+                root = await self.roster.root(name, create=rights.write, place=place)
+                await root.welcome(message)
+                if is_copy and root.ledger.view.trust.genesis is None:
+                    # Only now it is known that there is no such chain: who may make it?
+                    self.gate.may_open(visitor, name, message.token, exists=False)
+                    self.gate.closed(visitor, name)
                 async with root.alone:  # what it is told must be durable
                     if self.roots.get(name) is root:
                         self._enter(visitor, message, root, rights, place)
@@ -215,7 +236,8 @@ class Hall:
             subscriber = Subscriber(
                 root, visitor, message.ch, start, credit=message.credit, sparse=message.sparse
             )
-        self._channels[visitor][message.ch] = Channel(root.name, root, rights, subscriber)
+        channel = Channel(root.name, root, rights, subscriber, place)
+        self._channels[visitor][message.ch] = channel
         self.meter.channels(1)
         self.roster.enter(root)
         last = [view.origins.table.get((d, s), (0, 0)) for d, s in message.sources]
@@ -223,7 +245,7 @@ class Hall:
             Opened(
                 message.ch, chain_id, root.durable, view.head, view.frontier.root(), view.cut,
                 start, last, root.epoch, rights.write, place.role, root.statement(message.seen),
-                root.ledger.now_us(), dict(self._offer),
+                root.ledger.now_us(), root.more(place),
             )
         )  # fmt: skip
         if rights.commits_s or rights.bytes_s:
@@ -250,20 +272,11 @@ class Hall:
     async def _submit(self, visitor: Guest, message: Submit) -> None:
         channel = self._channel(visitor, message.ch)
         if not channel.rights.write:
-            denied = WriteDenied("this connection may not write to the chain")
-            visitor.send(channel.root.refusal(message, denied))
+            visitor.send(channel.root.refusal(message, _unwritable(channel.place)))
             return
         if channel.root.failure is not None:
             raise channel.root.failure
         await channel.root.submit(visitor, message)
-
-    async def _look_up(self, visitor: Guest, message: Lookup) -> None:
-        root = self._channel(visitor, message.ch).root
-        async with root.alone:  # what was found is durable
-            known = root.completions.lookup(message.device, message.session, message.lsn)
-            last = root.ledger.view.origins.last(message.device, message.session)
-        first = known.first_seq if known is not None else 0
-        visitor.send(Found(message.ch, message.ref, first, last, root.durable))
 
     async def _fetch(self, visitor: Guest, message: Fetch) -> None:
         channel = self._channel(visitor, message.ch)
@@ -307,12 +320,39 @@ class Hall:
         self.roster.leave(channel.root)
 
     def _failed(self, root: Root, error: AteError) -> None:
-        """Tell all who have a chain open that it can not go on; they come again."""
         text = f"the server could not go on with the chain: {error.message}"[:1000]
+        self.part(root, lambda ch: Failed(ch, 0, error.code, text, "", _AGAIN_MS))
+
+    def part(self, root: Root, say: Callable[[int], Message]) -> None:
+        """Close a chain to all who have it open; each is told."""
         for visitor, channels in tuple(self._channels.items()):
             for ch in [ch for ch, one in channels.items() if one.root is root]:
-                visitor.send(Failed(ch, 0, error.code, text, "", _AGAIN_MS))
+                visitor.send(say(ch))
                 self._leave(visitor, ch)
+
+    async def review(self) -> None:
+        """Send all whose chains have another place now there."""
+        for root in tuple(self.roots.values()):
+            try:
+                place = self.where(root.name)
+            except AteError:  # it is on its way
+                place = Place()
+            if place.role != root.role or (place.url and root.role == "master"):
+                await self.send_on(root, place)
+
+    async def send_on(self, root: Root, place: Place) -> None:
+        """Send all who have a chain open to another place, and close it."""
+        async with root.alone:
+            root.retire()
+        url = place.url or place.owner
+        error = Disconnected("the chain has another place now", hint="open it again")
+        self.part(
+            root,
+            lambda ch: Moved(ch, url, place.epoch)
+            if url
+            else Failed(ch, 0, error.code, error.message, error.hint, 1),
+        )
+        await self.roster.dismiss(root)
 
     async def close(self) -> None:
         """Order what was submitted, flush, and close all chains."""
@@ -320,3 +360,12 @@ class Hall:
         for visitor in tuple(self._channels):
             for ch in tuple(self._channels[visitor]):
                 self._leave(visitor, ch)
+
+
+def _unwritable(place: Place) -> AteError:
+    if place.role == "master":
+        return WriteDenied("this connection may not write to the chain")
+    return ReadOnly(
+        f"this server keeps a copy of the chain that is only read ({place.role})",
+        hint=f"its master is at {place.owner}" if place.owner else "write to its master",
+    )

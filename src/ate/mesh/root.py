@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ate import limits
 from ate.chain.genesis import check_genesis
@@ -36,13 +36,14 @@ from ate.mesh.gate import Gate, OpenGate
 from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
 from ate.mesh.pump import report
-from ate.mesh.sequencing import Sequencing, check_founding, vouch_for
+from ate.mesh.sequencing import OFFER, Sequencing, check_founding, vouch_for
 from ate.wire.codec import Shared
-from ate.wire.message import Accepted, Refused, Stated, Submit
+from ate.wire.message import Accepted, Found, Lookup, Open, Refused, Stated, Submit
 
 if TYPE_CHECKING:
     from ate.chain.compact import Thinned
     from ate.mesh.subscriber import Subscriber
+    from ate.mesh.topology import Place
 
 #: A flush that usually takes less runs on the event loop: the way to a thread costs as much.
 _INLINE_FLUSH_S: Final = 0.0005
@@ -75,7 +76,7 @@ class Root:
         gate, meter: what to ask, whom to tell.
         state: makes the signed statement about the chain: (answers) → bytes; None makes none.
         on_failure: called once when the medium has failed: the root is of no use any more then.
-        epoch: of this server's ownership.
+        epoch, role: of this server's ownership.
         sequencing: for whom it signs; None signs for nobody.
     """
 
@@ -83,9 +84,9 @@ class Root:
         self, name: str, ledger: Ledger, *, gate: Gate | None = None, meter: Meter | None = None,
         state: Callable[[Ledger, bytes], bytes] | None = None,
         on_failure: Callable[[Root, AteError], None] | None = None, epoch: int = 0,
-        sequencing: Sequencing | None = None,
+        role: str = "master", sequencing: Sequencing | None = None,
     ) -> None:  # fmt: skip
-        self.name, self.ledger, self.epoch = name, ledger, epoch
+        self.name, self.ledger, self.epoch, self.role = name, ledger, epoch, role
         self._sequencing = sequencing
         self.gate: Gate = gate or OpenGate()
         self.meter: Meter = meter or SilentMeter()
@@ -136,6 +137,34 @@ class Root:
             self._task = asyncio.get_running_loop().create_task(self._run())
         elif self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
+
+    async def welcome(self, message: Open) -> None:
+        """Be ready for who is about to open the chain; what is ordered here always is."""
+
+    def more(self, place: Place) -> dict[str, Any]:
+        """Return what else is said in `Opened`."""
+        return {OFFER: self._sequencing.offer} if self._sequencing is not None else {}
+
+    async def look_up(self, message: Lookup) -> Found:
+        """Return what became of a commit."""
+        async with self.alone:  # what was found is durable
+            known = self.completions.lookup(message.device, message.session, message.lsn)
+            last = self.ledger.view.origins.last(message.device, message.session)
+        first = known.first_seq if known is not None else 0
+        return Found(message.ch, message.ref, first, last, self.durable)
+
+    def refusal(self, message: Submit, error: AteError) -> Refused:
+        """Return the answer to a commit that is not even judged."""
+        payload = memoryview(message.commit)
+        if len(payload) < ROWS_AT:
+            return Refused(message.ch, 0, 0, 0, 0, error.code, error.message, error.hint)
+        return self._refused(message.ch, AuthorPart.decode(payload), error)
+
+    def retire(self) -> None:
+        """Order nothing any more, not even what is queued; call it while holding `alone`."""
+        self.failure = Disconnected("the chain has been moved", hint="open it again")
+        self._inbox.clear()
+        self._room.set()
 
     def frame(self, index: int) -> memoryview:
         """Return the log frame of commit `index`, which is behind the cut."""
@@ -213,6 +242,8 @@ class Root:
     async def _order(self, group: list[_Asked]) -> None:
         """Append what is admissible of a group, flush once, then tell everybody."""
         async with self.alone:
+            if self.failure is not None:
+                return  # who asked is told, and sends again
             frames: list[bytes] = []
             first = self.durable
             answers = [(asked.guest, await self._judge(asked, frames)) for asked in group]
@@ -273,13 +304,6 @@ class Root:
         if message.at is not None and message.at != view.head:
             raise Conflict(f"the head is {view.head}, not {message.at}", theirs=view.head)
         check_guards(view.index, message.guards)
-
-    def refusal(self, message: Submit, error: AteError) -> Refused:
-        """Return the answer to a commit that is not even judged."""
-        payload = memoryview(message.commit)
-        if len(payload) < ROWS_AT:
-            return Refused(message.ch, 0, 0, 0, 0, "protocol", "it is shorter than a header")
-        return self._refused(message.ch, AuthorPart.decode(payload), error)
 
     def _refused(self, ch: int, author: AuthorPart, error: AteError, retry_ms: int = 0) -> Refused:
         self.meter.refused(error.code)

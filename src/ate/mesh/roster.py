@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -21,7 +21,10 @@ from ate.mesh.gate import Gate
 from ate.mesh.meter import Meter
 from ate.mesh.root import Root
 from ate.mesh.sequencing import Sequencing
+from ate.mesh.topology import Place
 
+#: Where a chain is when nothing is said: here.
+_HERE: Final = Place()
 _log = logging.getLogger("ate")
 #: Whoever had a chain opened has this long to enter it.
 _GRACE_S: Final = 1.0
@@ -49,6 +52,7 @@ class Making:
     gate: Gate
     meter: Meter
     state: Callable[[Ledger, bytes], bytes] | None
+    follow: Callable[[ChainName, Place], Awaitable[Root]] | None = None
     sequencing: Sequencing | None = None
 
 
@@ -81,7 +85,9 @@ class Roster:
         """Tell whether there is a chain of this name."""
         return name in self.roots or self._shelf.exists(name)
 
-    async def root(self, name: ChainName, *, create: bool = False, epoch: int = 0) -> Root:
+    async def root(
+        self, name: ChainName, *, create: bool = False, place: Place = _HERE
+    ) -> Root:
         """Return the root of a chain, opened if need be; `enter` it without awaiting anything.
 
         Raises:
@@ -97,7 +103,7 @@ class Roster:
                 raise Disconnected("the server is about to stop", hint="connect again in a moment")
             pending = self._leaving.get(name) or self._opening.get(name)
             if pending is None:
-                opening = self._open(name, create=create, epoch=epoch)
+                opening = self._open(name, create=create, place=place)
                 task = asyncio.get_running_loop().create_task(opening, name=name)
                 self._opening[name] = task
                 task.add_done_callback(self._has_opened)
@@ -113,7 +119,10 @@ class Roster:
         if not task.cancelled():
             task.exception()  # whoever asked has it, or has left
 
-    async def _open(self, name: ChainName, *, create: bool, epoch: int) -> Root:
+    async def _open(self, name: ChainName, *, create: bool, place: Place) -> Root:
+        if place.owner and place.role != "legacy" and self._making.follow is not None:
+            await self._make_room()
+            return self._add(await self._making.follow(name, place))
         if not create and not self._shelf.exists(name):
             raise NotFound(f"there is no chain {str(name)!r} here")
         await self._make_room()
@@ -127,10 +136,14 @@ class Roster:
             raise
         root = Root(
             str(name), ledger, gate=made.gate, meter=made.meter, state=made.state,
-            on_failure=self._failed, epoch=epoch, sequencing=made.sequencing,
+            on_failure=self._failed, epoch=place.epoch, role=place.role,
+            sequencing=made.sequencing,
         )  # fmt: skip
-        self.roots[name] = root
-        made.meter.chains(len(self.roots))
+        return self._add(root)
+
+    def _add(self, root: Root) -> Root:
+        self.roots[root.name] = root
+        self._making.meter.chains(len(self.roots))
         self._on_opened(root)
         self._rest(root, _GRACE_S)
         return root
@@ -180,6 +193,13 @@ class Roster:
         _log.error("the chain %s failed: %s", root.name, error)
         self._on_failure(root, error)
         self._drop(root)
+
+    async def dismiss(self, root: Root) -> None:
+        """Close a root, and return when it is closed."""
+        self._drop(root)
+        leaving = self._leaving.get(root.name)
+        if leaving is not None:
+            await asyncio.wait([leaving])
 
     def _drop(self, root: Root) -> None:
         """Close a root; whoever opens the chain meanwhile waits until that is done."""

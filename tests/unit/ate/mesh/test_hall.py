@@ -138,8 +138,11 @@ async def test_a_replica_takes_no_commits() -> None:
     envoy = await visitor(one)
     opened = await envoy.open()
     assert (opened.writable, opened.role, opened.epoch) == (False, "replica", 3)
-    await envoy.say(Submit(1, scribe.note()), Submit(1, b"short"))
-    assert [one.code for one in envoy.of(Refused)] == ["write_denied", "protocol"]
+    await envoy.say(Submit(1, scribe.note()))
+    (refused,) = envoy.of(Refused)
+    assert (refused.code, refused.lsn, refused.last) == ("read_only", scribe.lsn - 1, 1)
+    await envoy.say(Submit(1, b"short"))
+    assert envoy.of(Refused)[1].code == "read_only"
     with pytest.raises(NotFound):
         await envoy.open("new", ch=2)
     await one.close()
