@@ -20,7 +20,7 @@ from ate.testing.forger import Forger, Line
 from ate.testing.simclock import SimClock
 from ate.testing.stage import member
 from ate.testing.tamper import ordered
-from ate.trust.sequence import NO_SEQUENCE, Sequencer, Vouch
+from ate.trust.sequence import NO_SEQUENCE, Proved, Sequencer, Vouch
 
 UNORDERED = SequencerPart(0, 0, 0, bytes(32))
 
@@ -81,7 +81,8 @@ class Office:
         ledger = self.blank(who)
         for frame in self.frames if frames is None else frames:
             await ledger.receive(memoryview(frame))
-        ledger.sequencer = self.key.public.key_id
+        if who is not None:
+            ledger.proved = Proved(who.public.key_id, self.key.public.key_id)
         return ledger
 
     async def made(self, who: Session, *drafts: Draft, session: int = 9) -> Commit:

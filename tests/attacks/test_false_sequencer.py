@@ -227,7 +227,7 @@ async def test_a_signed_commit_is_judged_as_ever() -> None:
     """Also over a proved connection: a broken signature is not replaced by the server's."""
     made = await office()
     ledger = await made.copy(BOB)
-    ledger.sequencer = b""
+    ledger.proved = None
     commit, _ = await ledger.preparer(BOB).prepare(
         [draft()], origin=Origin(BOB.device, 3, 1, 0), seen_seq=ledger.view.head,
         now_us=ledger.now_us(),

@@ -62,6 +62,13 @@ def suites(chain: ate.Chain) -> list[int]:
     return [view.record(place).author.suite for place in view.commits.between(1, view.head)]
 
 
+async def rule(chain: ate.Chain) -> None:
+    """Store something at the top that all may read."""
+    dio = chain.dio()
+    dio.store({"n": 2}, access=ate.Access(read=ate.Everyone))
+    await dio.commit()
+
+
 async def values(chain: ate.Chain) -> list[int]:
     return sorted([one.value["n"] async for one in chain.dio().all(dict)])
 
@@ -142,7 +149,7 @@ async def test_a_member_of_a_role_acts_for_it(tmp_path: Path, servers: list[Serv
             await dio.commit()
             assert suites(other)[-1] == 0
             with pytest.raises(ate.errors.WriteDenied):
-                await store(other, 2)
+                await rule(other)
         await chain.set_role("editors", [BOB.public])
         async with notes(server, carol) as other:
             dio = other.dio()

@@ -38,7 +38,7 @@ from ate.trust.domains import Domains
 from ate.trust.pipeline import Pipeline
 from ate.trust.prepare import Preparer
 from ate.trust.roles import join_roles
-from ate.trust.sequence import Vouch
+from ate.trust.sequence import Proved, Vouch
 
 _log = logging.getLogger("ate")
 #: A replay pauses after so many bytes, where a frame counts for some by itself: 2 milliseconds.
@@ -75,9 +75,8 @@ class Ledger:
         self._incoming: Replay | None = None
         #: Asks for bodies that are not held here.
         self.fetched: Fetched | None = None
-        #: Id of the key of the server that numbers what this session commits, if it has proved who
-        #: it is there; else empty.
-        self.sequencer = b""
+        #: To whom this session has proved its key; see `ate.trust.sequence`.
+        self.proved: Proved | None = None
         #: Damage found while reading, when it was asked to be read all the same.
         self.damage: CorruptLog | None = None
 
@@ -366,11 +365,9 @@ class Ledger:
 
     def preparer(self, session: Session | None) -> Preparer:
         """Return what turns drafts of `session` into commits."""
-        own = self.session
-        is_own = session is not None and own is not None and session.own.key_id == own.own.key_id
         return Preparer(
             self.pipeline, self.view, self.domains(session), session, self.entropy,
-            sequencer=self.sequencer if is_own else b"",
+            proved=self.proved,
         )  # fmt: skip
 
     def _grant(self, domain: bytes) -> memoryview | None:

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from ate.chain.ledger import Ledger
-from ate.crypto.sign import FastVerifyKey
 from ate.errors import (
     AteError,
     Compacted,
@@ -33,7 +32,7 @@ from ate.mesh.flight import Author, Flight, Flights
 from ate.mesh.line import Line
 from ate.mesh.pump import report
 from ate.mesh.request import Requests, error_of
-from ate.mesh.sequencing import check_wire, offered
+from ate.mesh.sequencing import check_wire, proved
 from ate.mesh.tree import ViewTree, frontier_at
 from ate.mesh.vigil import Vigil
 from ate.wire.message import (
@@ -332,8 +331,7 @@ class Replica:
         elif opened.start != commits:
             raise Forked(f"the server begins with commit {opened.start}, here are {commits}")
         self.opened, self.trouble = opened, None
-        key = offered(opened)
-        self.ledger.sequencer = FastVerifyKey(key).key_id if key else b""
+        self.ledger.proved = proved(opened, self.ledger)
         if opened.time_us:
             self.ledger.follow_time(opened.time_us)
         self._again_s, self._moves, self.lagged = _AGAIN_S, 0, False

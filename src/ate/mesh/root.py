@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ate import limits
-from ate.chain.genesis import check_genesis
 from ate.chain.ledger import Ledger
 from ate.chain.retention import Retention
 from ate.chain.standing import check_guards, check_parents_of
@@ -36,7 +35,7 @@ from ate.mesh.gate import Gate, OpenGate
 from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
 from ate.mesh.pump import report
-from ate.mesh.sequencing import OFFER, Sequencing, check_founding, vouch_for
+from ate.mesh.sequencing import OFFER, Sequencing, consider
 from ate.wire.codec import Shared
 from ate.wire.message import Accepted, Found, Lookup, Open, Refused, Stated, Submit
 
@@ -276,11 +275,9 @@ class Root:
                 retry_ms = int(wait_s * 1000) + 1
                 raise Throttled(f"too much at once: come back in {wait_s:.2f} s")
             self._check_asked(message)
-            trust = ledger.view.trust
-            vouch = vouch_for(self._sequencing, asked.guest, author, trust)
-            record, current = await ledger.consider(payload, vouch)
-            if trust.genesis is None:
-                check_founding(self._sequencing, check_genesis(record, self.name))
+            record, current = await consider(
+                self._sequencing, asked.guest, ledger, self.name, payload
+            )
             check_parents_of(ledger.view.index, record)
         except AteError as error:
             return self._refused(message.ch, author, error, retry_ms)

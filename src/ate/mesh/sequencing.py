@@ -10,14 +10,15 @@ import ipaddress
 from dataclasses import replace
 from typing import Final
 
-from ate.chain.genesis import Founding
-from ate.crypto.sign import FAST_PUBLIC_BYTES
+from ate.chain.genesis import Founding, check_genesis
+from ate.chain.ledger import Ledger
+from ate.crypto.sign import FAST_PUBLIC_BYTES, FastVerifyKey
 from ate.errors import BadSignature, TrustError, UsageError
-from ate.event.commit import AuthorPart
+from ate.event.commit import AuthorPart, Record
 from ate.event.system import Genesis
 from ate.mesh.guest import Guest
 from ate.mesh.url import Url
-from ate.trust.sequence import Sequencer, Vouch
+from ate.trust.sequence import Proved, Sequencer, Vouch
 from ate.trust.state import Trust, sequencers_of
 from ate.wire.message import Opened
 from ate.wire.terms import PeerSession
@@ -63,19 +64,29 @@ class Sequencing:
         return self._sequencer.public.raw in sequencers_of(genesis)
 
 
-def vouch_for(
-    sequencing: Sequencing | None, guest: Guest, author: AuthorPart, trust: Trust
-) -> Vouch | None:
-    """Return what to judge a submitted commit with; None for one that is signed, or must be.
+async def consider(
+    sequencing: Sequencing | None, guest: Guest, ledger: Ledger, name: str, payload: memoryview
+) -> tuple[Record, list[int]]:
+    """Judge and number a submitted commit, and sign it if its author has left that to us.
+
+    Args:
+        name: of the chain.
+        payload: at least as long as a header.
 
     Raises:
         BadSignature: its author has not signed it, and nobody here can.
+        UsageError: it founds a chain that is not to be here.
+        AteError: what `Ledger.consider` and `check_genesis` raise.
     """
-    if author.suite or not trust.sequencers:
-        return None
-    if sequencing is None:
-        raise unsigned()
-    return sequencing.vouch(guest, trust)
+    trust, vouch = ledger.view.trust, None
+    if not AuthorPart.decode(payload).suite and trust.sequencers:
+        if sequencing is None:
+            raise unsigned()
+        vouch = sequencing.vouch(guest, trust)
+    record, current = await ledger.consider(payload, vouch)
+    if trust.genesis is None:
+        check_founding(sequencing, check_genesis(record, name))
+    return record, current
 
 
 def unsigned() -> BadSignature:
@@ -110,6 +121,14 @@ def offered(opened: Opened | None) -> bytes:
     except ValueError:
         return b""
     return raw if len(raw) == FAST_PUBLIC_BYTES else b""
+
+
+def proved(opened: Opened, ledger: Ledger) -> Proved | None:
+    """Return what the session of a ledger has proved to whom, now that a chain is open."""
+    key, session = offered(opened), ledger.session
+    if not key or session is None:
+        return None
+    return Proved(session.own.key_id, FastVerifyKey(key).key_id)
 
 
 def with_sequencer(founding: Founding, offer: bytes) -> Founding:

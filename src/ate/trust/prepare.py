@@ -36,6 +36,7 @@ from ate.trust import delta
 from ate.trust.domains import PLAIN, DomainKey, Domains, encode_grant
 from ate.trust.pipeline import Pipeline
 from ate.trust.rules import Rules
+from ate.trust.sequence import Proved
 from ate.trust.signer import Composite, Fast, Present, Signer, Unsigned, may_stay_unsigned
 
 _NO_KEY: Final = bytes(16)
@@ -51,8 +52,8 @@ class Preparer:
         domains: the read-domain keys this session opens.
         session: who signs; None on chains without roots.
         entropy: where salts and keys come from.
-        sequencer: id of the key of the server to which the session has proved its own; where the
-            chain names that one, it signs in the author's place.
+        proved: to whom a session has proved its key; where the chain names that server, it signs in
+            the author's place.
     """
 
     def __init__(
@@ -63,10 +64,10 @@ class Preparer:
         session: Session | None,
         entropy: Entropy,
         *,
-        sequencer: bytes = b"",
+        proved: Proved | None = None,
     ) -> None:
         self.pipeline, self.present, self.domains = pipeline, present, domains
-        self.session, self.entropy, self.sequencer = session, entropy, sequencer
+        self.session, self.entropy, self.proved = session, entropy, proved
         self.trust, self.stored = present.trust, present.stored
 
     def expect_roots(self, roots: Sequence[Principal]) -> None:
@@ -159,7 +160,7 @@ class Preparer:
             )
         self.session.check_live(now_us)
         if may_stay_unsigned(
-            self.session, self.present, self.sequencer, drafts, has_rules=rules is not None
+            self.session, self.present, self.proved, drafts, has_rules=rules is not None
         ):
             return Unsigned(self.session)
         if self.trust.genesis is not None and self.trust.suite == 2:

@@ -53,6 +53,18 @@ class Sequencer:
         return self.public.key_id + self._key.sign(leaf, SEQUENCE_CONTEXT)
 
 
+class Proved(NamedTuple):
+    """Who has proved its key, over a connection that stands, to a server that numbers commits.
+
+    Args:
+        key_id: of the principal.
+        sequencer: id of the server's key.
+    """
+
+    key_id: bytes
+    sequencer: bytes
+
+
 class Vouch(NamedTuple):
     """How an unsigned commit comes to a root.
 
@@ -65,9 +77,7 @@ class Vouch(NamedTuple):
     sign: Callable[[bytes], bytes]
 
 
-def check_sequence(
-    keys: Mapping[bytes, FastVerifyKey], signature: bytes, leaf: bytes
-) -> None:
+def check_sequence(keys: Mapping[bytes, FastVerifyKey], signature: bytes, leaf: bytes) -> None:
     """Return when one of these keys has signed a leaf; raises BadSignature otherwise."""
     key = keys.get(signature[:KEY_ID_BYTES])
     if len(signature) != SEQUENCE_BYTES or key is None:

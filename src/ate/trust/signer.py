@@ -14,7 +14,7 @@ from ate.event.draft import Draft
 from ate.session import Certificate, FastIdentity, KeyPair, Session
 from ate.trust.centralized import UNSIGNED
 from ate.trust.plugin import Stored
-from ate.trust.sequence import NO_SEQUENCE
+from ate.trust.sequence import NO_SEQUENCE, Proved
 from ate.trust.state import Trust
 
 
@@ -72,19 +72,21 @@ Signer: TypeAlias = Composite | Fast | Unsigned
 
 
 def may_stay_unsigned(
-    session: Session, present: Present, sequencer: bytes, drafts: Sequence[Draft], *,
+    session: Session, present: Present, proved: Proved | None, drafts: Sequence[Draft], *,
     has_rules: bool,
 ) -> bool:  # fmt: skip
     """Return whether the server's word is enough for a commit; see `ate.trust.centralized`.
 
     Args:
-        sequencer: id of the key of the server to which the session has proved its own.
+        proved: who has proved its key to which server.
         drafts: the rows, without those that introduce the author.
         has_rules: whether any object has a rule of its own.
     """
     trust = present.trust
-    if not sequencer or sequencer not in trust.sequencers:
+    if proved is None or proved.sequencer not in trust.sequencers:
         return False
+    if proved.key_id != session.own.key_id:
+        return False  # it proves nothing about this session
     if not UNSIGNED.issuperset(draft.kind for draft in drafts):
         return False
     held = {pair.key_id for pair in session.authorities(trust.chain_id)}
