@@ -75,8 +75,7 @@ class Root:
         gate, meter: what to ask, whom to tell.
         state: makes the signed statement about the chain: (answers) → bytes; None makes none.
         on_failure: called once when the medium has failed: the root is of no use any more then.
-        epoch, role: of this server's ownership.
-        sequencing: for whom it signs; None signs for nobody.
+        epoch, role: of this server's ownership. sequencing: for whom it signs, if for anybody.
     """
 
     def __init__(
