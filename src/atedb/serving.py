@@ -52,7 +52,7 @@ _MIB = 1024 * 1024
     default="distributed",
     show_default=True,
     type=click.Choice(["distributed", "centralized"]),
-    help="Who signs commits: their authors, or this server (not in this version).",
+    help="Chains that may be made here: such as authors sign, or also such as this server signs.",
 )
 @click.option(
     "--auth",

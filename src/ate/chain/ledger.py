@@ -22,7 +22,7 @@ from ate.chain.replay import Replay
 from ate.chain.run import U64
 from ate.chain.snapshot import read_snapshot, write_snapshot
 from ate.chain.timeline import Timeline
-from ate.chain.transfer import check_complete, numbered, unpack
+from ate.chain.transfer import check_complete, countersigned, numbered, unpack
 from ate.chain.view import View
 from ate.clock import Clock
 from ate.crypto.entropy import Entropy
@@ -38,6 +38,7 @@ from ate.trust.domains import Domains
 from ate.trust.pipeline import Pipeline
 from ate.trust.prepare import Preparer
 from ate.trust.roles import join_roles
+from ate.trust.sequence import Proved, Vouch
 
 _log = logging.getLogger("ate")
 #: A replay pauses after so many bytes, where a frame counts for some by itself: 2 milliseconds.
@@ -74,6 +75,8 @@ class Ledger:
         self._incoming: Replay | None = None
         #: Asks for bodies that are not held here.
         self.fetched: Fetched | None = None
+        #: To whom this session has proved its key; see `ate.trust.sequence`.
+        self.proved: Proved | None = None
         #: Damage found while reading, when it was asked to be read all the same.
         self.damage: CorruptLog | None = None
 
@@ -240,11 +243,14 @@ class Ledger:
         place = self.store.append([record.payload])
         return Pending(record, place, current)
 
-    async def consider(self, payload: memoryview) -> tuple[Record, list[int]]:
+    async def consider(
+        self, payload: memoryview, vouch: Vouch | None = None
+    ) -> tuple[Record, list[int]]:
         """Judge and number a commit that was made elsewhere, for `accept`; nothing is written.
 
         Args:
             payload: all bodies inline; its sequencer part is put in here.
+            vouch: for a commit whose author has not signed it; see `ate.trust.sequence`.
 
         Raises:
             ReadOnly, ProtocolError, CorruptLog: it is no sound commit. And what `admit` raises.
@@ -256,8 +262,11 @@ class Ledger:
         record = Record(memoryview(numbered(payload, sequencer)))
         limits.check("rows in the chain", record.last_seq, limits.CHAIN_ROWS_MAX)
         check_complete(record)
-        current = await admit(view, self.pipeline, record, time_us=time_us)
+        proved = vouch.key if vouch is not None else b""
+        current = await admit(view, self.pipeline, record, time_us=time_us, proved=proved)
         check_bodies(view, record)
+        if vouch is not None:
+            record = Record(memoryview(countersigned(record, vouch.sign(record.leaf))))
         return record, current
 
     def accept(self, record: Record, current: list[int]) -> Record:
@@ -352,7 +361,10 @@ class Ledger:
 
     def preparer(self, session: Session | None) -> Preparer:
         """Return what turns drafts of `session` into commits."""
-        return Preparer(self.pipeline, self.view, self.domains(session), session, self.entropy)
+        return Preparer(
+            self.pipeline, self.view, self.domains(session), session, self.entropy,
+            proved=self.proved,
+        )  # fmt: skip
 
     def _grant(self, domain: bytes) -> memoryview | None:
         return self.view.grant(system_id("grant", domain))

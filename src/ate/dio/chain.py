@@ -19,7 +19,14 @@ from ate.chain.retention import Retention
 from ate.dio.compactor import Compactor, CompactPolicy
 from ate.dio.dio import Dio
 from ate.dio.follower import Followers
-from ate.dio.governance import RoleChange, set_access, set_hold, set_role, set_throttle
+from ate.dio.governance import (
+    RoleChange,
+    set_access,
+    set_hold,
+    set_role,
+    set_sequencers,
+    set_throttle,
+)
 from ate.dio.heartbeat import Heartbeat
 from ate.dio.opening import chain_directory
 from ate.dio.overlay import EMPTY, Overlay
@@ -190,6 +197,12 @@ class Chain:
         """
         self._check_open()
         return await self._compactor.compact(retention, erase=erase, progress=progress)
+
+    async def set_sequencers(
+        self, keys: Sequence[bytes], *, session: Session | None = None
+    ) -> Receipt:
+        """Name the servers that sign for authors; see `ate.dio.governance.set_sequencers`."""
+        return await set_sequencers(self, keys, session=session)
 
     async def set_hold(self, reason: str | None, *, session: Session | None = None) -> Receipt:
         """Forbid compaction until it is released with None; see `ate.dio.governance.set_hold`."""

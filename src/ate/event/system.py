@@ -68,12 +68,14 @@ class Role(msgspec.Struct, frozen=True, omit_defaults=True):
         generation: counts from 1; members who left hold only older ones.
         keys: who may act as it: the role's own key pair, or for "root" the root principals.
         wraps: member key id → the role's two seeds, wrapped to that member (`ate.trust.roles`).
+        sequencers: of the role "sequencer" alone, which has nothing else: public keys of servers.
     """
 
     name: str
     generation: Ordinal
     keys: tuple[PublicKeys, ...]
     wraps: dict[bytes, bytes] = {}
+    sequencers: tuple[bytes, ...] = ()
 
 
 class CertificateBody(msgspec.Struct, frozen=True, array_like=True):

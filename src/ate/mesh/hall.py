@@ -33,6 +33,7 @@ from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
 from ate.mesh.root import Root
 from ate.mesh.roster import Making, Roster, Shelf
+from ate.mesh.sequencing import Sequencing
 from ate.mesh.subscriber import Subscriber
 from ate.mesh.topology import Place
 from ate.wire.message import (
@@ -98,6 +99,7 @@ class Hall:
         follow: makes what serves the copy of another server's chain; see `ate.mesh.mirror`.
         guard: 32 secret bytes that the server keeps: with them a large chain opens at once. Whoever
             knows them and writes to the disk can deceive the server, and no client.
+        sequencing: for whose centralized chains it signs; None takes none that are new.
         clock, entropy: handed in by tests.
 
     Attributes:
@@ -110,6 +112,7 @@ class Hall:
         state: Callable[[Ledger, bytes], bytes] | None = None, idle_close_s: float = 60.0,
         max_open: int = limits.CHAINS_OPEN_MAX, guard: bytes = b"",
         follow: Callable[[ChainName, Place], Awaitable[Root]] | None = None,
+        sequencing: Sequencing | None = None,
         clock: Clock | None = None, entropy: Entropy = system_entropy,
     ) -> None:  # fmt: skip
         self.where = where
@@ -120,7 +123,8 @@ class Hall:
         #: Asked first about each chain that is to be opened; None where there is one server.
         self.office: Office | None = None
         making = Making(
-            clock or SystemClock(), entropy, guard, self.gate, self.meter, state, follow
+            clock or SystemClock(), entropy, guard, self.gate, self.meter, state, follow,
+            sequencing,
         )
         self.roster = Roster(
             shelf, making, idle_close_s=idle_close_s, max_open=max_open,

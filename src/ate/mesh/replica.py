@@ -31,6 +31,7 @@ from ate.mesh.flight import Author, Flight, Flights
 from ate.mesh.line import Line
 from ate.mesh.pump import report
 from ate.mesh.request import Requests, error_of
+from ate.mesh.sequencing import check_wire, proved
 from ate.mesh.settling import Settling
 from ate.mesh.vigil import Vigil
 from ate.wire.message import (
@@ -289,11 +290,13 @@ class Replica:
         )  # fmt: skip
 
     def _take_opened(self, opened: Opened) -> None:
+        self.check_wire()
         if opened.chain_id in (b"", self.ledger.view.trust.chain_id):
             self._hear(opened.statement, is_answer=True)  # its own words first: they are evidence
         if begins_anew(self.name, self.ledger.view, opened):
             self._renewed = self.ledger.renewal()
         self.opened, self.trouble = opened, None
+        self.ledger.proved = proved(opened, self.ledger)
         if opened.time_us:
             self.ledger._timeline.follow(opened.time_us)
         self._again_s, self._moves, self.lagged = _AGAIN_S, 0, False
@@ -303,6 +306,15 @@ class Replica:
         self.flights.resume(last, self.refusal)
         self._check_current()
         self._tell()
+
+    def check_wire(self, *, is_centralized: bool = False) -> None:
+        """Raise TrustError when the chain is centralized, and others can write to the connection.
+
+        Args:
+            is_centralized: it is going to be.
+        """
+        if self._peer is not None and (is_centralized or self.ledger.view.trust.sequencers):
+            check_wire(self._peer, self.line.url)
 
     def _hear(self, statement: bytes, *, is_answer: bool = False) -> None:
         if self._vigil is not None and self._peer is not None:

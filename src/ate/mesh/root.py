@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ate import limits
-from ate.chain.genesis import check_genesis
 from ate.chain.ledger import Ledger
 from ate.chain.retention import Retention
 from ate.chain.standing import check_guards, check_parents_of
@@ -36,6 +35,7 @@ from ate.mesh.gate import Gate, OpenGate
 from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
 from ate.mesh.pump import report
+from ate.mesh.sequencing import OFFER, Sequencing, consider
 from ate.wire.codec import Shared
 from ate.wire.message import Accepted, Found, Lookup, Open, Refused, Stated, Submit
 
@@ -75,16 +75,17 @@ class Root:
         gate, meter: what to ask, whom to tell.
         state: makes the signed statement about the chain: (answers) → bytes; None makes none.
         on_failure: called once when the medium has failed: the root is of no use any more then.
-        epoch, role: of this server's ownership.
+        epoch, role: of this server's ownership. sequencing: for whom it signs, if for anybody.
     """
 
     def __init__(
         self, name: str, ledger: Ledger, *, gate: Gate | None = None, meter: Meter | None = None,
         state: Callable[[Ledger, bytes], bytes] | None = None,
         on_failure: Callable[[Root, AteError], None] | None = None, epoch: int = 0,
-        role: str = "master",
+        role: str = "master", sequencing: Sequencing | None = None,
     ) -> None:  # fmt: skip
         self.name, self.ledger, self.epoch, self.role = name, ledger, epoch, role
+        self._sequencing = sequencing
         self.gate: Gate = gate or OpenGate()
         self.meter: Meter = meter or SilentMeter()
         self.subscribers: dict[Subscriber, None] = {}
@@ -140,7 +141,7 @@ class Root:
 
     def more(self, place: Place) -> dict[str, Any]:
         """Return what else is said in `Opened`."""
-        return {}
+        return {OFFER: self._sequencing.offer} if self._sequencing is not None else {}
 
     async def look_up(self, message: Lookup) -> Found:
         """Return what became of a commit."""
@@ -273,9 +274,9 @@ class Root:
                 retry_ms = int(wait_s * 1000) + 1
                 raise Throttled(f"too much at once: come back in {wait_s:.2f} s")
             self._check_asked(message)
-            record, current = await ledger.consider(payload)
-            if ledger.view.trust.genesis is None:
-                check_genesis(record, self.name)
+            record, current = await consider(
+                self._sequencing, asked.guest, ledger, self.name, payload
+            )
             check_parents_of(ledger.view.index, record)
         except AteError as error:
             return self._refused(message.ch, author, error, retry_ms)
