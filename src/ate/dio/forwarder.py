@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ate.chain.ledger import Ledger
@@ -57,6 +57,8 @@ class Forwarder(Writer):
         self.carrier: Carrier | None = None
         #: How long a commit waits for a connection before its author is told.
         self.patience_s = 1.0
+        #: Is called when that is over.
+        self.on_patience_lost: Callable[[], None] = _nothing
         self._parcels: dict[tuple[int, int], Parcel] = {}
         #: Objects that commits on their way change or stand on.
         self._moving: Counter[bytes] = Counter()
@@ -167,6 +169,7 @@ class Forwarder(Writer):
     def _lose_patience(self) -> None:
         """Tell those who wait that there is no connection."""
         self._losing, self._is_lost = None, True
+        self.on_patience_lost()
         for parcel in tuple(self._parcels.values()):
             for transaction in parcel.group:
                 if transaction.first or transaction.done.done():
@@ -390,3 +393,7 @@ class Forwarder(Writer):
             raise UsageError("the chain is closed")
         if self.ledger.store.readonly:
             raise ReadOnly("this chain was opened read-only")
+
+
+def _nothing() -> None:
+    pass

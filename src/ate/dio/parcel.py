@@ -43,7 +43,7 @@ class Parcel:
         self.session, self.lsn = origin
         first = group[0] if group else None
         self.at: int | None = first.at if first is not None else None
-        self.guards = [pair for one in group for pair in one.guards]
+        self.guards = list(dict.fromkeys(pair for one in group for pair in one.guards))
         self.entry = 0
         self.abandoned = False
         self.ids: list[bytes] = []
