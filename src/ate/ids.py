@@ -96,3 +96,8 @@ class ChainName(str):
                     hint="use letters, digits and . _ - @ +, with / between the parts",
                 )
         return super().__new__(cls, "/".join(segments))
+
+
+def device_of(key_id: bytes) -> int:
+    """Return the device under which the commits of a long-term key are numbered."""
+    return int.from_bytes(key_id[:8], "little")

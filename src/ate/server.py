@@ -44,11 +44,11 @@ class Server:
         url: Url,
         tls: SSLContext | None,
         attending: _Attending,
-        frame_max: int,
+        terms: Terms,
     ) -> None:
         self.urls: list[Url] = []
         self._ports, self._url, self._tls = ports, url, tls
-        self._attending, self._frame_max = attending, frame_max
+        self._attending, self._terms = attending, terms
         self._visitors: dict[Visitor, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._listeners: list[Listener] = []
@@ -110,12 +110,18 @@ class Server:
         self._listeners.clear()
 
     async def _listen(self, scheme: str, port: int) -> Listener:
-        host, frame_max = self._url.host, self._frame_max
         if scheme == "tcp":
-            return await tcp.listen(self._meet, host, port, tls=self._tls)
+            return await tcp.listen(self._meet, self._url.host, port, tls=self._tls)
         from ate.mesh import websocket
 
-        return await websocket.listen(self._meet, host, port, frame_max=frame_max, tls=self._tls)
+        return await websocket.listen(
+            self._meet,
+            self._url.host,
+            port,
+            frame_max=self._terms.frame_max,
+            tls=self._tls,
+            patience_s=self._terms.handshake_s,
+        )
 
     def _meet(self, transport: Transport) -> asyncio.Task[None]:
         """Serve a connection in a task of its own."""
@@ -181,4 +187,4 @@ def serve(
     if tcp:
         ports["tcp"] = tcp_port if websocket else port
     url = Url("ws", host, 0, path)
-    return Server(ports, url, tls, attending, (terms or Terms()).frame_max)
+    return Server(ports, url, tls, attending, terms or Terms())

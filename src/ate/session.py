@@ -20,6 +20,7 @@ from ate.crypto.kem import SealingKey
 from ate.crypto.sign import FastKey, SigningKey
 from ate.errors import CannotOpen, NotFound, StorageError, TrustError, UsageError
 from ate.event.access import Principal
+from ate.ids import device_of
 
 CERTIFICATE_CONTEXT: Final = b"ate/certificate/1"
 #: A session key signs for this long; then the next commit brings a new certificate.
@@ -112,7 +113,6 @@ class Session:
         self.roles: dict[str, tuple[KeyPair, ...]] = dict(roles or {})
         self.claims: dict[str, Any] = dict(claims or {})
         self.expires_us = expires_us
-        self.device = int.from_bytes(os.urandom(8), "little")
         self._fast: dict[bytes, FastIdentity] = {}
         #: Chain id → the roles that this chain has given. Equal names on two chains are two roles.
         self._given: dict[bytes, dict[str, tuple[KeyPair, ...]]] = {}
@@ -130,6 +130,11 @@ class Session:
     def public(self) -> Principal:
         """The half to give away: put it in `Only(…)`, `Any(…)` or `roots=[…]`."""
         return self.own.principal
+
+    @property
+    def device(self) -> int:
+        """The number under which this session's commits are counted; it follows from its key."""
+        return device_of(self.own.key_id)
 
     def authorities(self, chain_id: bytes = b"") -> tuple[KeyPair, ...]:
         """Return the key pairs this session can act as on a chain.

@@ -7,15 +7,22 @@ server out, and the file of owners.
 from __future__ import annotations
 
 import os
+import resource
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from ate.clock import Clock
+from ate.crypto.hash import derive
+from ate.crypto.sign import SigningKey
 from ate.errors import LogLocked, StorageError
 from ate.ids import ChainName
+from ate.limits import CHAINS_OPEN_MAX
 from ate.log.disk import DiskLock, RealDisk
 from ate.mesh.hall import Hall
 from ate.mesh.shelf import DiskShelf
+from ate.mesh.stating import stating
+from ate.mesh.topology import Place, Topology
 from atedb.gate import SoloGate
 from atedb.journal import Journal
 from atedb.metrics import HallMeter, Metrics
@@ -27,6 +34,10 @@ from atedb.tokens import Checker, TokenKey
 
 _LOCK: Final = "LOCK"
 
+#: Chains open at once where the system gives files enough, and what each takes.
+CHAINS_MAX: Final = 2000
+FILES_OF_A_CHAIN: Final = 4
+
 
 class House:
     """One service, ready to be served.
@@ -36,10 +47,8 @@ class House:
         settings: of the whole server.
         key: of the tokens; None wants none.
         nodes: where chains are sent that have no room.
-
-    Raises:
-        LogLocked: another server uses the directory.
-        StorageError: it cannot be used.
+        identity: signs what is stated about chains.
+        where: says which server has a chain; None = this one has all.
     """
 
     def __init__(
@@ -49,13 +58,14 @@ class House:
         *,
         key: TokenKey | None,
         nodes: Nodes,
+        identity: SigningKey,
+        where: Callable[[str], Place] | None,
         metrics: Metrics,
         journal: Journal,
         clock: Clock,
     ) -> None:
         self.path, self.folder = service
         self._journal = journal
-        self._lock: DiskLock = _take(self.folder)
         self._owners = Owners(self.folder / OWN / "owners")
         quota = Quota(settings.quota)
         for name, owner in self._owners:
@@ -75,6 +85,10 @@ class House:
             DiskShelf(self.folder),
             gate=self.gate,
             meter=HallMeter(metrics),
+            where=where if where is not None else _here,
+            state=stating(identity),
+            guard=derive("atedb snapshot guard", identity.seed),
+            max_open=settings.bounds.chains or _chains_max(settings.max_connections),
             idle_close_s=settings.idle_close_s,
             clock=clock,
         )
@@ -87,15 +101,26 @@ class House:
             return None
         return float(found.f_bavail * found.f_frsize)
 
-    def release(self) -> None:
-        """Let another server have the directory."""
-        self._lock.close()
-
     def _remember(self, name: str, owner: bytes) -> None:
         try:
             self._owners.add(ChainName(name), owner)
         except OSError as error:
             self._journal.fault("the owner of a chain was not written down", error)
+
+
+def places(topology: Topology, own: str) -> Callable[[str], Place]:
+    """Return what says which server has a chain, seen from the server `own`."""
+
+    def where(name: str) -> Place:
+        place = topology.where(name)
+        url = "" if place.url == own else place.url
+        return Place(url, place.epoch, place.role if url else topology.role_of(own))
+
+    return where
+
+
+def _here(_: str) -> Place:
+    return Place()
 
 
 def own_folder(folder: Path) -> Path:
@@ -118,10 +143,22 @@ def own_folder(folder: Path) -> Path:
     return own
 
 
-def _take(folder: Path) -> DiskLock:
+def take(folder: Path) -> DiskLock:
+    """Return the right to serve a directory.
+
+    Raises:
+        LogLocked: another server has it.
+        StorageError: the directory cannot be used.
+    """
     try:
         return RealDisk().lock(str(own_folder(folder) / _LOCK))
     except LogLocked:
         raise LogLocked(
             f"another server uses {folder}", hint="stop it, or give this one another directory"
         ) from None
+
+
+def _chains_max(connections: int) -> int:
+    """Return how many chains may be open beside so many connections, as far as files go."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(CHAINS_OPEN_MAX, min(CHAINS_MAX, (soft - connections) // FILES_OF_A_CHAIN))

@@ -119,6 +119,10 @@ class Settings:
             raise UsageError("--status-port is for HTTP, and --no-http forbids it")
         if self.url:
             Url.parse(self.url)
+        elif self.topology is not None:
+            raise UsageError(
+                "which of the servers in --topology is this one?", hint="say so with --url"
+            )
 
     def _check_services(self) -> None:
         seen: dict[str, Path] = {}

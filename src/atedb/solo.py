@@ -17,13 +17,15 @@ from typing import Any, Final
 
 from ate.clock import Clock
 from ate.errors import UsageError
+from ate.log.disk import DiskLock
 from ate.mesh import tcp
 from ate.mesh.attend import Visitor, attend
+from ate.mesh.topology import Topology
 from ate.mesh.transport import Transport
 from ate.wire.terms import Terms
 from atedb import identity as identities
 from atedb.counted import Counted
-from atedb.house import House, own_folder
+from atedb.house import CHAINS_MAX, FILES_OF_A_CHAIN, House, own_folder, places, take
 from atedb.http import SPARE, Front, listening
 from atedb.identity import Guests
 from atedb.journal import Journal
@@ -92,6 +94,7 @@ class Solo:
         self.stopped = asyncio.Event()
         self.metrics = Metrics()
         self.port = self.status_port = 0
+        self._locks: list[DiskLock] = []
         self._houses: dict[str, House] = {}
         self._visitors: dict[Visitor, None] = {}
         self._someone_left = asyncio.Event()
@@ -118,17 +121,22 @@ class Solo:
         self._guests = Guests.load(settings.clients) if settings.clients else None
         self._tls = self._read_tls()
         for service in settings.all_services():
-            self._houses[service.path] = House(
-                service, settings, key=key, nodes=self._nodes, metrics=self.metrics,
-                journal=self._journal, clock=self._clock,
-            )  # fmt: skip
+            self._locks.append(take(service.folder))
         where = settings.identity or own_folder(settings.path) / "identity"
         self._identity, is_new = identities.load_or_new(where)
         if is_new:
             self._journal.note("made an identity", file=where.name, key=self.key_id)
+        seen = None
+        if settings.topology is not None:
+            seen = places(Topology.load(settings.topology), settings.address(0))
+        _raise_files(settings.max_connections + FILES_OF_A_CHAIN * CHAINS_MAX)
+        for service in settings.all_services():
+            self._houses[service.path] = House(
+                service, settings, key=key, nodes=self._nodes, identity=self._identity,
+                where=seen, metrics=self.metrics, journal=self._journal, clock=self._clock,
+            )  # fmt: skip
         self._switch = Switch({path: house.hall for path, house in self._houses.items()})
         self._measure()
-        _raise_files(settings.max_connections)
         await self._listen()
         self._sweep()
 
@@ -296,8 +304,8 @@ class Solo:
                 await front.close()
         for task in self._tasks:
             task.cancel()
-        for house in self._houses.values():
-            house.release()
+        for lock in self._locks:
+            lock.close()
         if self.stopped.is_set():
             self._journal.note("stopped")
 
@@ -309,6 +317,8 @@ class Solo:
         except TimeoutError:
             self._journal.note("some commits were not finished in time: their authors send again")
         self._switch.end()
+        for visitor in tuple(self._visitors):  # who has not said hello yet is in no hall
+            visitor.close("", "the server stops")
         try:
             async with asyncio.timeout(_GOODBYE_S):
                 while self._visitors:
@@ -333,10 +343,10 @@ def _load(context: ssl.SSLContext, cert: Path, key: Path) -> None:
         ) from None
 
 
-def _raise_files(connections: int) -> None:
+def _raise_files(needed: int) -> None:
     """Ask the system for enough descriptors; it gives what it gives."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + _FILES_SPARE
+    wanted = needed + _FILES_SPARE
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and wanted > soft:

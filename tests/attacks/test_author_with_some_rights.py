@@ -296,7 +296,7 @@ async def test_a_writer_cannot_grant_more_than_the_rule_says(scene: Scene) -> No
         forger.commit(*lines, grant_line(owner, scene.alice, scene.bob, epoch=2))
     )
     for readers in ((scene.bob,), (scene.alice, scene.bob, scene.mallory), (scene.mallory,)):
-        forger.origin = Origin(9, 9, 1, 0)
+        forger.origin = Origin(scene.bob.device, 9, 1, 0)
         with pytest.raises(WriteDenied, match="read rule"):
             await scene.stage.judge(forger.commit(*lines, grant_line(owner, *readers, epoch=2)))
 
@@ -504,3 +504,17 @@ async def test_a_version_that_replaces_what_is_not_there(scene: Scene) -> None:
     stage.tamperer().append(new)
     with pytest.raises(CorruptLog):
         await stage.as_(mallory).load(mine, at_seq=1)
+
+
+async def test_the_numbers_of_somebody_else_cannot_be_used_up(scene: Scene) -> None:
+    """A commit under alice's origin with the highest number would refuse all that she sends."""
+    ledger = await scene.stage.ledger()
+    forger = await scene.forger()
+    lines = scene.introduction(forger)
+    for (device, session), (last, _) in list(ledger.view.origins.table.items()):
+        if device == scene.mallory.device:
+            continue
+        forger.origin = Origin(device, session, (1 << 64) - 1, last)
+        with pytest.raises(Replayed, match="is not that of the author's key"):
+            await scene.stage.judge(forger.commit(*lines, Line(ObjectId.random(), scene.board)))
+    await scene.stage.as_(scene.alice).change(scene.note, "still mine")

@@ -55,7 +55,7 @@ FROM_SERVER = st.one_of(
         m.Refused, CH, WORD, WORD, COUNT, COUNT, TEXT, TEXT, TEXT, SMALL, COUNT, BOOL, COUNT, MORE
     ),
     st.builds(m.Stated, CH, SMALL, MORE),
-    st.builds(m.Found, CH, COUNT, COUNT, COUNT, MORE),
+    st.builds(m.Found, CH, COUNT, COUNT, COUNT, COUNT, MORE),
     st.builds(m.Bodies, CH, COUNT, st.lists(st.none() | RAW, max_size=4), MORE),
     st.builds(m.Moved, CH, TEXT, COUNT, MORE),
     st.builds(m.Lagged, CH, COUNT, MORE),

@@ -24,9 +24,8 @@ SUITES = {"plain": 0, "suite1": 1, "suite2": 2, "compacted": 2}
 def actors(name: str) -> dict[str, Session]:
     """Return who plays in a golden log, with devices and session keys that repeat."""
     found = {}
-    for number, who in enumerate(("alice", "bob", "mallory"), 1):
+    for who in ("alice", "bob", "mallory"):
         found[who] = session = member(who)
-        session.device = number
         draw = SeededEntropy(f"fast {name} {who}".encode())
         session.fast = _fixed_fast(session, draw)  # type: ignore[method-assign,assignment]
     return found

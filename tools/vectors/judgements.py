@@ -59,7 +59,8 @@ class Scene:
     def forged(self, *lines: Line, alone: bool = False, **fields: Any) -> Commit:
         """Return a commit of mallory's that introduces its key, unless `alone`."""
         fast = self.mallory.fast(self.view.trust.chain_id, self.now_us).key
-        told = {"chain_id": self.view.trust.chain_id, "key": fast, "seen_seq": self.view.head}
+        told: dict[str, Any] = {"chain_id": self.view.trust.chain_id, "key": fast}
+        told |= {"seen_seq": self.view.head, "origin": Origin(self.mallory.device, 7, 1, 0)}
         forger = Forger(**{**told, **fields})
         return forger.commit(*(() if alone else self.introduction), *lines)
 
@@ -108,10 +109,17 @@ class Scene:
         return [(name, error, self.forged(*lines)) for name, error, lines in some]
 
     def origins(self) -> list[Case]:
-        """Return what was here, and what comes too early."""
+        """Return what was here, what comes too early, and what is in the name of others."""
+        mine = self.mallory.device
         session = next(one for of, one in self.view.origins.table if of == self.alice.device)
         again = Origin(self.alice.device, session, 1, 0)
-        return [
-            ("an origin that was here", "replayed", self.forged(ON_BOARD, origin=again)),
-            ("out of order", "replayed", self.forged(ON_BOARD, origin=Origin(7, 7, 5, 4))),
+        last = self.view.origins.last(self.alice.device, session)
+        theirs = Origin(self.alice.device, session, 1 << 62, last)
+        some = [
+            ("an origin that was here", again),
+            ("out of order", Origin(mine, 7, 5, 4)),
+            ("number zero", Origin(mine, 7, 0, 0)),
+            ("the numbers of somebody else are used up", theirs),
+            ("a device of nobody", Origin(7, 7, 1, 0)),
         ]
+        return [(name, "replayed", self.forged(ON_BOARD, origin=of)) for name, of in some]

@@ -40,7 +40,7 @@ SAMPLES: Final[list[m.AnyMessage]] = [
     m.Accepted(1, WORD, 1, 2, 10, 5, True),
     m.Refused(1, WORD, 1, 3, 2, "conflict", "changed", "load again", ID, 9, False, 0),
     m.Stated(1, b"statement"),
-    m.Found(1, 4, 10, 2),
+    m.Found(1, 4, 10, 2, 6),
     m.Bodies(1, 5, [b"one", None, b""]),
     m.Moved(1, "wss://two.example/db", 2),
     m.Lagged(1, 500),

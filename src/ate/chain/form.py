@@ -5,6 +5,8 @@ It judges nobody's rights, and it never asks what the chain holds.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from ate import merkle
@@ -13,6 +15,9 @@ from ate.errors import CorruptLog, ProtocolError
 from ate.event.commit import Record
 from ate.event.row import FLAG_ACCESS, FLAG_HEADER, FLAGS_KNOWN, KINDS, Kind
 from ate.ids import ROOT
+
+#: By number of the kind.
+_KNOWN: Final = np.isin(np.arange(256), np.fromiter(KINDS, dtype=np.uint8))
 
 
 def ids_of(table: np.ndarray[tuple[int], np.dtype[np.void]]) -> list[bytes]:
@@ -40,14 +45,22 @@ def check_form(record: Record) -> None:
     And stands alone.
     """
     table = record.table
-    known = np.isin(table["kind"], np.fromiter(KINDS, dtype=np.uint8))
-    if not known.all() or table["zero"].any() or table["zero2"].any() or record.author.flags:
+    if (
+        not _KNOWN[table["kind"]].all()
+        or table["zero"].any()
+        or table["zero2"].any()
+        or record.author.flags
+    ):
         raise ProtocolError("a row has an unknown kind or non-zero padding")
     if any(record.padding):
         raise ProtocolError("the padding of a commit is not zero")
     _check_flags(record)
     high = table["id_hi"]
-    if len(np.unique(high)) != len(high) and len(set(ids := ids_of(table))) != len(ids):
+    if (
+        len(high) > 1
+        and len(np.unique(high)) != len(high)
+        and len(set(ids := ids_of(table))) != len(ids)
+    ):
         raise ProtocolError("a commit touches one object twice")
     nameless = (high == 0) & (table["id_lo"] == 0)
     if nameless.any() and not (table["kind"] == Kind.GENESIS).any():

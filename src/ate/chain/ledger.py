@@ -10,8 +10,8 @@ Opening runs old commits through the same `admit` and `apply`: recovery is not a
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
 
 from ate import limits
 from ate.chain.admit import admit, check_bodies
@@ -40,6 +40,9 @@ from ate.trust.prepare import Preparer
 from ate.trust.roles import join_roles
 
 _log = logging.getLogger("ate")
+#: A replay pauses after so many bytes, where a frame counts for some by itself: 2 milliseconds.
+_PAUSE_WORK: Final = 1 << 20
+_FRAME_WORK: Final = 1 << 16
 
 
 class Ledger:
@@ -50,22 +53,19 @@ class Ledger:
         plugins: see `ate.trust.plugin`.
         session: whose keys open and seal by default, and guard the snapshot.
         clock, entropy: handed in, so that a test can replay them.
+        guard: 32 secret bytes that guard the snapshot where there is no session to do so.
     """
 
     def __init__(
-        self,
-        store: LogStore,
-        *,
-        plugins: Sequence[Any] = (),
-        session: Session | None = None,
-        clock: Clock,
-        entropy: Entropy,
-    ) -> None:
+        self, store: LogStore, *, plugins: Sequence[Any] = (), session: Session | None = None,
+        clock: Clock, entropy: Entropy, guard: bytes = b"",
+    ) -> None:  # fmt: skip
         self.store, self.session, self.clock, self.entropy = store, session, clock, entropy
+        self.guard = guard
         self.view = View(store)
         self._timeline = Timeline(clock)
         self._plugins = tuple(plugins)
-        self.pipeline = Pipeline(plugins, self.view.origins)
+        self.pipeline = Pipeline(plugins, self.view.origins, self.view.pace)
         self.feed = Feed()
         self._domains: dict[int, tuple[Session | None, Domains]] = {}
         self._snapshot_head = self._last_place = 0
@@ -79,8 +79,14 @@ class Ledger:
 
     # --- opening ----------------------------------------------------------------------------
 
-    async def replay(self, *, use_snapshot: bool = True, salvage: bool = False) -> None:
+    async def replay(
+        self, *, use_snapshot: bool = True, salvage: bool = False,
+        pause: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:  # fmt: skip
         """Read what the store holds.
+
+        Args:
+            pause: awaited now and then, so that others of the same thread can work meanwhile.
 
         Raises:
             CorruptLog, UnsupportedFormat: damaged or foreign bytes; the store is untouched.
@@ -88,7 +94,7 @@ class Ledger:
         after = read_snapshot(self) if use_snapshot else 0
         self._snapshot_head = self.view.head
         try:
-            await self._follow(after)
+            await self._follow(after, pause)
         except CorruptLog as error:
             if not salvage or self.view.trust.genesis is None:
                 raise
@@ -116,12 +122,16 @@ class Ledger:
             self.feed.publish(self.view.head)
         return self.view.head
 
-    async def _follow(self, after: int) -> None:
+    async def _follow(self, after: int, pause: Callable[[], Awaitable[None]] | None = None) -> None:
         self._last_place = after
-        replay = Replay(self.view, self.pipeline)
+        replay, work = Replay(self.view, self.pipeline), 0
         for place, payload in self.store.scan(after):
             record = await replay.take(place, payload)
             self._last_place = place
+            work += _FRAME_WORK + len(payload)
+            if pause is not None and work > _PAUSE_WORK:
+                work = 0
+                await pause()
             if record is not None:
                 self._after_apply(record)
                 self.verified_commits += 1
@@ -193,6 +203,10 @@ class Ledger:
     def now_us(self) -> int:
         """Return the time that a commit would get now; along the chain it never goes back."""
         return self._timeline.now_us(self.view.time_us)
+
+    def follow_time(self, server_us: int) -> None:
+        """Go by the time of the server that orders the chain, not by this machine's clock."""
+        self._timeline.follow(server_us)
 
     def skew_us(self) -> int:
         """Return how far this clock is off by the chain's time, 0 within `limits.TIME_SKEW_US`."""

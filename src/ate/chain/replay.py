@@ -11,7 +11,14 @@ from typing import TypeAlias
 from ate.chain.absorb import Absorption, check_vouched
 from ate.chain.admit import admit, check_bodies
 from ate.chain.view import View
-from ate.errors import CommitError, CorruptLog, LimitExceeded, ProtocolError, TrustError
+from ate.errors import (
+    CommitError,
+    CorruptLog,
+    LimitExceeded,
+    ProtocolError,
+    Throttled,
+    TrustError,
+)
 from ate.event.commit import Record
 from ate.event.draft import Draft
 from ate.event.prefix import NODES_MARK, decode_nodes, decode_prefix, is_commit
@@ -58,7 +65,7 @@ class Replay:
         """
         try:
             return await self._take(payload, keep, drafts)
-        except (ProtocolError, TrustError, LimitExceeded, CommitError) as error:
+        except (ProtocolError, TrustError, LimitExceeded, CommitError, Throttled) as error:
             raise CorruptLog(
                 f"commit {self._view.frontier.size} is not admissible: {error}"
             ) from error

@@ -28,6 +28,7 @@ from ate.event.row import Kind
 from ate.event.system import Checkpoint, Genesis, PublicKeys, Role, decode
 from ate.event.thinned import decode_record
 from ate.trust.state import Certified, Trust
+from ate.trust.throttle import FIELD
 
 if TYPE_CHECKING:
     from ate.chain.ledger import Ledger
@@ -155,7 +156,7 @@ def read_snapshot(ledger: Ledger) -> int:
     try:
         end = _HEAD.size + size
         header = msgspec.msgpack.decode(raw[_HEAD.size : end], type=_Header)
-        if ledger.session is None and _is_signed(ledger):
+        if ledger.session is None and not ledger.guard and _is_signed(ledger):
             return 0
         _check_tail(ledger, header)
         _restore(ledger, header, raw, end + (-end % _ALIGN))
@@ -202,6 +203,7 @@ def _restore(ledger: Ledger, header: _Header, raw: memoryview, at: int) -> None:
     view.rules, view.bodies_end = header.rules, header.bodies_end
     view.settled_rows, view.settled_bytes = header.settled
     view.cut, view.lasting, view.held = header.cut, header.lasting, header.held
+    view.pace.set(view.field(FIELD))
 
 
 def _check_shape(header: _Header, columns: list[Any], commits: int) -> None:
@@ -233,10 +235,11 @@ def _check_shape(header: _Header, columns: list[Any], commits: int) -> None:
 def _guard(ledger: Ledger, raw: bytes | memoryview) -> bytes:
     """Return the keyed hash over the snapshot: keyed by the session, or unkeyed on unsigned chains.
 
-    Without a session there is nothing to key it with; then it only serves chains that have no roots
-    (see `_is_signed`), where whoever could forge it could as well write the chain.
+    A server keys it with a secret of its own. Without either there is nothing to key it with; then
+    it only serves chains that have no roots (see `_is_signed`), where whoever could forge it could
+    as well write the chain.
     """
-    key = ledger.session.local_key(b"index") if ledger.session else bytes(32)
+    key = ledger.session.local_key(b"index") if ledger.session else ledger.guard or bytes(32)
     return keyed(key, raw)
 
 

@@ -19,6 +19,7 @@ from ate.event.commit import (
     AUTHOR_BYTES,
     ROWS_AT,
     SEQUENCER_BYTES,
+    VERSION,
     Buffer,
     Record,
     SequencerPart,
@@ -30,6 +31,7 @@ from ate.log.store import LogStore
 
 _SIZES: Final = struct.Struct("<IIQ")
 _SIZES_AT: Final = AUTHOR_BYTES + SEQUENCER_BYTES
+_COUNT: Final = slice(4, 8)
 
 
 def pack(view: View, payload: memoryview, *, sparse: int = 0) -> Buffer:
@@ -42,7 +44,7 @@ def pack(view: View, payload: memoryview, *, sparse: int = 0) -> Buffer:
     Raises:
         CorruptLog: a body is not where the row says.
     """
-    if not is_commit(payload):
+    if not is_commit(payload) or (not sparse and _is_inline(payload)):
         return payload
     record = decode_record(payload)
     table = record.table
@@ -59,6 +61,16 @@ def pack(view: View, payload: memoryview, *, sparse: int = 0) -> Buffer:
         else:
             bodies.append(view.body(record, record.row(at)))
     return _rebuild(record, bodies, np.full(record.row_count, PLACE_ABSENT, np.uint64))
+
+
+def _is_inline(payload: memoryview) -> bool:
+    """Tell at a glance, of a commit that has all its rows, that no body lies outside of it."""
+    if len(payload) < ROWS_AT or payload[0] != VERSION:
+        return False
+    end = ROWS_AT + rows_.ROW_BYTES * int.from_bytes(payload[_COUNT], "little")
+    # The top bit of a place, which ends a row, says that the body is elsewhere.
+    tops = payload[ROWS_AT + rows_.ROW_BYTES - 1 : end : rows_.ROW_BYTES].tobytes()
+    return end <= len(payload) and max(tops, default=0xFF) < 0x80
 
 
 def unpack(store: LogStore, record: Record) -> memoryview:

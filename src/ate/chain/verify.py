@@ -83,7 +83,7 @@ async def verify(
     """
     found = Verification(notes=list(store.torn))
     view = View(store) if view is None else view
-    replay = Replay(view, Pipeline(plugins, view.origins), bodies=True)
+    replay = Replay(view, Pipeline(plugins, view.origins, view.pace), bodies=True)
     is_seen = False
     try:
         for place, payload in store.scan(0):

@@ -7,7 +7,7 @@ read.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -45,6 +45,7 @@ from ate.log.store import LogStore
 from ate.trust.plugin import Stored
 from ate.trust.replay import Origins
 from ate.trust.state import Trust
+from ate.trust.throttle import FIELD, Pace
 
 #: Parsed commits kept at hand; a random reader over single-row commits evicts them all anyway.
 _RECORDS_MAX: Final = 4096
@@ -61,6 +62,7 @@ class View:
         self.commits = CommitTable()
         self.trust = Trust()
         self.origins = Origins()
+        self.pace = Pace()
         self.head = 0
         self.time_us = 0
         self.link = bytes(32)
@@ -158,13 +160,17 @@ class View:
     @property
     def hold(self) -> str | None:
         """Why nothing may be dropped from the chain; None when something may."""
+        reason = self.field("hold")
+        return str(reason) if reason else None
+
+    def field(self, name: str) -> Any:
+        """Return a rare field of the chain's own row, None when it has none."""
         stored = self.stored(ROOT)
         if stored is None or not stored.row.flags & FLAG_HEADER:
             return None
         record, at = self.find(stored.seq)
         header = record.header(at)
-        reason = header.unknown.get("hold") if header is not None else None
-        return str(reason) if reason else None
+        return header.unknown.get(name) if header is not None else None
 
     def settle(self, store: LogStore) -> None:
         """Take what the log holds now for what a compaction leaves."""
@@ -263,12 +269,13 @@ class View:
     def become(self, other: View) -> None:
         """Take over all of another view, which is not used any more."""
         self.listings.renew(self.find, other.index)
-        trust, origins, listings = self.trust, self.origins, self.listings
+        trust, origins, listings, pace = self.trust, self.origins, self.listings, self.pace
+        pace.__dict__.update(other.pace.__dict__)
         trust.__dict__.update(other.trust.__dict__)
         origins.table = other.origins.table
         self.__dict__.update(other.__dict__)
         # Others hold on to these.
-        self.trust, self.origins, self.listings = trust, origins, listings
+        self.trust, self.origins, self.listings, self.pace = trust, origins, listings, pace
 
     def move(self, store: LogStore, columns: CommitColumns, dropped: U64) -> None:
         """Go on with another generation of the log, which says the same of the present.
@@ -316,6 +323,9 @@ class View:
             self._apply_table(record, current)
         author = record.author
         self.origins.apply(author.device, author.session, author.lsn, first)
+        if self.pace.is_set:
+            nbytes = int(record.table["length"].sum())
+            self.pace.apply(record.sequencer.time_us, record.row_count, nbytes)
         self.commits.append(first, place, record.leaf)
         self.head = record.last_seq
         self.held += record.row_count
@@ -362,6 +372,9 @@ class View:
     def _apply_system(self, record: Record, at: int, row: Row) -> None:
         if row.kind == Kind.GENESIS and not self.trust.chain_id:
             self.trust.chain_id = record.root
+        if row.kind == Kind.GENESIS:
+            header = record.header(at)
+            self.pace.set(header.unknown.get(FIELD) if header is not None else None)
         if row.kind in _LASTING:
             self.lasting.append(record.seq_at(at))
         if row.kind != Kind.GRANT:

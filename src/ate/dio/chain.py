@@ -19,7 +19,7 @@ from ate.chain.retention import Retention
 from ate.dio.compactor import Compactor, CompactPolicy
 from ate.dio.dio import Dio
 from ate.dio.follower import Followers
-from ate.dio.governance import RoleChange, set_access, set_hold, set_role
+from ate.dio.governance import RoleChange, set_access, set_hold, set_role, set_throttle
 from ate.dio.heartbeat import Heartbeat
 from ate.dio.opening import chain_directory
 from ate.dio.overlay import EMPTY, Overlay
@@ -198,6 +198,13 @@ class Chain:
         self._check_open()
         return await set_hold(self, reason, session=session)
 
+    async def set_throttle(
+        self, *, rows_s: int = 0, bytes_s: int = 0, session: Session | None = None
+    ) -> Receipt:
+        """Say how fast commits may come; see `ate.dio.governance.set_throttle`."""
+        self._check_open()
+        return await set_throttle(self, rows_s=rows_s, bytes_s=bytes_s, session=session)
+
     async def checkpoint(self, *, session: Session | None = None) -> None:
         """Seal all commits so far with a root key's composite signature.
 
@@ -229,6 +236,18 @@ class Chain:
         """
         self._check_open()
         return self.status if self._remote is None else await self._remote.sync(timeout)
+
+    async def acknowledged(self, receipt: Receipt, timeout: float | None = 30.0) -> bytes:
+        """Return a file that shows anybody, with `ate check`, that the server has a commit.
+
+        Raises:
+            UsageError: the commit waits for the server, or nobody signs that it is there.
+            TimedOut: the server did not say so in that many seconds; None waits for ever.
+        """
+        self._check_open()
+        if self._remote is None:
+            raise UsageError("this chain has no server", hint="`receipt.proof()` is enough here")
+        return await self._remote.acknowledged(receipt, timeout)
 
     @property
     def conflicts(self) -> list[Setback]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ate.chain.view import View
 from ate.dio.receipt import Receipt
@@ -27,12 +27,14 @@ from ate.session import Session
 from ate.trust.domains import Domains, encode_grant
 from ate.trust.roles import next_generation
 from ate.trust.state import ROOT_ROLE
+from ate.trust.throttle import FIELD
 
 if TYPE_CHECKING:
     from ate.dio.chain import Chain
 
 #: Other commits that may land while a change of roles is being prepared.
 _TRIES: Final = 16
+_RATE_MAX: Final = 1 << 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +135,38 @@ async def set_hold(chain: Chain, reason: str | None, *, session: Session | None 
     """
     if reason is not None and not reason.strip():
         raise UsageError("a legal hold has a reason")
+    return await _set_field(chain, "hold", reason, session)
+
+
+async def set_throttle(
+    chain: Chain, *, rows_s: int = 0, bytes_s: int = 0, session: Session | None = None
+) -> Receipt:
+    """Say how fast commits may come, wherever the chain is judged; root keys are not bound by it.
+
+    Args:
+        rows_s, bytes_s: in a second, as stored; 0 = any number.
+        session: acts instead of the chain's own; it must be a root.
+
+    Raises:
+        WriteDenied: the session is no root.
+        UsageError: one of the numbers is no rate.
+    """
+    if not all(0 <= one < _RATE_MAX for one in (rows_s, bytes_s)):
+        raise UsageError("a rate is a whole number of rows or bytes a second, 0 for no limit")
+    rule = [rows_s, bytes_s] if rows_s or bytes_s else None
+    return await _set_field(chain, FIELD, rule, session)
+
+
+async def _set_field(chain: Chain, name: str, value: Any, session: Session | None) -> Receipt:
+    """Give the chain's own row a rare field, or take it away with None."""
     view = chain._ledger.view
     stored = view.stored(ROOT)
     assert stored is not None  # every chain begins with it
     record, at = view.find(stored.seq)
     draft = _system(view, Kind.GENESIS, ROOT, bytes(view.body(record, record.row(at))))
     known = record.header(at) or Header(Access())
-    others = {name: value for name, value in known.unknown.items() if name != "hold"}
-    draft.header = replace(known, unknown={**others, **({"hold": reason} if reason else {})})
+    others = {one: held for one, held in known.unknown.items() if one != name}
+    draft.header = replace(known, unknown={**others, **({name: value} if value else {})})
     landed = await chain._writer.submit([draft], session or chain.session, chain.durability, None)
     return landed.receipt()
 

@@ -90,7 +90,8 @@ class Letter(Bell):
     @property
     def is_reachable(self) -> bool:
         """Whether a reply can come: there is a connection, or was a moment ago."""
-        return self._chain._remote is None or self._chain._remote.forwarder.is_reachable
+        remote = self._chain._remote
+        return remote is None or remote.forwarder.patience.is_reachable
 
     def send(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` while the caller goes on."""

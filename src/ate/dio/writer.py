@@ -250,7 +250,10 @@ class Writer:
         ledger = self.ledger
         drafts = ready[0].drafts if len(ready) == 1 else [d for one in ready for d in one.drafts]
         await self._look_back(drafts, ready[0].session)
-        origin = Origin(self._device, self._session_number, self._lsn + 1, self._lsn)
+        who = ready[0].session
+        device = who.device if who is not None else 0
+        prev = ledger.view.origins.last(device, self._session_number)
+        origin = Origin(device, self._session_number, self._lsn + 1, prev)
         try:
             commit, rows = await ledger.preparer(ready[0].session).prepare(
                 drafts,

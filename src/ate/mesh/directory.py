@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from ate import limits
-from ate.errors import ProtocolError, StorageError, UsageError
+from ate.errors import Disconnected, ProtocolError, StorageError, UsageError
 from ate.ids import ChainName
 from ate.log.disk import Disk, RealDisk
 from ate.mesh.topology import Place, Topology
@@ -22,11 +22,12 @@ from ate.mesh.url import Url
 _FORMAT: Final = 1
 
 
-class _File(msgspec.Struct, forbid_unknown_fields=True):
-    """The file: chains with their URL and epoch."""
+class _File(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """The file: chains with their URL and epoch, and those on their way here with their source."""
 
     format: int
     chains: dict[str, tuple[str, int]]
+    coming: dict[str, tuple[str, int]] = {}
 
 
 class Directory:
@@ -47,7 +48,9 @@ class Directory:
         self.topology = topology
         self._path = None if path is None else Path(path)
         self._disk = disk or RealDisk()
-        self._moved: dict[str, tuple[str, int]] = self._read()
+        kept = self._read()
+        self._moved: dict[str, tuple[str, int]] = kept.chains
+        self._coming: dict[str, tuple[str, int]] = kept.coming
 
     def __len__(self) -> int:
         return len(self._moved)
@@ -64,12 +67,23 @@ class Directory:
         return self._moved_to(name) if self._epoch(name) > said.epoch else said
 
     def seen_from(self, url: str) -> Callable[[str], Place]:
-        """Return `where` as the server at `url` asks it: no URL means that it has the chain."""
+        """Return `where` as the server at `url` asks it: no URL means that it serves the chain.
+
+        It raises Disconnected for a chain that is just being brought there.
+        """
         here = str(Url.parse(url))
 
         def where(name: str) -> Place:
-            place = self.where(name)
-            return place._replace(url="") if place.url == here else place
+            place, role = self.where(name), self.topology.role_of(here)
+            if name.removeprefix("/") in self._coming:
+                raise Disconnected(
+                    "the chain is just being moved to this server", hint="come back in a moment"
+                )
+            if place.url == here:
+                return Place("", place.epoch)
+            if role != "master":
+                return Place("", place.epoch, role, place.url)
+            return place
 
         return where
 
@@ -96,11 +110,54 @@ class Directory:
             raise UsageError("an epoch is a number of 1 or more")
         if epoch <= self.where(name).epoch:
             return False
-        changed = {**self._moved, name: (url, epoch)}
-        limits.check("chains that were moved", len(changed), limits.MOVES_MAX)
-        self._write(changed)
-        self._moved = changed
+        self.settle(name, url, epoch)
         return True
+
+    def settle(self, name: str, url: str, epoch: int) -> None:
+        """Write down where a chain is, though the cluster's list may say so already.
+
+        A list can be changed back; what servers have agreed on stays.
+
+        Raises:
+            UsageError: something newer is known. StorageError: as `move`.
+        """
+        name, url = ChainName(name), str(Url.parse(url))
+        place = self.where(name)
+        if epoch < place.epoch or (epoch == place.epoch and url != place.url):
+            raise UsageError(f"the chain {name!r} has been moved further meanwhile")
+        coming = {one: which for one, which in self._coming.items() if one != name}
+        self._change({**self._moved, name: (url, epoch)}, coming)
+
+    # --- chains on their way to this server -----------------------------------------------------
+
+    @property
+    def coming(self) -> dict[str, tuple[str, int]]:
+        """The chains that are being brought here: from which URL, under which epoch."""
+        return dict(self._coming)
+
+    def expect(self, name: str, source: str, epoch: int) -> None:
+        """Say that a chain is to be brought here; until `learn` says that it is, nobody gets it.
+
+        Raises:
+            UsageError, StorageError: as `learn`. Also if that epoch is over.
+        """
+        name, source = ChainName(name), str(Url.parse(source))
+        known = self._coming.get(name)
+        if epoch <= self._epoch(name) or (known is not None and known[1] > epoch):
+            raise UsageError(f"the chain {name!r} has been moved further meanwhile")
+        self._change(self._moved, {**self._coming, name: (source, epoch)})
+
+    def give_up(self, name: str) -> None:
+        """Say that a chain does not come after all."""
+        coming = {one: which for one, which in self._coming.items() if one != name}
+        self._change(self._moved, coming)
+
+    def _change(
+        self, moved: dict[str, tuple[str, int]], coming: dict[str, tuple[str, int]]
+    ) -> None:
+        limits.check("chains that were moved", len(moved) + len(coming), limits.MOVES_MAX)
+        self._write(moved, coming)
+        self._moved, self._coming = moved, coming
 
     def _epoch(self, name: str) -> int:
         return self._moved[name][1] if name in self._moved else -1
@@ -111,9 +168,9 @@ class Directory:
 
     # --- the file ---------------------------------------------------------------------------
 
-    def _read(self) -> dict[str, tuple[str, int]]:
+    def _read(self) -> _File:
         if self._path is None or not self._disk.exists(str(self._path)):
-            return {}
+            return _File(_FORMAT, {})
         file = self._disk.open(str(self._path), readonly=True)
         try:
             size = file.size()
@@ -131,14 +188,16 @@ class Directory:
                 hint="restore it, or remove it: chains that were moved are then found where the "
                 "topology puts them",
             ) from None
-        return found.chains
+        return found
 
-    def _write(self, chains: dict[str, tuple[str, int]]) -> None:
+    def _write(
+        self, chains: dict[str, tuple[str, int]], coming: dict[str, tuple[str, int]]
+    ) -> None:
         """Replace the file: after a power cut it is the old one or the new one."""
         if self._path is None:
             return
         disk, fresh = self._disk, str(self._path.with_name(self._path.name + ".new"))
-        raw = msgspec.json.format(msgspec.json.encode(_File(_FORMAT, chains)))
+        raw = msgspec.json.format(msgspec.json.encode(_File(_FORMAT, chains, coming)))
         file = disk.create(fresh)
         try:
             file.pwrite([raw], 0)

@@ -1,13 +1,14 @@
-"""`Hall`: the chains that a server keeps, opened on demand and closed when nobody needs them.
+"""`Hall`: serves chains to visitors: who has which one open, and what they ask.
 
-It dispatches what visitors ask; a root orders, a gate says who may, and the driver moves bytes.
+It orders nothing: a root does. A gate says who may, a roster has the chains, and the driver moves
+bytes.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple, Protocol
 
 from ate import limits
 from ate.chain.ledger import Ledger
@@ -18,29 +19,30 @@ from ate.errors import (
     AteError,
     Compacted,
     Disconnected,
-    NotFound,
     ProtocolError,
     ReadOnly,
+    TrustError,
     UntrustedRoot,
     UsageError,
     WriteDenied,
 )
 from ate.ids import ChainName
-from ate.log.store import LogStore
 from ate.mesh.changes import Changes
 from ate.mesh.gate import Gate, OpenGate, Rights
 from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
 from ate.mesh.root import Root
+from ate.mesh.roster import Making, Roster, Shelf
 from ate.mesh.subscriber import Subscriber
+from ate.mesh.topology import Place
 from ate.wire.message import (
     Bodies,
     Close,
     Closed,
     Credit,
     Evidence,
+    Failed,
     Fetch,
-    Found,
     Lookup,
     Message,
     Moved,
@@ -53,26 +55,24 @@ from ate.wire.message import (
 )
 
 _CHANNELS_MAX: Final = 65_536
+#: Whoever had a chain open that failed comes back after so long.
+_AGAIN_MS: Final = 1000
+#: Bodies that are looked up before others have their turn.
+_FETCHED: Final = 32
+#: Roles of servers that follow the chain's master.
+COPIES: Final = ("relay", "archive")
 
 
-class Shelf(Protocol):
-    """Where a hall's chains are kept."""
+class Office(Protocol):
+    """What servers of a cluster settle among them; see `ate.mesh.handover`."""
 
-    def exists(self, name: ChainName) -> bool:
-        """Tell whether there is a chain of this name."""
+    async def asked(self, visitor: Guest, message: Open) -> Place | None:
+        """Do what another server asks; return the place that it is given, None if it asks nothing.
+
+        Raises:
+            WriteDenied: it may not ask.
+        """
         ...
-
-    def open(self, name: ChainName, *, create: bool) -> LogStore:
-        """Return its log, open for writing; raises NotFound and StorageErrors."""
-        ...
-
-
-class Place(NamedTuple):
-    """Which server has a chain: `url` empty = this one. See `ate.mesh.topology`."""
-
-    url: str = ""
-    epoch: int = 0
-    role: str = "master"
 
 
 class Channel(NamedTuple):
@@ -82,6 +82,7 @@ class Channel(NamedTuple):
     root: Root
     rights: Rights
     subscriber: Subscriber | None
+    place: Place
 
 
 class Hall:
@@ -93,36 +94,51 @@ class Hall:
         where: says which server has a chain; by default this one has all.
         state: makes the signed statement about a chain; see `Root`.
         idle_close_s: a chain that nobody has open is closed after so long.
-        server_id: 16 bytes, new at each start.
+        max_open: so many chains are open at most; those that nobody has open are closed early.
+        follow: makes what serves the copy of another server's chain; see `ate.mesh.mirror`.
+        guard: 32 secret bytes that the server keeps: with them a large chain opens at once. Whoever
+            knows them and writes to the disk can deceive the server, and no client.
         clock, entropy: handed in by tests.
+
+    Attributes:
+        server_id: 16 bytes, new at each start.
     """
 
     def __init__(
         self, shelf: Shelf, *, gate: Gate | None = None, meter: Meter | None = None,
         where: Callable[[str], Place] = lambda _: Place(),
         state: Callable[[Ledger, bytes], bytes] | None = None, idle_close_s: float = 60.0,
+        max_open: int = limits.CHAINS_OPEN_MAX, guard: bytes = b"",
+        follow: Callable[[ChainName, Place], Awaitable[Root]] | None = None,
         clock: Clock | None = None, entropy: Entropy = system_entropy,
     ) -> None:  # fmt: skip
-        self.shelf, self.where, self.idle_close_s = shelf, where, idle_close_s
+        self.where = where
         self.gate: Gate = gate or OpenGate()
         self.meter: Meter = meter or SilentMeter()
-        self.clock, self.entropy = clock or SystemClock(), entropy
         self.server_id = entropy(16)
         self.changes = Changes(self.server_id)
-        self.roots: dict[str, Root] = {}
-        self._state = state
-        self._opening: dict[str, asyncio.Task[Root]] = {}
+        #: Asked first about each chain that is to be opened; None where there is one server.
+        self.office: Office | None = None
+        making = Making(
+            clock or SystemClock(), entropy, guard, self.gate, self.meter, state, follow
+        )
+        self.roster = Roster(
+            shelf, making, idle_close_s=idle_close_s, max_open=max_open,
+            on_opened=self._opened, on_failure=self._failed,
+        )  # fmt: skip
         self._channels: dict[Guest, dict[int, Channel]] = {}
-        self._idle: dict[str, asyncio.TimerHandle] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._closing = False
+
+    @property
+    def roots(self) -> dict[str, Root]:
+        """The chains that are open now."""
+        return self.roster.roots
 
     # --- visitors ---
 
     async def arrived(self, visitor: Guest) -> None:
         """Welcome a connection; raises what the gate has against it."""
         self._channels[visitor] = {}
-        if self._closing:
+        if self.roster.is_closing:
             raise Disconnected("the server is about to stop", hint="connect again in a moment")
         self.gate.admitted(visitor)
 
@@ -149,24 +165,19 @@ class Hall:
                 visitor.send(Closed(message.ch))
             case Lookup():
                 root = self._channel(visitor, message.ch).root
-                known = root.completions.lookup(message.device, message.session, message.lsn)
-                last = root.ledger.view.origins.last(message.device, message.session)
-                first = known.first_seq if known is not None else 0
-                visitor.send(Found(message.ch, message.ref, first, last, root.durable))
+                visitor.send(await root.look_up(message))
             case Fetch():
-                self._fetch(visitor, message)
+                await self._fetch(visitor, message)
             case Evidence():
                 self._prove(visitor, message)
             case Sync():
                 names = message.names or [one.name for one in self._channels[visitor].values()]
-                allowed = [name for name in names if self._may_read(visitor, name)]
+                # Only of chains that it has open is a visitor told anything.
+                open_ = self._channels[visitor].values()
+                allowed = {one.name for one in open_ if one.rights.read}.intersection(names)
                 visitor.send(self.changes.answer(message.ref, message.cursor, allowed))
             case _:
                 raise ProtocolError(f"a client does not send {type(message).__name__}")
-
-    def _may_read(self, visitor: Guest, name: str) -> bool:
-        """Only of chains that it has open is a visitor told anything."""
-        return any(one.name == name and one.rights.read for one in self._channels[visitor].values())
 
     # --- opening ---
 
@@ -176,22 +187,33 @@ class Hall:
             raise ProtocolError(f"channel {message.ch} is open already")
         limits.check("channels of a connection", len(channels) + 1, _CHANNELS_MAX)
         name = ChainName(message.name)
-        place = self.where(name)
+        place = await self.office.asked(visitor, message) if self.office is not None else None
+        place = place or self.where(name)
+        exists = self.roster.exists(name)
+        if place.role == "legacy" and not exists and not place.url:
+            place = place._replace(url=place.owner)
         if place.url:
             visitor.send(Moved(message.ch, place.url, place.epoch))
             return
-        exists = name in self.roots or self.shelf.exists(name)
-        rights = self.gate.may_open(visitor, name, message.token, exists=exists)
+        is_copy = place.role in COPIES
+        rights = self.gate.may_open(visitor, name, message.token, exists=exists or is_copy)
         try:
             if rights.elsewhere:
                 visitor.send(Moved(message.ch, rights.elsewhere, place.epoch))
                 self.gate.closed(visitor, name)
                 return
-            writes = rights.write and place.role == "master"
-            root = await self.root(name, create=writes, epoch=place.epoch)
-            if visitor not in self._channels:
-                raise Disconnected("the visitor has left")
-            self._enter(visitor, message, root, rights._replace(write=writes), place)
+            rights = rights._replace(write=rights.write and place.role in ("master", "relay"))
+            while True:
+                root = await self.roster.root(name, create=rights.write, place=place)
+                await root.welcome(message)
+                if is_copy and root.ledger.view.trust.genesis is None:
+                    # Only now it is known that there is no such chain: who may make it?
+                    self.gate.may_open(visitor, name, message.token, exists=False)
+                    self.gate.closed(visitor, name)
+                async with root.alone:  # what it is told must be durable
+                    if self.roots.get(name) is root:
+                        self._enter(visitor, message, root, rights, place)
+                        return
         except BaseException:
             self.gate.closed(visitor, name)
             raise
@@ -210,65 +232,30 @@ class Hall:
             subscriber = Subscriber(
                 root, visitor, message.ch, start, credit=message.credit, sparse=message.sparse
             )
-        self._channels[visitor][message.ch] = Channel(root.name, root, rights, subscriber)
+        channel = Channel(root.name, root, rights, subscriber, place)
+        self._channels[visitor][message.ch] = channel
         self.meter.channels(1)
-        timer = self._idle.pop(root.name, None)
-        if timer is not None:
-            timer.cancel()
+        self.roster.enter(root)
         last = [view.origins.table.get((d, s), (0, 0)) for d, s in message.sources]
         visitor.send(
             Opened(
                 message.ch, chain_id, root.durable, view.head, view.frontier.root(), view.cut,
                 start, last, root.epoch, rights.write, place.role, root.statement(message.seen),
-                root.ledger.now_us(),
+                root.ledger.now_us(), root.more(place),
             )
         )  # fmt: skip
         if rights.commits_s or rights.bytes_s:
             visitor.send(Throttle(message.ch, rights.commits_s, rights.bytes_s))
         if subscriber is not None:
-            root.subscribers.add(subscriber)
+            root.subscribers[subscriber] = None
             subscriber.start()
 
-    async def root(self, name: ChainName, *, create: bool = False, epoch: int = 0) -> Root:
-        """Return the root of a chain, opened if need be.
-
-        Raises:
-            NotFound: there is none, and none is to be made.
-            StorageError: it cannot be opened.
-        """
-        while True:
-            known = self.roots.get(name)
-            if known is not None:
-                return known
-            task = self._opening.get(name)
-            if task is None:
-                if self._closing:
-                    raise Disconnected("the server is about to stop")
-                task = asyncio.ensure_future(self._read(name, create=create, epoch=epoch))
-                self._opening[name] = task
-                task.add_done_callback(lambda _: self._opening.pop(name, None))
-            await asyncio.shield(task)
-
-    async def _read(self, name: ChainName, *, create: bool, epoch: int) -> Root:
-        if not create and not self.shelf.exists(name):
-            raise NotFound(f"there is no chain {name!r} here")
-        store = self.shelf.open(name, create=create)
-        try:
-            ledger = Ledger(store, clock=self.clock, entropy=self.entropy)
-            await ledger.replay()
-        except BaseException:
-            store.close()
-            raise
-        root = Root(
-            name, ledger, gate=self.gate, meter=self.meter, state=self._state,
-            on_failure=self._failed, epoch=epoch,
-        )  # fmt: skip
-        ledger.feed.subscribe(lambda: self.changes.note(name, ledger.view.head))
+    def _opened(self, root: Root) -> None:
+        """Keep track of the head of a chain that was just opened."""
+        ledger = root.ledger
+        ledger.feed.subscribe(lambda: self.changes.note(root.name, ledger.view.head))
         if ledger.view.head:
-            self.changes.note(name, ledger.view.head)
-        self.roots[name] = root
-        self.meter.chains(len(self.roots))
-        return root
+            self.changes.note(root.name, ledger.view.head)
 
     # --- what is asked of an open chain ---
 
@@ -281,18 +268,22 @@ class Hall:
     async def _submit(self, visitor: Guest, message: Submit) -> None:
         channel = self._channel(visitor, message.ch)
         if not channel.rights.write:
-            raise WriteDenied("this connection may not write to the chain")
+            visitor.send(channel.root.refusal(message, _unwritable(channel.place)))
+            return
         if channel.root.failure is not None:
             raise channel.root.failure
         await channel.root.submit(visitor, message)
 
-    def _fetch(self, visitor: Guest, message: Fetch) -> None:
+    async def _fetch(self, visitor: Guest, message: Fetch) -> None:
         channel = self._channel(visitor, message.ch)
         view, bodies, size = channel.root.ledger.view, list[bytes | None](), 0
         if not channel.rights.read:
-            raise ReadOnly("this connection may not read the chain")
-        for seq in message.seqs:
+            raise TrustError("this connection may not read the chain")
+        for number, seq in enumerate(message.seqs):
             body: bytes | None = None
+            if number % _FETCHED == _FETCHED - 1:
+                await asyncio.sleep(0)
+                self._channel(visitor, message.ch)  # it may have failed meanwhile
             if 0 < seq <= view.head:
                 try:
                     record, at = view.find(seq)
@@ -322,68 +313,55 @@ class Hall:
             channel.root.leave(channel.subscriber)
         self.meter.channels(-1)
         self.gate.closed(visitor, channel.name)
-        self._rest(channel.root)
-
-    def _rest(self, root: Root) -> None:
-        """Close a chain after a while that nobody has open."""
-        if self._is_open(root) or self._closing or self.roots.get(root.name) is not root:
-            return
-        loop = asyncio.get_running_loop()
-        old = self._idle.pop(root.name, None)
-        if old is not None:
-            old.cancel()
-        self._idle[root.name] = loop.call_later(self.idle_close_s, self._close_idle, root)
-
-    def _is_open(self, root: Root) -> bool:
-        return any(
-            one.root is root for channels in self._channels.values() for one in channels.values()
-        )
-
-    def _close_idle(self, root: Root) -> None:
-        self._idle.pop(root.name, None)
-        if not self._is_open(root) and self.roots.get(root.name) is root:
-            self._spawn(self._drop(root))
+        self.roster.leave(channel.root)
 
     def _failed(self, root: Root, error: AteError) -> None:
-        for visitor, channels in self._channels.items():
+        text = f"the server could not go on with the chain: {error.message}"[:1000]
+        self.part(root, lambda ch: Failed(ch, 0, error.code, text, "", _AGAIN_MS))
+
+    def part(self, root: Root, say: Callable[[int], Message]) -> None:
+        """Close a chain to all who have it open; each is told."""
+        for visitor, channels in tuple(self._channels.items()):
             for ch in [ch for ch, one in channels.items() if one.root is root]:
+                visitor.send(say(ch))
                 self._leave(visitor, ch)
-        self._spawn(self._drop(root))
 
-    async def _drop(self, root: Root) -> None:
-        """Close a root; whoever opens the chain meanwhile waits until that is done."""
-        self.roots.pop(root.name, None)
-        done: asyncio.Future[Root] = asyncio.get_running_loop().create_future()
-        self._opening[root.name] = asyncio.ensure_future(_once(done))
-        try:
-            is_empty = root.ledger.view.trust.genesis is None and root.failure is None
-            await root.close()
-            if is_empty:
-                root.ledger.store.destroy()
-        finally:
-            self._opening.pop(root.name, None)
-            done.set_result(root)
-            self.meter.chains(len(self.roots))
+    async def review(self) -> None:
+        """Send all whose chains have another place now there."""
+        for root in tuple(self.roots.values()):
+            try:
+                place = self.where(root.name)
+            except AteError:  # it is on its way
+                place = Place()
+            if place.role != root.role or (place.url and root.role == "master"):
+                await self.send_on(root, place)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def send_on(self, root: Root, place: Place) -> None:
+        """Send all who have a chain open to another place, and close it."""
+        async with root.alone:
+            root.retire()
+        url = place.url or place.owner
+        error = Disconnected("the chain has another place now", hint="open it again")
+        self.part(
+            root,
+            lambda ch: Moved(ch, url, place.epoch)
+            if url
+            else Failed(ch, 0, error.code, error.message, error.hint, 1),
+        )
+        await self.roster.dismiss(root)
 
     async def close(self) -> None:
         """Order what was submitted, flush, and close all chains."""
-        self._closing = True
-        for timer in self._idle.values():
-            timer.cancel()
-        self._idle.clear()
-        await asyncio.gather(*self._opening.values(), return_exceptions=True)
-        for root in tuple(self.roots.values()):
-            await self._drop(root)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.roster.close()
         for visitor in tuple(self._channels):
             for ch in tuple(self._channels[visitor]):
                 self._leave(visitor, ch)
 
 
-async def _once(done: asyncio.Future[Root]) -> Root:
-    return await done
+def _unwritable(place: Place) -> AteError:
+    if place.role == "master":
+        return WriteDenied("this connection may not write to the chain")
+    return ReadOnly(
+        f"this server keeps a copy of the chain that is only read ({place.role})",
+        hint=f"its master is at {place.owner}" if place.owner else "write to its master",
+    )

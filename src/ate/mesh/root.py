@@ -11,38 +11,48 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ate import limits
 from ate.chain.genesis import check_genesis
 from ate.chain.ledger import Ledger
+from ate.chain.retention import Retention
 from ate.chain.standing import check_guards, check_parents_of
-from ate.chain.transfer import pack
 from ate.errors import (
     AteError,
     Conflict,
     CorruptLog,
+    Disconnected,
     Fenced,
     OutOfSpace,
+    RemoteError,
     StorageError,
     Throttled,
 )
-from ate.event.commit import ROWS_AT, AuthorPart, Record
+from ate.event.commit import ROWS_AT, AuthorPart
+from ate.mesh.compacting import compact
 from ate.mesh.completion import Completions
 from ate.mesh.gate import Gate, OpenGate
 from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
+from ate.mesh.pump import report
 from ate.wire.codec import Shared
-from ate.wire.message import Accepted, Failed, Refused, Stated, Submit
+from ate.wire.message import Accepted, Found, Lookup, Open, Refused, Stated, Submit
 
 if TYPE_CHECKING:
+    from ate.chain.compact import Thinned
     from ate.mesh.subscriber import Subscriber
+    from ate.mesh.topology import Place
 
 #: A flush that usually takes less runs on the event loop: the way to a thread costs as much.
 _INLINE_FLUSH_S: Final = 0.0005
 _FLUSH_WEIGHT: Final = 0.2
 #: Submitted commits that are ordered before one flush.
 _GROUP_MAX: Final = 512
+#: Bytes of them, unless one alone has more: they leave in one message, which a peer must take.
+_GROUP_BYTES: Final = 4 * limits.MIB
+#: A chain with so many rows is not closed on the event loop.
+_MANY_ROWS: Final = 20_000
 #: At most so often the head of a busy chain is stated anew.
 _STATE_EVERY_S: Final = 1.0
 _RETRY_MS: Final = 1000
@@ -65,20 +75,26 @@ class Root:
         gate, meter: what to ask, whom to tell.
         state: makes the signed statement about the chain: (answers) → bytes; None makes none.
         on_failure: called once when the medium has failed: the root is of no use any more then.
-        epoch: of this server's ownership.
+        epoch, role: of this server's ownership.
     """
 
     def __init__(
         self, name: str, ledger: Ledger, *, gate: Gate | None = None, meter: Meter | None = None,
         state: Callable[[Ledger, bytes], bytes] | None = None,
         on_failure: Callable[[Root, AteError], None] | None = None, epoch: int = 0,
+        role: str = "master",
     ) -> None:  # fmt: skip
-        self.name, self.ledger, self.epoch = name, ledger, epoch
+        self.name, self.ledger, self.epoch, self.role = name, ledger, epoch, role
         self.gate: Gate = gate or OpenGate()
         self.meter: Meter = meter or SilentMeter()
-        self.subscribers: set[Subscriber] = set()
+        self.subscribers: dict[Subscriber, None] = {}
+        #: Held while commits are ordered and flushed, and while the log is replaced. Who holds it
+        #: sees in the view only what is durable.
+        self.alone = asyncio.Lock()
         #: Commits that are on the medium: all that anybody is told about.
         self.durable = ledger.view.frontier.size
+        #: Channels that have the chain open.
+        self.channels = 0
         self.completions = Completions(ledger)
         self.failure: AteError | None = None
         #: Why no commits are taken for now; None when they are.
@@ -93,21 +109,59 @@ class Root:
         self._flush_s = 0.0
         self._stated_s = -1.0
         self._stating: asyncio.TimerHandle | None = None
+        self._compacting: asyncio.Future[Thinned] | None = None
         self._closing = False
 
     # --- asking ---
 
     async def submit(self, guest: Guest, message: Submit) -> None:
-        """Queue a commit; waits while too many bytes are queued already."""
+        """Queue a commit; waits while too many bytes are queued already.
+
+        Raises:
+            Disconnected: the chain is being closed.
+            AteError: it is of no use any more, and why.
+        """
         while self._inbox_bytes > limits.INBOX_BYTES_MAX and self.failure is None:
             self._room.clear()
             await self._room.wait()
+        if self.failure is not None:
+            raise self.failure
+        if self._closing:
+            raise Disconnected("the chain is being closed", hint="open it again")
         self._inbox.append(_Asked(guest, message))
         self._inbox_bytes += len(message.commit)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
         elif self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
+
+    async def welcome(self, message: Open) -> None:
+        """Be ready for who is about to open the chain; what is ordered here always is."""
+
+    def more(self, place: Place) -> dict[str, Any]:
+        """Return what else is said in `Opened`."""
+        return {}
+
+    async def look_up(self, message: Lookup) -> Found:
+        """Return what became of a commit."""
+        async with self.alone:  # what was found is durable
+            known = self.completions.lookup(message.device, message.session, message.lsn)
+            last = self.ledger.view.origins.last(message.device, message.session)
+        first = known.first_seq if known is not None else 0
+        return Found(message.ch, message.ref, first, last, self.durable)
+
+    def refusal(self, message: Submit, error: AteError) -> Refused:
+        """Return the answer to a commit that is not even judged."""
+        payload = memoryview(message.commit)
+        if len(payload) < ROWS_AT:
+            return Refused(message.ch, 0, 0, 0, 0, error.code, error.message, error.hint)
+        return self._refused(message.ch, AuthorPart.decode(payload), error)
+
+    def retire(self) -> None:
+        """Order nothing any more, not even what is queued; call it while holding `alone`."""
+        self.failure = Disconnected("the chain has been moved", hint="open it again")
+        self._inbox.clear()
+        self._room.set()
 
     def frame(self, index: int) -> memoryview:
         """Return the log frame of commit `index`, which is behind the cut."""
@@ -118,17 +172,35 @@ class Root:
     def leave(self, subscriber: Subscriber) -> None:
         """Stream to this one no more."""
         subscriber.end()
-        self.subscribers.discard(subscriber)
+        self.subscribers.pop(subscriber, None)
 
     def statement(self, answers: bytes = b"") -> bytes:
         """Return the signed statement about what is durable here; empty when none is made."""
         exists = self.ledger.view.trust.genesis is not None
         return self._state(self.ledger, answers) if self._state is not None and exists else b""
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nobody needs this chain to be open."""
-        return not self.subscribers and not self._inbox and self._wake is not None
+    async def compact(self, retention: Retention | None = None) -> Thinned:
+        """Compact the log while the chain is served; see `ate.mesh.compacting`.
+
+        Who is catching up below the cut is told to open the chain anew.
+
+        Args:
+            retention: what stays beyond the present; the chain's own policy may keep more.
+
+        Raises:
+            Refused: the chain is write-once, or under a legal hold.
+            UsageError: no checkpoint of a root vouches for what would be left.
+            StorageError: the medium failed.
+        """
+        work = self._compacting
+        if work is None:
+            work = asyncio.ensure_future(compact(self, retention or Retention()))
+            self._compacting = work
+        try:
+            return await asyncio.shield(work)
+        finally:
+            if work.done():  # else others wait for it
+                self._compacting = None
 
     # --- ordering ---
 
@@ -140,36 +212,52 @@ class Root:
                 await self._wake
                 self._wake = None
                 continue
-            group, self._inbox = self._inbox[:_GROUP_MAX], self._inbox[_GROUP_MAX:]
+            group, size = self._gather()
             try:
                 await self._order(group)
             except StorageError as error:
-                self._fail(error, group)
+                self.fail(error)
+                return
+            except Exception as error:
+                report("a root failed on a commit", error)
+                self.fail(RemoteError("the server made a mistake"))
                 return
             finally:
-                self._inbox_bytes -= sum(len(asked.message.commit) for asked in group)
+                self._inbox_bytes -= size
                 self._room.set()
+
+    def _gather(self) -> tuple[list[_Asked], int]:
+        """Take what is ordered before the next flush; returns its bytes as well."""
+        count = size = 0
+        for asked in self._inbox:
+            if count == _GROUP_MAX or (count and size + len(asked.message.commit) > _GROUP_BYTES):
+                break
+            count, size = count + 1, size + len(asked.message.commit)
+        group, self._inbox = self._inbox[:count], self._inbox[count:]
+        return group, size
 
     async def _order(self, group: list[_Asked]) -> None:
         """Append what is admissible of a group, flush once, then tell everybody."""
-        records: list[Record] = []
-        answers = [(asked.guest, await self._judge(asked, records)) for asked in group]
-        if records:
-            await self._flush()
-            self.durable = self.ledger.view.frontier.size
-            self.ledger.feed.publish(self.ledger.view.head)
+        async with self.alone:
+            if self.failure is not None:
+                return  # who asked is told, and sends again
+            frames: list[bytes] = []
+            first = self.durable
+            answers = [(asked.guest, await self._judge(asked, frames)) for asked in group]
+            if frames:
+                await self._flush()
+                self.durable = self.ledger.view.frontier.size
+                self.ledger.feed.publish(self.ledger.view.head)
         for guest, answer in answers:
             guest.send(answer)
-        if records:
-            self._stream(records)
+        if frames:
+            self._stream(frames, first)
 
-    async def _judge(self, asked: _Asked, records: list[Record]) -> Accepted | Refused:
+    async def _judge(self, asked: _Asked, frames: list[bytes]) -> Accepted | Refused:
         message, ledger = asked.message, self.ledger
         payload = memoryview(message.commit)
         if len(payload) < ROWS_AT:
-            return Refused(
-                message.ch, 0, 0, 0, 0, "protocol", "it is shorter than a header"
-            )
+            return Refused(message.ch, 0, 0, 0, 0, "protocol", "it is shorter than a header")
         author = AuthorPart.decode(payload)
         known = self.completions.find(author.device, author.session, author.lsn, payload)
         if known is not None:
@@ -192,10 +280,11 @@ class Root:
         except AteError as error:
             return self._refused(message.ch, author, error, retry_ms)
         try:
+            frame = bytes(record.payload)  # as others get it: all bodies inline
             record = ledger.accept(record, current)
         except OutOfSpace as error:
             return self._refused(message.ch, author, error, _RETRY_MS)
-        records.append(record)
+        frames.append(frame)
         self.gate.stored(asked.guest, self.name, len(payload))
         self.completions.add(author, record)
         return Accepted(message.ch, *_source(author), record.first_seq, record.sequencer.index)
@@ -238,16 +327,14 @@ class Root:
         self.ledger.store.flush()
         return self.ledger.clock.monotonic_s() - started
 
-    def _stream(self, records: list[Record]) -> None:
+    def _stream(self, frames: list[bytes], first: int) -> None:
         """Send what has just become durable to all that are up to date."""
-        view, first = self.ledger.view, records[0].sequencer.index
-        frames = [bytes(pack(view, record.payload)) for record in records]
         nbytes = sum(map(len, frames))
-        self.meter.appended(len(records), nbytes)
+        self.meter.appended(len(frames), nbytes)
         started = self.ledger.clock.monotonic_s()
         shared, reached = Shared(frames), 0
         for subscriber in tuple(self.subscribers):
-            reached += subscriber.push(shared, first, len(records), nbytes)
+            reached += subscriber.push(shared, first, len(frames), nbytes)
         self.meter.sent(reached, self.ledger.clock.monotonic_s() - started)
         self._state_soon()
 
@@ -262,40 +349,50 @@ class Root:
         self._stating = loop.call_later(wait_s, self._state_now)
 
     def _state_now(self) -> None:
-        self._stating = None
-        self._stated_s = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        self._stating, self._stated_s = None, loop.time()
         if not self.subscribers or self.failure is not None:
+            return
+        if self.alone.locked():  # what is not durable is not stated
+            self._stating = loop.call_later(_STATE_EVERY_S, self._state_now)
             return
         statement = self.statement()
         for subscriber in tuple(self.subscribers):
             subscriber.guest.send(Stated(subscriber.ch, statement))
 
-    def _fail(self, error: StorageError, group: list[_Asked]) -> None:
-        """The medium has failed: what was appended since the last flush may be lost, or not."""
+    def fail(self, error: AteError) -> None:
+        """Give up: the medium has failed. What was appended last may be lost, or not."""
+        if self.failure is not None:
+            return
         self.failure = error
         self._room.set()
-        for subscriber in tuple(self.subscribers):
-            text = f"the server could not store the chain: {error.message}"
-            subscriber.guest.send(Failed(subscriber.ch, 0, error.code, text[:1000], "", _RETRY_MS))
-            self.leave(subscriber)
         if self._on_failure is not None:
             self._on_failure(self, error)
+        for subscriber in tuple(self.subscribers):
+            self.leave(subscriber)
 
     async def close(self) -> None:
         """Order what was submitted, then close the log."""
         self._closing = True
         if self._stating is not None:
             self._stating.cancel()
+        if self._compacting is not None:
+            self._compacting.cancel()
+            await asyncio.wait([self._compacting])
         if self._task is not None:
             if self._wake is not None and not self._wake.done():
                 self._wake.set_result(None)
             await asyncio.wait([self._task])
         for subscriber in tuple(self.subscribers):
             self.leave(subscriber)
-        if self.failure is None:
-            self.ledger.close()
-        else:
+        if self.failure is not None:
             self.ledger.store.close()
+        elif not self.durable and not self.ledger.store.torn:
+            self.ledger.store.destroy()  # a chain that was never begun leaves no files
+        elif self.ledger.view.held < _MANY_ROWS:
+            self.ledger.close()
+        else:  # the snapshot of a large chain takes its time
+            await asyncio.to_thread(self.ledger.close)
 
 
 def _source(author: AuthorPart) -> tuple[int, int, int]:

@@ -34,17 +34,43 @@ class DiskShelf:
 
 
 class MemoryShelf:
-    """Chains that live as long as the server."""
+    """Chains that live as long as the server; closing one loses nothing of it."""
 
     def __init__(self) -> None:
-        self._logs: dict[str, MemoryLog] = {}
+        self._logs: dict[str, _Kept] = {}
 
     def exists(self, name: ChainName) -> bool:
         return name in self._logs
 
     def open(self, name: ChainName, *, create: bool) -> LogStore:
-        if name not in self._logs:
+        known = self._logs.get(name)
+        if known is None:
             if not create:
                 raise NotFound(f"there is no chain {str(name)!r} here")
-            self._logs[name] = MemoryLog()
-        return self._logs[name]
+            known = self._logs[name] = _Kept(self._logs, name)
+        return known
+
+
+class _Kept(MemoryLog):
+    """A log that stays on its shelf when it is closed."""
+
+    def __init__(self, logs: dict[str, _Kept], name: str) -> None:
+        super().__init__()
+        self._logs, self._name = logs, name
+
+    def close(self) -> None:
+        """See `LogStore.close`; it can be opened again."""
+
+    def destroy(self) -> None:
+        """See `LogStore.destroy`."""
+        self._logs.pop(self._name, None)
+
+    def successor(self) -> _Kept:
+        """See `LogStore.successor`."""
+        made = _Kept(self._logs, self._name)
+        made.generation = self.generation + 1
+        return made
+
+    def take_over(self, predecessor: LogStore) -> None:
+        """See `LogStore.take_over`."""
+        self._logs[self._name] = self

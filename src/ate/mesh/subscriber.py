@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 BATCH_BYTES: Final = 128 * limits.KIB
 #: Someone further behind than this, and out of credit, is told so.
 LAG_BYTES: Final = 8 * limits.MIB
+#: Whoever was in the middle of a log that is gone comes back at once.
+_RESTART_MS: Final = 1
 _INDEX_AT: Final = 208
 
 
@@ -48,7 +50,7 @@ class Subscriber:
         self, root: Root, guest: Guest, ch: int, start: int, *, credit: int, sparse: int
     ) -> None:
         self.root, self.guest, self.ch, self.next = root, guest, ch, start
-        self.sparse, self._credit = sparse, credit
+        self.sparse, self._credit = sparse, min(credit, limits.CREDIT_BYTES_MAX)
         self.at_tail = False
         self._lag, self._told = 0, False
         self._woken = asyncio.Event()
@@ -83,8 +85,16 @@ class Subscriber:
             return False
         self._credit -= nbytes
         self.next += count
-        self.guest.send(shared.on(self.ch))
+        try:
+            self.guest.send(shared.on(self.ch))
+        except AteError as error:  # more than this peer takes in one message
+            self._give_up(error)
+            return False
         return True
+
+    def _give_up(self, error: AteError) -> None:
+        self.guest.send(Failed(self.ch, 0, error.code, error.message[:1000], error.hint[:1000]))
+        self.root.leave(self)
 
     def _count_lag(self, nbytes: int) -> None:
         self._lag += nbytes
@@ -96,8 +106,9 @@ class Subscriber:
     async def _catch_up(self) -> None:
         try:
             while True:
-                if self._store is not self.root.ledger.store:
-                    self.guest.send(Failed(self.ch, 0, "restart", "the log was compacted"))
+                if self._store is not self.root.ledger.store and not self._goes_on():
+                    text = "the log was compacted meanwhile: open it again"
+                    self.guest.send(Failed(self.ch, 0, "restart", text, "", _RESTART_MS))
                     self.root.leave(self)
                     return
                 if self._credit <= 0:
@@ -109,10 +120,16 @@ class Subscriber:
                 await asyncio.sleep(0)
             self.at_tail = True
         except AteError as error:
-            self.guest.send(Failed(self.ch, 0, error.code, error.message, error.hint))
-            self.root.leave(self)
+            self._give_up(error)
         finally:
             self._pump = None
+
+    def _goes_on(self) -> bool:
+        """Go on in the log that took the place of the other, if it has all that is to be sent."""
+        if self.next < self.root.ledger.view.cut:
+            return False
+        self._store, self._scan = self.root.ledger.store, None
+        return True
 
     def _send_some(self) -> bool:
         """Send one batch; return False when there is nothing more."""

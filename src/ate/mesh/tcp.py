@@ -162,7 +162,8 @@ class TcpTransport(asyncio.Protocol):
         except TimeoutError:
             pass
         finally:
-            stream.abort()  # does nothing to a stream that has ended
+            if self._stream is not None:
+                stream.abort()
 
     # --- inside ---
 

@@ -34,8 +34,8 @@ from ate.errors import AteError, StorageError, UsageError
 from ate.ids import ChainName
 from ate.mesh.url import Url
 
-#: What a node is for: orders commits; hands on what masters order; keeps copies; speaks the
-#: protocol of before.
+#: What a node is for: orders commits; hands on what masters order; keeps copies and follows them;
+#: keeps what it had before its chains were moved, and lets it be read.
 ROLES: Final = ("master", "relay", "archive", "legacy")
 
 
@@ -64,13 +64,17 @@ class Place(NamedTuple):
 
     Args:
         url: of the server.
+            Empty: the one that is asked has it, or serves its copy.
         epoch: grows with each move; 0 is where the draw put it.
         role: of that server.
+        owner: with an empty `url`, and unless that server is the chain's master itself: where the
+            master is.
     """
 
     url: str = ""
     epoch: int = 0
     role: str = "master"
+    owner: str = ""
 
 
 class Topology:

@@ -10,14 +10,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from ssl import SSLContext
 from typing import Any, Final, TypeAlias
 
-import aiohttp
-from aiohttp import web
-
 from ate import limits
-from ate.errors import Disconnected, RemoteProtocolError
+from ate.errors import Disconnected, RemoteProtocolError, UsageError
 from ate.mesh.tcp import TcpListener, tls_options, unreachable
 from ate.mesh.transport import ACCEPT_S, BACKLOG, CLOSE_S, CONNECT_S, QUEUE_HIGH
 from ate.mesh.url import Url
+
+try:
+    import aiohttp
+    from aiohttp import web
+except ImportError:
+    raise UsageError(
+        "WebSockets need the package aiohttp", hint="pip install 'ate[net]', or use tcp://"
+    ) from None
 
 _Socket: TypeAlias = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 _BINARY: Final = aiohttp.WSMsgType.BINARY
@@ -43,7 +48,7 @@ class WebSocketTransport:
         # task for a frame, and no order to lose.
         writer: Any = socket._writer
         self._write: Callable[[bytes, int, int], None] = writer._write_websocket_frame
-        self._drained: Callable[[], Awaitable[None]] = writer.protocol._drain_helper
+        self._protocol = writer.protocol
         self._stream: asyncio.Transport = writer.transport
         self._stream.set_write_buffer_limits(high=QUEUE_HIGH)
         self._is_closed = False
@@ -64,7 +69,7 @@ class WebSocketTransport:
 
     async def drain(self) -> None:
         try:
-            await self._drained()
+            await self._protocol._drain_helper()
         except (OSError, aiohttp.ClientError):
             raise Disconnected("the connection broke") from None
         if self._is_closed or self._stream.is_closing():
@@ -92,7 +97,8 @@ class WebSocketTransport:
         except (TimeoutError, OSError, aiohttp.ClientError, RuntimeError):
             pass
         finally:
-            self._stream.abort()  # does nothing to a stream that has ended
+            if self._protocol.connected:
+                self._stream.abort()
             if self._session is not None:
                 await self._session.close()
 
@@ -131,7 +137,7 @@ async def dial(url: Url, *, frame_max: int, tls: SSLContext | None) -> WebSocket
             socket = await session.ws_connect(
                 str(url),
                 compress=0,
-                max_msg_size=frame_max,
+                max_msg_size=frame_max + 1,
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
                 ssl=True if tls is None else tls,
             )
@@ -147,7 +153,7 @@ async def accept(request: web.BaseRequest, *, frame_max: int) -> WebSocketTransp
     Raises:
         aiohttp.web.HTTPException: the request asks for no WebSocket; it is the answer as well.
     """
-    socket = web.WebSocketResponse(timeout=CLOSE_S, compress=False, max_msg_size=frame_max)
+    socket = web.WebSocketResponse(timeout=CLOSE_S, compress=False, max_msg_size=frame_max + 1)
     await socket.prepare(request)
     return WebSocketTransport(socket, request.remote or "")
 
@@ -210,8 +216,12 @@ async def listen(
     *,
     frame_max: int,
     tls: SSLContext | None,
+    patience_s: float = ACCEPT_S,
 ) -> HttpListener:
     """Return a listening server that runs `serve` with each connection, to its end.
+
+    Args:
+        patience_s: how long a connection may take to ask for something.
 
     Raises:
         OSError: the port is taken, or may not be used.
@@ -231,7 +241,7 @@ async def listen(
         return response_of(transport)
 
     web_server = web.Server(handle, access_log=None)
-    factory = Impatience(web_server)
+    factory = Impatience(web_server, patience_s)
     server = await asyncio.get_running_loop().create_server(
         factory, host, port, backlog=BACKLOG, **tls_options(tls, ACCEPT_S)
     )

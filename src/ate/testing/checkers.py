@@ -15,7 +15,18 @@ from itertools import pairwise
 from math import inf
 from typing import Final, TypeAlias
 
-from ate.testing.history import Append, Case, Entry, Key, Lookup, Operation, Read, Revoke
+from ate.testing.history import (
+    Answer,
+    Append,
+    Case,
+    Entry,
+    FinalLog,
+    Key,
+    Lookup,
+    Operation,
+    Read,
+    Revoke,
+)
 from ate.testing.landings import (
     Highest,
     Landing,
@@ -37,29 +48,49 @@ Checker: TypeAlias = Callable[[Case], list[str]]
 
 
 def acknowledged_is_there(case: Case) -> list[str]:
-    """C1: each acknowledged commit is at its seq with its hash, on every server."""
+    """C1: each acknowledged commit is at its seq with its hash, on every server.
+
+    To be told by a lookup is to be acknowledged, too.
+    """
     broken: list[str] = []
-    logs = by_chain(case.logs)
-    places = {id(log): {entry.seq: entry for entry in log.entries} for log in case.logs}
-    for operation, call in appends(case):
-        if operation.outcome != "ok":
+    logs = _by_chain_and_seq(case)
+    for operation in case.operations:
+        call, answer = operation.call, operation.answer
+        if operation.outcome != "ok" or not answer.seq or not isinstance(call, Append | Lookup):
             continue
         if call.chain not in logs:
             broken.append(f"{operation}: nobody has the chain at the end")
-        for log in logs.get(call.chain, ()):
-            entry = places[id(log)].get(operation.answer.seq)
+        for log, places in logs.get(call.chain, ()):
+            entry = places.get(answer.seq)
             if entry is None:
-                if operation.answer.index < 0 or operation.answer.index >= log.cut:
+                if _is_kept(log, answer):
                     broken.append(
-                        f"{operation}: acknowledged at {operation.answer.seq},"
-                        f" which {log.server} does not have"
+                        f"{operation}: acknowledged at {answer.seq}, which {log.server}"
+                        " does not have"
                     )
-            elif entry.digest != call.digest:
+            elif (entry.device, entry.session, entry.lsn) != call.key[1:] or (
+                isinstance(call, Append) and entry.digest != call.digest
+            ):
                 broken.append(
-                    f"{operation}: acknowledged at {operation.answer.seq},"
-                    f" where {log.server} has {short(entry.digest)}"
+                    f"{operation}: acknowledged at {answer.seq}, where {log.server} has"
+                    f" {short(entry.digest)}, lsn {entry.lsn} of device {entry.device}"
                 )
     return broken
+
+
+def _by_chain_and_seq(case: Case) -> dict[str, list[tuple[FinalLog, dict[int, Entry]]]]:
+    return {
+        chain: [(log, {entry.seq: entry for entry in log.entries}) for log in logs]
+        for chain, logs in by_chain(case.logs).items()
+    }
+
+
+def _is_kept(log: FinalLog, answer: Answer) -> bool:
+    """Tell whether a log must still have what was acknowledged so."""
+    if answer.index >= 0:
+        return answer.index >= log.cut
+    kept = next((entry.seq for entry in log.entries if entry.index >= log.cut), None)
+    return not log.cut or kept is None or answer.seq >= kept
 
 
 def applied_once(case: Case) -> list[str]:
@@ -219,11 +250,15 @@ def conditions_held(case: Case) -> list[str]:
             ),
             {0, *others, *(one.last for one in here)},
         )
+    # What is answered may be an earlier attempt that was given up.
+    begun: dict[Key, float] = {}
+    for operation, call in appends(case):
+        begun[call.key] = min(begun.get(call.key, inf), operation.invoked)
     for operation, call in appends(case):
         if operation.answer.code != "conflict" or operation.outcome != "fail" or call.at is None:
             continue
         acked, sent, heads = bounds.get(call.chain, (Highest(()), Highest(()), {0}))
-        least, most = acked.before(operation.invoked)[0], sent.before(end_of(operation))[0]
+        least, most = acked.before(begun[call.key])[0], sent.before(end_of(operation))[0]
         head = operation.answer.head
         if least == most == call.at:
             broken.append(f"{operation}: no conflict, the head was {call.at} all the time")

@@ -22,7 +22,7 @@ from ate.event.commit import SIGN_CONTEXT, VERSION, AuthorPart, Commit, Origin
 from ate.event.header import Header, encode_headers
 from ate.event.row import EPOCH_SHIFT, FLAG_ACCESS, FLAG_HEADER, HEAD, Kind
 from ate.event.system import CertificateBody, PublicKeys, encode, system_id
-from ate.ids import ROOT
+from ate.ids import ROOT, device_of
 from ate.session import KeyPair, Session
 
 
@@ -74,17 +74,21 @@ class Forger:
     Args:
         chain_id: the chain the commits claim to be for.
         key: what signs: a long-term pair, a bare key, or None for unsigned commits.
-        origin: of the next commit; it counts on by itself.
+        origin: of the next commit; it counts on by itself. By default that of the key.
         suite: what commits claim; by default what fits the key.
         seen_seq: the head the author claims to have seen.
     """
 
     chain_id: bytes
     key: KeyPair | SigningKey | FastKey | None = None
-    origin: Origin = field(default=Origin(7, 7, 1, 0))
+    origin: Origin = field(default=Origin(0, 0, 0, 0))
     suite: int | None = None
     seen_seq: int = 0
     entropy: SeededEntropy = field(default_factory=lambda: SeededEntropy(b"forger"))
+
+    def __post_init__(self) -> None:
+        if self.origin == Origin(0, 0, 0, 0):
+            self.origin = Origin(device_of(self._key_id()) if self.key else 7, 7, 1, 0)
 
     def commit(
         self,

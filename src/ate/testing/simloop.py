@@ -35,7 +35,7 @@ STEPS_MAX: Final = 2_000_000
 _GRACE_STEPS: Final = 100_000
 _GRACE_S: Final = 3_600.0
 #: How long a call in an executor takes at most.
-_EXECUTOR_US: Final = 1_000
+EXECUTOR_S: Final = 0.001
 #: So many steps are kept as text, for the message of a failure.
 _KEPT_STEPS: Final = 40
 
@@ -85,6 +85,7 @@ class SimLoop(BaseEventLoop):
         seed: decides everything that chance decides in this run.
         limit_s: the run fails when virtual time passes this.
         steps_max: the run fails after so many callbacks.
+        executor_s: what runs in an executor, such as a flush in a thread, takes up to so long.
     """
 
     # What the base class keeps and asks; the running of callbacks is its own.
@@ -94,7 +95,12 @@ class SimLoop(BaseEventLoop):
     _clock_resolution: float
 
     def __init__(
-        self, seed: int | str = 0, *, limit_s: float = LIMIT_S, steps_max: int = STEPS_MAX
+        self,
+        seed: int | str = 0,
+        *,
+        limit_s: float = LIMIT_S,
+        steps_max: int = STEPS_MAX,
+        executor_s: float = EXECUTOR_S,
     ) -> None:
         super().__init__()
         self.seed = seed
@@ -106,7 +112,7 @@ class SimLoop(BaseEventLoop):
         self._numbers = 0
         self._hasher = hasher()
         self._recent: deque[str] = deque(maxlen=_KEPT_STEPS)
-        self._executor_chance = self.chance("executor")
+        self._executor_s, self._executor_chance = executor_s, self.chance("executor")
         self._ready = _Ready(self._step)
         # The base class asks it how to wait; this one waits by setting the clock.
         self._selector = self
@@ -250,7 +256,8 @@ class SimLoop(BaseEventLoop):
             except BaseException as error:
                 future.set_exception(error)
 
-        self.call_later(self._executor_chance.below(_EXECUTOR_US) / 1e6, call)
+        takes_s = self._executor_s * self._executor_chance.below(1000) / 1000
+        self.call_later(takes_s, call)
         return future
 
     async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:

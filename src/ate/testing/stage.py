@@ -24,7 +24,7 @@ from ate.chain.verify import Verification, verify
 from ate.crypto.entropy import SeededEntropy, system_entropy
 from ate.dio.chain import Chain
 from ate.event.access import Access, Principal
-from ate.event.commit import Commit, Record, SequencerPart
+from ate.event.commit import Commit, Origin, Record, SequencerPart
 from ate.event.draft import Draft
 from ate.event.row import Kind
 from ate.event.system import PublicKeys, Role, encode, system_id
@@ -137,9 +137,11 @@ class Stage:
         """
         view = (await self.ledger()).view
         key: Any = who
+        told: dict[str, Any] = {"chain_id": view.trust.chain_id, "seen_seq": view.head}
         if isinstance(who, Session):
             key = who.fast(view.trust.chain_id, self.clock.now_us()).key
-        told: dict[str, Any] = {"chain_id": view.trust.chain_id, "key": key, "seen_seq": view.head}
+            told["origin"] = Origin(who.device, 7, 1, 0)
+        told["key"] = key
         return Forger(**{**told, **fields})
 
     async def verify(self) -> Verification:

@@ -6,9 +6,9 @@ It holds no rule of its own: any deny refuses the whole commit, and so does the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from ate.errors import BadSignature, Refused, Replayed, WriteDenied
+from ate.errors import AteError, BadSignature, Refused, Replayed, Throttled, WriteDenied
 from ate.trust.confidentiality import Confidentiality
 from ate.trust.delegation import TrustDelegation
 from ate.trust.delta import Deltas
@@ -26,10 +26,13 @@ from ate.trust.plugin import (
 from ate.trust.plugin import names as by_name
 from ate.trust.replay import Origins, Replay
 from ate.trust.signature import Signature
+from ate.trust.throttle import Pace, Throttle
 from ate.trust.worm import Worm
 
 #: Which error a refusal by a built-in becomes; everything else is `Refused`.
-_ERRORS = {"signature": BadSignature, "authority": WriteDenied, "replay": Replayed}
+_ERRORS: Final[dict[str, type[AteError]]] = {
+    "signature": BadSignature, "authority": WriteDenied, "replay": Replayed, "throttle": Throttled,
+}  # fmt: skip
 
 
 class Pipeline:
@@ -38,11 +41,15 @@ class Pipeline:
     Args:
         plugins: joined to the built-ins; one with a built-in's name replaces it.
         origins: the replay table of the chain.
+        pace: how fast its commits came.
     """
 
-    def __init__(self, plugins: Sequence[Any], origins: Origins) -> None:
+    def __init__(
+        self, plugins: Sequence[Any], origins: Origins, pace: Pace | None = None
+    ) -> None:
         built_in = [
-            Signature(), Replay(origins), Worm(), TrustDelegation(), Confidentiality(), Deltas(),
+            Signature(), Replay(origins), Throttle(pace or Pace()), Worm(), TrustDelegation(),
+            Confidentiality(), Deltas(),
         ]  # fmt: skip
         everyone = by_name([*built_in, *plugins])
         self.plugins = tuple(everyone.values())
@@ -60,7 +67,7 @@ class Pipeline:
         """Return when the commit is admitted.
 
         Raises:
-            BadSignature, WriteDenied, Replayed: a built-in refused it.
+            BadSignature, WriteDenied, Replayed, Throttled: a built-in refused it.
             Refused: another plug-in refused it, or no validator was in favour.
         """
         allowed = False

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ from ate.wire.terms import Trust
 
 PREFIX: Final = "ate-key:"
 _CHECK_BYTES: Final = 4
+_HEX: Final = re.compile(r"[0-9a-f]{32}")
 _MAGIC: Final = b"ate-identity-1 "
 _SEALED: Final = b"ATEKEYS1"
 _FILE_BYTES_MAX: Final = 1 << 20
@@ -36,7 +38,7 @@ def pin_of(key: VerifyKey) -> str:
 
 
 def parse_pin(text: str) -> bytes:
-    """Return the key id in a pin.
+    """Return the key id in a pin; the id itself, as 32 hex digits, will do as well.
 
     Raises:
         UsageError: it is no pin, or has a slip in it.
@@ -48,6 +50,8 @@ def parse_pin(text: str) -> bytes:
         raw = b""
     key_id, check = raw[:KEY_ID_BYTES], raw[KEY_ID_BYTES:]
     if len(raw) != KEY_ID_BYTES + _CHECK_BYTES or check != _check(key_id):
+        if _HEX.fullmatch(text.strip().lower()):
+            return bytes.fromhex(text.strip())
         raise UsageError(
             f"not the name of a key: {text[:60]!r}",
             hint=f"it looks like {PREFIX} and 32 letters and digits: copy it whole",

@@ -22,10 +22,14 @@ def empty(session: Session | None = None) -> Ledger:
     return Ledger(MemoryLog(), session=session, clock=SimClock(), entropy=entropy)
 
 
+def device(session: Session | None) -> int:
+    return session.device if session else 1
+
+
 async def founded(session: Session | None = None, **changed: Anything) -> Ledger:
     ledger = empty(session)
     given: dict[str, Anything] = {"roots": (session.public,) if session else (), **changed}
-    await write_genesis(ledger, "universe", Founding(**given), Origin(1, 2, 1, 0))
+    await write_genesis(ledger, "universe", Founding(**given), Origin(device(session), 2, 1, 0))
     return ledger
 
 
@@ -40,7 +44,7 @@ async def test_the_first_commit_says_what_the_chain_is() -> None:
     assert ledger.view.trust.root_keys() == {alice.public.key_id}
     assert len(ledger.view.trust.chain_id) == 32
     assert ledger.view.root_access() == Access()
-    assert ledger.view.origins.last(1, 2) == 1
+    assert ledger.view.origins.last(alice.device, 2) == 1
 
 
 async def test_without_roots_nothing_is_signed() -> None:

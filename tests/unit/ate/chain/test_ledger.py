@@ -35,8 +35,12 @@ async def founded(store: LogStore, session: Session | None = None) -> Ledger:
     ledger = on(store, session)
     await ledger.replay()
     roots = (session.public,) if session else ()
-    await write_genesis(ledger, "l", Founding(roots), Origin(1, 1, 1, 0))
+    await write_genesis(ledger, "l", Founding(roots), Origin(device(session), 1, 1, 0))
     return ledger
+
+
+def device(session: Session | None) -> int:
+    return session.device if session else 1
 
 
 def draft(number: int, body: bytes = b"\xa1xbody") -> Draft:
@@ -44,8 +48,9 @@ def draft(number: int, body: bytes = b"\xa1xbody") -> Draft:
 
 
 async def append(ledger: Ledger, *drafts: Draft, lsn: int = 0) -> Pending:
-    last = ledger.view.origins.last(1, 1)
-    origin = Origin(1, 1, lsn or last + 1, last)
+    number = device(ledger.session)
+    last = ledger.view.origins.last(number, 1)
+    origin = Origin(number, 1, lsn or last + 1, last)
     preparer = ledger.preparer(ledger.session)
     commit, rows = await preparer.prepare(
         list(drafts), origin=origin, seen_seq=ledger.view.head, now_us=ledger.clock.now_us()
@@ -145,7 +150,10 @@ async def test_a_refused_commit_appends_nothing() -> None:
     end = ledger.store.end
     other = ledger.preparer(member("bob"))
     made, rows = await ledger.preparer(ledger.session).prepare(
-        [draft(2)], origin=Origin(1, 1, 1, 0), seen_seq=2, now_us=ledger.clock.now_us()
+        [draft(2)],
+        origin=Origin(member("alice").device, 1, 1, 0),
+        seen_seq=2,
+        now_us=ledger.clock.now_us(),
     )
     with pytest.raises(ate.AteError, match="replayed"):
         await ledger.append(made, rows)

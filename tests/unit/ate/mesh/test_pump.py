@@ -172,7 +172,7 @@ def test_who_waits_to_drain_is_woken_by_the_end() -> None:
     async def main() -> None:
         net, made = await pair(queue_max=1 << 30)
         net.cut()
-        made.far.send(Records(1, [bytes(900_000)]))
+        made.far.send(*(Records(1, [bytes(900_000)]) for _ in range(5)))
         waiting = asyncio.create_task(made.far.drain())
         assert isinstance(await end_of(made.far), AteError)
         with pytest.raises(Disconnected):

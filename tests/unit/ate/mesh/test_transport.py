@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,8 +25,8 @@ class Ends:
     def __init__(self, scheme: str, folder: Path) -> None:
         self.scheme = scheme
         certificates = Certificates(folder) if scheme in {"wss", "tcps"} else None
-        self.server_tls = certificates and certificates.server()
-        self.client_tls: ssl.SSLContext | None = certificates and certificates.client()
+        self.server_tls = certificates.server() if certificates else None
+        self.client_tls = certificates.client() if certificates else None
         self.accepted: asyncio.Queue[Transport] = asyncio.Queue()
         self.listener: Listener | None = None
         self._over = asyncio.Event()
@@ -180,10 +179,11 @@ async def test_a_reset_is_a_disconnection(scheme: str, tmp_path: Path) -> None:
 @schemes
 async def test_small_frames_leave_at_once(scheme: str, tmp_path: Path) -> None:
     async with ends(scheme, tmp_path) as made:
-        for one in await made.connect():
+        both = await made.connect()
+        for one in both:
             stream: asyncio.Transport = one._stream  # type: ignore[attr-defined]
             assert stream.get_extra_info("socket").getsockopt(6, 1) == 1  # TCP_NODELAY
-            await one.close()
+        await asyncio.gather(*(one.close() for one in both))
 
 
 @schemes
@@ -200,5 +200,4 @@ async def _once(made: Ends) -> None:
     near, far = await made.connect()
     near.send([b"x"])
     await far.receive()
-    await near.close()
-    await far.close()
+    await asyncio.gather(near.close(), far.close())

@@ -153,6 +153,8 @@ BROKEN: list[tuple[str, Case, str]] = [
     ("C1", logs(clean(), put(3, digest=leaf(77))), "a2 .* s1 has "),
     ("C1", replace(clean(), logs=[]), "a1 .* nobody has the chain"),
     ("C1", operation(clean(), "a4", seq=9, index=8), "a4 .* acknowledged at 9"),
+    ("C1", operation(clean(), "b5", seq=9), "b5 .* acknowledged at 9, which s1"),
+    ("C1", operation(clean(), "b5", seq=4), "b5 .* acknowledged at 4, .* lsn 2 of device 10"),
     ("C2", logs(clean(), lambda e: e.append(entry(7, 10, 3))), "lsn 3 .* at 6 and at 7"),
     ("C2", operation(clean(), "b5", seq=4), "b5 .* told seq 4, and b2 .* told 3"),
     ("C2", operation(clean(), "b5", seq=0), "b5 .* told seq 0, and b2 .* told 3"),

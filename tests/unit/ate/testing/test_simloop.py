@@ -229,6 +229,16 @@ def test_an_executor_runs_in_place_and_takes_a_moment() -> None:
     run(main)
 
 
+def test_an_executor_may_be_slow() -> None:
+    async def main() -> float:
+        for _ in range(20):
+            await asyncio.to_thread(str)
+        return sim_loop().time()
+
+    assert SimLoop(1).run(main) < 0.02
+    assert 20 < SimLoop(1, executor_s=10).run(main) < 180
+
+
 def test_clocks_follow_the_loop_and_may_be_wrong() -> None:
     async def main() -> None:
         loop = sim_loop()

@@ -30,6 +30,10 @@ def test_a_pin_names_a_key() -> None:
     assert parse_pin(f"  {text.upper()}\n") == ONE.key_id
     assert parse_pin(text.removeprefix(PREFIX)) == ONE.key_id
     assert pin_of(TWO) != text
+    # As the command line prints a key id.
+    assert parse_pin(ONE.key_id.hex()) == parse_pin(f" {ONE.key_id.hex().upper()}\n") == ONE.key_id
+    with pytest.raises(UsageError):
+        parse_pin(PREFIX + ONE.key_id.hex())
 
 
 @pytest.mark.parametrize(

@@ -346,6 +346,15 @@ def test_silence_is_asked_about_and_then_taken_for_the_end(terms: Terms) -> None
     assert left.deadline_s is None
 
 
+def test_another_sign_of_life_counts_as_well() -> None:
+    left, _ = pair()
+    left.noticed(20.0)
+    left.noticed(10.0)
+    left.tick(34.9)
+    assert left.outgoing() == []
+    assert left.deadline_s == 35.0
+
+
 def test_many_pings_are_fine_when_their_answers_are_taken() -> None:
     left, right = pair()
     for number in range(10 * limits.PINGS_MAX):
