@@ -24,7 +24,7 @@ def server(folder: str) -> Iterator[str]:
     words = ["solo", folder, "--port", "0", "--no-auth", "--json"]
     command = [sys.executable, "-m", "atedb", *words]
     pipe, silent = subprocess.PIPE, subprocess.DEVNULL
-    with subprocess.Popen(command, stdout=pipe, stderr=silent) as process:
+    with subprocess.Popen(command, stdout=pipe, stderr=silent) as process:  # noqa: S603
         assert process.stdout is not None
         yield json.loads(process.stdout.readline())["url"]
         process.terminate()
