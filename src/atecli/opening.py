@@ -33,6 +33,8 @@ class Target:
         identity: name of the identity that acts; None is nobody.
         passphrase_file: see `atecli.passphrase`.
         as_json: JSON instead of tables.
+        url: of the server that the chain is shared through; None is a chain of this machine alone.
+            With `path` the copy there is used, else one in memory.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Target:
     identity: str | None
     passphrase_file: str | None
     as_json: bool
+    url: str | None = None
     _session: Session | None = field(default=None, repr=False)
 
     def directory(self) -> Path:
@@ -58,7 +61,7 @@ class Target:
         """Raise NotFound when there is no such chain."""
         from ate.errors import NotFound
 
-        if not self.exists():
+        if self.url is None and not self.exists():
             known = "ate chains" if self.path is None else f"ate chains --path {self.path}"
             raise NotFound(f"there is no chain {self.name!r}", hint=f"see what there is: {known}")
 
@@ -89,9 +92,20 @@ class Target:
         from ate import client
 
         self.check_exists()
+        if self.url is not None:
+            return self.join()
         return client.open(
             self.name, path=self.path, session=self.session(), readonly=True, salvage=salvage,
             plugins=filters(),
+        )  # fmt: skip
+
+    def join(self, *, create: bool = False, recovery: str = "readonly-async") -> Opening:
+        """Open the chain through its server; the copy of `path` serves while that is away."""
+        from ate import client
+
+        return client.open(
+            self.name, path=self.path, session=self.session(), create=create, url=self.url,
+            recovery=recovery, plugins=filters(),
         )  # fmt: skip
 
     @asynccontextmanager
@@ -113,13 +127,17 @@ class Target:
         from atecli.exits import say
         from atecli.history import is_signed
 
-        is_new = create and not self.exists()
+        is_new = create and self.url is None and not self.exists()
         if not is_new:
             self.check_exists()
         session = self.session()
-        opening = client.open(
-            self.name, path=self.path, session=session, create=is_new, plugins=filters()
-        )
+        if self.url is not None:
+            # With a copy on the disk what is written waits there while there is no server.
+            opening = self.join(create=create, recovery="async" if self.path else "readonly-async")
+        else:
+            opening = client.open(
+                self.name, path=self.path, session=session, create=is_new, plugins=filters()
+            )
         async with opening as chain:
             if is_new:
                 how = f"sealed and signed by {session.identity}" if session else "without keys"
@@ -128,6 +146,8 @@ class Target:
                 hint = "act as somebody who may write: --as NAME"
                 raise WriteDenied("the chain takes signed commits only", hint=hint)
             yield chain
+            if chain.status.pending:
+                say("there is no connection: it waits here, and `ate sync` sends it")
 
     def store(self) -> LocalLog:
         """Open the log alone, for reading; what is in it is not judged."""
@@ -229,12 +249,12 @@ def passphrase_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def chain_command(
-    function: Callable[..., None], *, is_required: bool = True
+    function: Callable[..., None], *, is_required: bool = True, is_shared: bool = False
 ) -> Callable[..., None]:
     """Give a command the chain argument and the options that all of them share.
 
     The function is called with a `Target` and with what the command adds itself. Where no chain is
-    required, its name may be empty.
+    required, its name may be empty. A shared one takes --url.
     """
 
     @functools.wraps(function)
@@ -245,11 +265,17 @@ def chain_command(
         passphrase_file: str | None,
         *,
         as_json: bool,
+        url: str | None = None,
         **own: Any,
     ) -> None:
-        function(Target(chain or "", path, identity, passphrase_file, as_json), **own)
+        function(Target(chain or "", path, identity, passphrase_file, as_json, url), **own)
 
     wrapped: Callable[..., Any] = command
+    if is_shared:
+        wrapped = click.option(
+            "--url", metavar="URL",
+            help="The server that shares the chain; --path then holds a copy.",
+        )(wrapped)  # fmt: skip
     for add in (
         json_option,
         passphrase_option,
@@ -261,3 +287,8 @@ def chain_command(
     ):  # fmt: skip
         wrapped = add(wrapped)
     return click.argument("chain", shell_complete=chain_names, required=is_required)(wrapped)
+
+
+def shared_command(function: Callable[..., None]) -> Callable[..., None]:
+    """As `chain_command`, for a command that also works on a server's chain: it takes --url."""
+    return chain_command(function, is_shared=True)

@@ -15,8 +15,8 @@ from ate.errors import AteError, Disconnected, Offline, TimedOut, UsageError
 
 if TYPE_CHECKING:
     from ate.dio.forwarder import Forwarder
-    from ate.dio.watch import Watch
     from ate.dio.receipt import Receipt
+    from ate.dio.watch import Watch
 
 #: What a chain does without its server. See the guide about working offline.
 RECOVERY: Final = ("async", "readonly-async", "readonly-sync", "sync")
