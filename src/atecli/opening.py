@@ -6,13 +6,14 @@ Commands that only read open read-only, so that they work beside a writer.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from ate.dio.opening import Opening
     from ate.log.local import LocalLog
     from ate.session import Session
+
+#: How long a server may take to answer before what is written waits in the copy.
+_ARRIVE_S: Final = 5.0
 
 
 @dataclass(slots=True)
@@ -139,6 +143,7 @@ class Target:
                 self.name, path=self.path, session=session, create=is_new, plugins=filters()
             )
         async with opening as chain:
+            await arrive(chain)
             if is_new:
                 how = f"sealed and signed by {session.identity}" if session else "without keys"
                 say(f"made the chain {self.name!r}, {how}")
@@ -155,6 +160,15 @@ class Target:
 
         self.check_exists()
         return LocalLog.open(self.directory(), readonly=True)
+
+
+async def arrive(chain: Chain) -> None:
+    """Wait until a shared chain is as its server has it, or there is no connection."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_ARRIVE_S):
+            async for status in chain.statuses():
+                if status.current or status.trouble:
+                    return
 
 
 def filters() -> tuple[Any, ...]:

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 import ate
+from ate.dio.job import Job as Held
 from ate.errors import Fenced
 from ate.mesh.hall import Hall
 from ate.mesh.registry import Registry
@@ -294,7 +295,7 @@ async def test_several_at_once_end_in_few_commits() -> None:
         queue = ate.Queue(here, Job)
         before = here.commits
 
-        async def handle(job: ate.Job[Job]) -> None:
+        async def handle(job: Held[Job]) -> None:
             job.dio.store(Effect(job.value.number, job.fence))
 
         working = asyncio.create_task(queue.work(handle, at_once=20))
