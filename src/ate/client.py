@@ -146,7 +146,7 @@ class _Plan:
         """Open it."""
         store = open_store(
             self.name, self.path, self.disk, memory=self.memory, readonly=self.readonly,
-            create=self.create,
+            create=self.create or self.joining is not None,
         )  # fmt: skip
         ledger = Ledger(
             store, plugins=self.plugins, session=self.session, clock=self.clock,
@@ -172,7 +172,10 @@ class _Plan:
         except BaseException:
             if remote is not None:
                 await remote.close()
-            store.close()
+            if self.joining is not None and ledger.view.trust.genesis is None and not store.torn:
+                store.destroy()  # nothing came from there: no copy is left that was never begun
+            else:
+                store.close()
             raise
         return chain
 

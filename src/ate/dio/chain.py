@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from ate.dio.leasing import NamedLease
     from ate.dio.mailbox import Mailbox
     from ate.dio.rpc import Service
+    from ate.dio.stock import Stock
 
 
 class Chain:
@@ -64,7 +65,8 @@ class Chain:
         self._ids = IdSource(ledger.entropy)
         self._readers: dict[int, Reader] = {}
         self._watches: set[Watch] = set()
-        self._services: list[Service] = []
+        #: What ends with the chain while commits are still taken.
+        self._services: list[Service | Stock[Any]] = []
         self._mailbox: Mailbox | None = None
         self._followers = Followers(self)
         self._heartbeat: Heartbeat | None = None
