@@ -140,8 +140,8 @@ CONNECTIONS_MAX: Final = 20_000
 
 #: Bytes of records that a server may send before the reader asks for more, at most.
 CREDIT_BYTES_MAX: Final = 64 * MIB
-#: Chains that one server holds open: each costs three descriptors and what its index takes.
-CHAINS_OPEN_MAX: Final = 256
+#: Chains that one server holds open: each costs four descriptors, and most systems give 1024.
+CHAINS_OPEN_MAX: Final = 200
 #: Bodies of a sparse copy that stay at hand after they were read.
 FETCHED_BYTES_MAX: Final = 64 * MIB
 #: A small file beside a log: room for the largest evidence.

@@ -7,14 +7,17 @@ server out, and the file of owners.
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from ate.clock import Clock
+from ate.crypto.hash import derive
 from ate.crypto.sign import SigningKey
 from ate.errors import LogLocked, StorageError
 from ate.ids import ChainName
+from ate.limits import CHAINS_OPEN_MAX
 from ate.log.disk import DiskLock, RealDisk
 from ate.mesh.hall import Hall, Place
 from ate.mesh.shelf import DiskShelf
@@ -30,6 +33,10 @@ from atedb.settings import OWN, Service, Settings
 from atedb.tokens import Checker, TokenKey
 
 _LOCK: Final = "LOCK"
+
+#: Chains open at once where the system gives files enough, and what each takes.
+CHAINS_MAX: Final = 2000
+FILES_OF_A_CHAIN: Final = 4
 
 
 class House:
@@ -80,6 +87,8 @@ class House:
             meter=HallMeter(metrics),
             where=where if where is not None else _here,
             state=stating(identity),
+            guard=derive("atedb snapshot guard", identity.seed),
+            max_open=settings.bounds.chains or _chains_max(settings.max_connections),
             idle_close_s=settings.idle_close_s,
             clock=clock,
         )
@@ -147,3 +156,9 @@ def take(folder: Path) -> DiskLock:
         raise LogLocked(
             f"another server uses {folder}", hint="stop it, or give this one another directory"
         ) from None
+
+
+def _chains_max(connections: int) -> int:
+    """Return how many chains may be open beside so many connections, as far as files go."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(CHAINS_OPEN_MAX, min(CHAINS_MAX, (soft - connections) // FILES_OF_A_CHAIN))

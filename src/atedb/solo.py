@@ -25,7 +25,7 @@ from ate.mesh.transport import Transport
 from ate.wire.terms import Terms
 from atedb import identity as identities
 from atedb.counted import Counted
-from atedb.house import House, own_folder, places, take
+from atedb.house import CHAINS_MAX, FILES_OF_A_CHAIN, House, own_folder, places, take
 from atedb.http import SPARE, Front, listening
 from atedb.identity import Guests
 from atedb.journal import Journal
@@ -129,6 +129,7 @@ class Solo:
         seen = None
         if settings.topology is not None:
             seen = places(Topology.load(settings.topology), settings.address(0))
+        _raise_files(settings.max_connections + FILES_OF_A_CHAIN * CHAINS_MAX)
         for service in settings.all_services():
             self._houses[service.path] = House(
                 service, settings, key=key, nodes=self._nodes, identity=self._identity,
@@ -136,7 +137,6 @@ class Solo:
             )  # fmt: skip
         self._switch = Switch({path: house.hall for path, house in self._houses.items()})
         self._measure()
-        _raise_files(settings.max_connections)
         await self._listen()
         self._sweep()
 
@@ -343,10 +343,10 @@ def _load(context: ssl.SSLContext, cert: Path, key: Path) -> None:
         ) from None
 
 
-def _raise_files(connections: int) -> None:
+def _raise_files(needed: int) -> None:
     """Ask the system for enough descriptors; it gives what it gives."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + _FILES_SPARE
+    wanted = needed + _FILES_SPARE
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and wanted > soft:

@@ -206,6 +206,10 @@ class Ledger:
         """Return the time that a commit would get now; along the chain it never goes back."""
         return self._timeline.now_us(self.view.time_us)
 
+    def follow_time(self, server_us: int) -> None:
+        """Go by the time of the server that orders the chain, not by this machine's clock."""
+        self._timeline.follow(server_us)
+
     def skew_us(self) -> int:
         """Return how far this clock is off by the chain's time, 0 within `limits.TIME_SKEW_US`."""
         return self._timeline.skew_us(self.view.time_us)

@@ -246,6 +246,18 @@ class Chain:
         self._check_open()
         return self.status if self._remote is None else await self._remote.sync(timeout)
 
+    async def acknowledged(self, receipt: Receipt, timeout: float | None = 30.0) -> bytes:
+        """Return a file that shows anybody, with `ate check`, that the server has a commit.
+
+        Raises:
+            UsageError: the commit waits for the server, or nobody signs that it is there.
+            TimedOut: the server did not say so in that many seconds; None waits for ever.
+        """
+        self._check_open()
+        if self._remote is None:
+            raise UsageError("this chain has no server", hint="`receipt.proof()` is enough here")
+        return await self._remote.acknowledged(receipt, timeout)
+
     @property
     def conflicts(self) -> list[Setback]:
         """Commits made offline that the chain would not take, for the program to decide about."""

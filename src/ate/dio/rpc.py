@@ -124,7 +124,7 @@ async def _ask(
     clock = chain._ledger.clock
     deadline_s = clock.monotonic_s() + timeout
     asked = dio.store(request, collection=_REQUESTS)
-    asked._header = Header(access, unknown={_UNTIL: clock.now_us() + int(timeout * 1e6)})
+    asked._header = Header(access, unknown={_UNTIL: chain._ledger.now_us() + int(timeout * 1e6)})
     with Letter(chain, reply_id_of(asked.id), deadline_s) as letter:
         try:
             await land(dio, _brief(chain))
@@ -272,7 +272,7 @@ class Service:
     async def _answer(self, job: Job[Any]) -> None:
         header = job.header
         until_us = header.unknown.get(_UNTIL) if header else None
-        if isinstance(until_us, int) and until_us < self.chain._ledger.clock.now_us():
+        if isinstance(until_us, int) and until_us < self.chain._ledger.now_us():
             await job.dio.commit()
             return
         try:
@@ -296,7 +296,7 @@ class Service:
     async def _sweep(self) -> None:
         """Delete replies that nobody has come for."""
         dio = Dio(self.chain, self.queue.session)
-        now_us = self.chain._ledger.clock.now_us()
+        now_us = self.chain._ledger.now_us()
         async for dao in dio.children(ROOT, Reply, collection=_REPLIES):
             until_us = dao.header.unknown.get(_UNTIL) if dao.header else None
             if not isinstance(until_us, int) or until_us < now_us:

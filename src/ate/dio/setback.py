@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ate.dio.overlay import PROVISIONAL
 from ate.dio.schema import schema_of
 from ate.dio.work import Work
 from ate.errors import AteError, Conflict, Deleted, LoadError, NotFound, UsageError, codes
@@ -138,6 +139,11 @@ class Setback:
             theirs.delete()
             return
         assert kind is not None
+        if change.base >= PROVISIONAL:
+            raise Conflict(
+                "what it was changed from was refused as well", object=change.id,
+                hint="decide about the older conflict first, then overwrite or drop this one",
+            )  # fmt: skip
         try:
             base = (await dio.load(kind, change.id, at_seq=change.base)).value
         except LoadError as error:
@@ -167,10 +173,9 @@ class Setbacks:
 
     def meet(self, transaction: Transaction, error: AteError) -> None:
         """A commit that nobody waits for was refused."""
-        drafts = transaction.drafts
-        if transaction.first > 0:
-            self._forwarder.parking.refuse(transaction.entry, drafts, transaction.first, error)
-        self._open[transaction.entry] = Setback(self, transaction.entry, drafts, error)
+        drafts, parking = transaction.drafts, self._forwarder.parking
+        number = parking.refuse(transaction.entry, drafts, transaction.first, error)
+        self._open[number] = Setback(self, number, drafts, error)
 
     def add(self, number: int, work: Work | None, note: bytes) -> None:
         """One that was met before the program was started."""

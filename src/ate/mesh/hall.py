@@ -225,7 +225,7 @@ class Hall:
         if rights.commits_s or rights.bytes_s:
             visitor.send(Throttle(message.ch, rights.commits_s, rights.bytes_s))
         if subscriber is not None:
-            root.subscribers.add(subscriber)
+            root.subscribers[subscriber] = None
             subscriber.start()
 
     def _opened(self, root: Root) -> None:
@@ -248,7 +248,9 @@ class Hall:
     async def _submit(self, visitor: Guest, message: Submit) -> None:
         channel = self._channel(visitor, message.ch)
         if not channel.rights.write:
-            raise WriteDenied("this connection may not write to the chain")
+            denied = WriteDenied("this connection may not write to the chain")
+            visitor.send(channel.root.refusal(message, denied))
+            return
         if channel.root.failure is not None:
             raise channel.root.failure
         await channel.root.submit(visitor, message)

@@ -10,23 +10,30 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ate.chain.ledger import Ledger
 from ate.chain.succession import RENEWAL
 from ate.errors import (
     AteError,
+    Compacted,
     CorruptLog,
     Disconnected,
     Forked,
+    RemoteError,
     RemoteProtocolError,
     TrustError,
     UntrustedRoot,
+    UsageError,
+    WriteDenied,
 )
+from ate.merkle import Frontier
 from ate.mesh.completion import Completions
 from ate.mesh.flight import Author, Flight, Flights
 from ate.mesh.line import Line
+from ate.mesh.pump import report
 from ate.mesh.request import Requests, error_of
+from ate.mesh.tree import ViewTree, frontier_at
 from ate.mesh.vigil import Vigil
 from ate.wire.message import (
     Bodies,
@@ -46,14 +53,21 @@ from ate.wire.message import (
 )
 from ate.wire.terms import PeerSession
 
+if TYPE_CHECKING:
+    from ate.dio.receipt import Receipt
+
 #: Bytes of records that may be on their way to us; half of it is given back at a time.
 CREDIT_BYTES: Final = 8 << 20
 #: A chain that the server could not give us is asked for again after so long, doubling.
 _AGAIN_S: Final = 0.25
 _AGAIN_MAX_S: Final = 30.0
 _MOVES_MAX: Final = 8
-#: Errors that end all hope: what the server has is not our chain, or we may not have it.
+#: A power cut takes at most so much of the local copy; the server has it still.
+_FLUSH_EVERY_S: Final = 1.0
+#: Errors that end all hope: what the server has is not our chain …
 _FINAL: Final = (TrustError, RemoteProtocolError)
+#: … and the words of a server that do. Rights, for example, may come back.
+_FINAL_WORDS: Final = (UntrustedRoot, Forked)
 
 
 class Replica:
@@ -102,6 +116,8 @@ class Replica:
         self._task: asyncio.Task[None] | None = None
         self._watchers: list[Callable[[], None]] = []
         self._used, self._moves, self._ch = 0, 0, -1
+        self._flushing: asyncio.TimerHandle | None = None
+        self._flush_due = False
         self._again_s = _AGAIN_S
         self._again: asyncio.TimerHandle | None = None
 
@@ -118,6 +134,16 @@ class Replica:
         return self.opened is not None and self.failure is None
 
     @property
+    def refusal(self) -> AteError | None:
+        """Why no commits are taken, however long one waits; None when they are."""
+        if self.failure is not None or self.opened is None or self.opened.writable:
+            return self.failure
+        return WriteDenied(
+            f"the server takes no commits to {self.name!r} from this session",
+            hint="ask whoever runs it for the right to write; what is here can be read",
+        )
+
+    @property
     def address(self) -> str:
         """Where the chain is."""
         return str(self.line.url)
@@ -130,6 +156,20 @@ class Replica:
     async def newest(self) -> int:
         """Return how many commits the server has now; see `Requests.newest`."""
         return await self.requests.newest()
+
+    def acknowledge(self, receipt: Receipt) -> bytes | None:
+        """Return a commit with a statement of the server that covers it; None while none does.
+
+        Raises:
+            UsageError: the server signs nothing.
+            Compacted: the way from the commit to the statement is not known any more.
+        """
+        if self._vigil is None or (self.opened is not None and not self.opened.statement):
+            raise UsageError(
+                "this server signs no statements",
+                hint="`atedb` does with an identity; `receipt.proof()` needs none",
+            )
+        return self._vigil.acknowledge(receipt.proof(), self.ledger)
 
     def watch(self, tell: Callable[[], None]) -> None:
         """Call `tell` whenever the connection or what it brings has changed."""
@@ -146,8 +186,9 @@ class Replica:
                 self.line.send(Close(self._ch))
             self.line.detach(self._ch)
         self.flights.close()
-        if self._again is not None:
-            self._again.cancel()
+        for timer in (self._again, self._flushing):
+            if timer is not None:
+                timer.cancel()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -199,9 +240,32 @@ class Replica:
                     self._lose(error)
                 except AteError as error:
                     self._come_again(error, 0)
+                except Exception as error:
+                    report(f"{self.name!r} could not take a {type(message).__name__}", error)
+                    self._come_again(RemoteError(f"the client made a mistake: {error!r}"), 0)
             self._wake.clear()
             if not self._inbox:
                 await self._wake.wait()
+            if self._flush_due:
+                await self._flush()
+
+    def _flush_soon(self) -> None:
+        """What has come is made durable now and then, to be there when the server is not."""
+        if self._flushing is None:
+            loop = asyncio.get_running_loop()
+            self._flushing = loop.call_later(_FLUSH_EVERY_S, self._flush_now)
+
+    def _flush_now(self) -> None:
+        self._flush_due = True
+        self._wake.set()
+
+    async def _flush(self) -> None:
+        self._flush_due, self._flushing = False, None
+        try:
+            async with self.taking:
+                await asyncio.to_thread(self.ledger.store.flush)
+        except AteError as error:
+            self._come_again(error, 0)
 
     async def _take(self, message: Any) -> None:
         match message:
@@ -216,11 +280,12 @@ class Replica:
                 self._take_opened(message)
             case Stated():
                 self._hear(message.statement)
+                self._tell()
             case Found() | Bodies() | Proved():
                 self.requests.answer(message.ref, message)
             case Failed(ref=0):
                 error = error_of(message)
-                if isinstance(error, _FINAL) and not message.retry_ms:
+                if isinstance(error, _FINAL_WORDS) and not message.retry_ms:
                     raise error
                 self._come_again(error, message.retry_ms / 1000)
             case Failed():
@@ -265,11 +330,13 @@ class Replica:
         elif opened.start != commits:
             raise Forked(f"the server begins with commit {opened.start}, here are {commits}")
         self.opened, self.trouble = opened, None
+        if opened.time_us:
+            self.ledger.follow_time(opened.time_us)
         self._again_s, self._moves, self.lagged = _AGAIN_S, 0, False
         if self._renewed is None:
             self._find_flights()
         last = {source[1]: one[0] for source, one in zip(self._sources, opened.last, strict=False)}
-        self.flights.resume(last)
+        self.flights.resume(last, self.refusal)
         self._check_current()
         self._tell()
 
@@ -286,10 +353,21 @@ class Replica:
             if flight.lsn <= view.origins.last(self.device, flight.session):
                 known = found.lookup(self.device, flight.session, flight.lsn)
                 if known is not None:
-                    self.flights.land(view.find(known.first_seq)[0], view.frontier)
+                    record = view.find(known.first_seq)[0]
+                    self.flights.land(record, self._frontier(known.index + 1))
                 else:
                     self.flights.remove(flight)
                     self.author.passed(flight)
+
+    def _frontier(self, size: int) -> Frontier:
+        """Return the frontier that the chain had; an empty one when it is not known any more."""
+        view = self.ledger.view
+        try:
+            return view.frontier if size == view.frontier.size else frontier_at(
+                ViewTree(view), size
+            )  # fmt: skip
+        except Compacted:
+            return Frontier()
 
     def _check_current(self) -> None:
         opened = self.opened
@@ -321,6 +399,7 @@ class Replica:
         if self._used >= CREDIT_BYTES // 2:
             self.line.send(Credit(self._ch, self._used))
             self._used = 0
+        self._flush_soon()
         self._check_current()
         if self.is_current and not was_current:
             self._tell()

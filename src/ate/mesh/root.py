@@ -86,7 +86,7 @@ class Root:
         self.name, self.ledger, self.epoch = name, ledger, epoch
         self.gate: Gate = gate or OpenGate()
         self.meter: Meter = meter or SilentMeter()
-        self.subscribers: set[Subscriber] = set()
+        self.subscribers: dict[Subscriber, None] = {}
         #: Held while commits are ordered and flushed, and while the log is replaced. Who holds it
         #: sees in the view only what is durable.
         self.alone = asyncio.Lock()
@@ -143,7 +143,7 @@ class Root:
     def leave(self, subscriber: Subscriber) -> None:
         """Stream to this one no more."""
         subscriber.end()
-        self.subscribers.discard(subscriber)
+        self.subscribers.pop(subscriber, None)
 
     def statement(self, answers: bytes = b"") -> bytes:
         """Return the signed statement about what is durable here; empty when none is made."""
@@ -271,6 +271,13 @@ class Root:
         if message.at is not None and message.at != view.head:
             raise Conflict(f"the head is {view.head}, not {message.at}", theirs=view.head)
         check_guards(view.index, message.guards)
+
+    def refusal(self, message: Submit, error: AteError) -> Refused:
+        """Return the answer to a commit that is not even judged."""
+        payload = memoryview(message.commit)
+        if len(payload) < ROWS_AT:
+            return Refused(message.ch, 0, 0, 0, 0, "protocol", "it is shorter than a header")
+        return self._refused(message.ch, AuthorPart.decode(payload), error)
 
     def _refused(self, ch: int, author: AuthorPart, error: AteError, retry_ms: int = 0) -> Refused:
         self.meter.refused(error.code)

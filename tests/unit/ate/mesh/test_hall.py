@@ -19,7 +19,6 @@ from ate.errors import (
     TrustError,
     UntrustedRoot,
     UsageError,
-    WriteDenied,
 )
 from ate.ids import ObjectId
 from ate.log.memory import MemoryLog
@@ -139,8 +138,8 @@ async def test_a_replica_takes_no_commits() -> None:
     envoy = await visitor(one)
     opened = await envoy.open()
     assert (opened.writable, opened.role, opened.epoch) == (False, "replica", 3)
-    with pytest.raises(WriteDenied):
-        await envoy.say(Submit(1, scribe.note()))
+    await envoy.say(Submit(1, scribe.note()), Submit(1, b"short"))
+    assert [one.code for one in envoy.of(Refused)] == ["write_denied", "protocol"]
     with pytest.raises(NotFound):
         await envoy.open("new", ch=2)
     await one.close()
