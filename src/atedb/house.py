@@ -90,6 +90,7 @@ class House:
             guard=derive("atedb snapshot guard", identity.seed),
             max_open=settings.bounds.chains or _chains_max(settings.max_connections),
             idle_close_s=settings.idle_close_s,
+            compacts=settings.compact == "heartbeat",
             clock=clock,
         )
 

@@ -1,24 +1,20 @@
-"""A root's heartbeat is the point at which the server and all clients compact, over real sockets."""
+"""A root's heartbeat is where the server and all clients compact, over real sockets."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 from tests.unit.ate.mesh.served import settled
 
 import ate
 from ate.chain.ledger import Ledger
-from ate.errors import Refused, UsageError
 from ate.event.prefix import is_commit
-from ate.event.row import PLACE_BODY_FILE, ROW_BYTES, SIGNED_BYTES
-from ate.event.commit import ROWS_AT
+from ate.event.row import PLACE_BODY_FILE
 from ate.event.thinned import decode_record
 from ate.mesh.hall import Hall
 from ate.mesh.shelf import DiskShelf

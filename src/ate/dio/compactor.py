@@ -22,7 +22,7 @@ from ate.chain.retention import Retention, ask, old_tombstones, older_versions
 from ate.chain.thinning import Cut, newest_rows
 from ate.dio.bell import Bell
 from ate.dio.policy import CompactPolicy
-from ate.errors import AteError, Conflict, ReadOnly, Refused, UsageError
+from ate.errors import AteError, Conflict, ReadOnly, Refused, StorageError, UsageError
 from ate.trust.plugin import Retention as Voter
 
 if TYPE_CHECKING:
@@ -255,14 +255,24 @@ class Compactor:
         """Let it take over while no commit is on its way.
 
         Once this has begun it is waited for, even by whoever is cancelled: what stands in which
-        generation is known only then.
+        generation is known only then. Until then it may take long, where the server is away.
         """
-        work = asyncio.ensure_future(
-            self._chain._writer.run_alone(lambda: self._take_over(compaction))
-        )
+        has_begun = is_over = False
+
+        async def take_over() -> Thinned:
+            nonlocal has_begun
+            if is_over:
+                raise StorageError("the compaction was given up")
+            has_begun = True
+            return await self._take_over(compaction)
+
+        work = asyncio.ensure_future(self._chain._writer.run_alone(take_over))
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
+            is_over = not has_begun
+            if is_over:
+                work.cancel()
             while not work.done():
                 with suppress(asyncio.CancelledError):
                     await asyncio.wait([work])
