@@ -42,7 +42,7 @@ _log = logging.getLogger("ate")
 #: Commits on their way at once; what comes meanwhile is gathered, and goes with the next one.
 _FLIGHTS_MAX: Final = 8
 #: How often a checkpoint and the like is made anew because somebody else was faster.
-_TRIES: Final = 8
+_TRIES: Final = 64
 #: How long closing waits for the answers to what was sent.
 _CLOSE_S: Final = 5.0
 _UNORDERED: Final = SequencerPart(0, 0, 0, bytes(32))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from ate.chain.ledger import Ledger
+from ate.chain.succession import RENEWAL
 from ate.errors import (
     AteError,
     CorruptLog,
@@ -412,3 +413,4 @@ class Replica:
         if self._renewed is not None:
             self._renewed.store.close()
             self._renewed = None
+            self.ledger.succession.end(RENEWAL)
