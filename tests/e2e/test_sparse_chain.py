@@ -7,7 +7,7 @@ each: they are what proves the one row that is fetched.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,9 @@ class Counted:
         await self.inner.close()
 
 
-async def test_one_row_of_a_large_chain_costs_little(tmp_path: Path) -> None:
+async def test_one_row_of_a_large_chain_costs_little(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     dial, total, clock = dialer(), [0], SystemClock()
 
     async def counting(url: Url) -> Any:
@@ -84,10 +86,9 @@ async def test_one_row_of_a_large_chain_costs_little(tmp_path: Path) -> None:
             assert dao.value[:4] == wanted.to_bytes(4, "big")
             assert len(dao.value) == BODY_BYTES + 4
         await lines.close()
-        print(
-            f"{size >> 20} MiB: opened in {opened_s:.3f} s with {headers} bytes, one row after"
-            f" {took_s:.3f} s with {total[0]} bytes"
-        )
+        record_property("bytes of the chain", size)
+        record_property("opened after seconds, bytes", (round(opened_s, 3), headers))
+        record_property("one row after seconds, bytes", (round(took_s, 3), total[0]))
         assert size > ROWS * BODY_BYTES
         assert took_s < OPEN_S
         assert headers < 1000 * ROWS + 100_000

@@ -12,14 +12,19 @@ from ate.errors import Conflict
 
 
 def test_one_at_a_time() -> None:
-    one = Succession()
+    one, calls = Succession(), list[int]()
     one.begin(COMPACTION)
+    assert not one.is_wanted
+    one.on_wanted = lambda: calls.append(1)
     with pytest.raises(Conflict, match="in the middle of a compaction"):
         one.begin(RENEWAL)
+    assert one.is_wanted
+    assert calls == [1]
     one.end(RENEWAL)
     with pytest.raises(Conflict):
         one.begin(COMPACTION)
     one.end(COMPACTION)
+    assert not one.is_wanted
     one.begin(RENEWAL)
 
 

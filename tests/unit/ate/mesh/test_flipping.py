@@ -36,19 +36,21 @@ async def change(chain: ate.Chain, times: int = 20) -> None:
 async def test_a_root_s_word_is_followed_or_not(tmp_path: Path, compacts: bool) -> None:
     meter = Tally()
     hall = Hall(DiskShelf(tmp_path), meter=meter, compacts=compacts)
-    async with serve(hall) as server:
-        async with ate.open("c", url=server.url, session=member("alice")) as chain:
-            await change(chain)
-            await chain.checkpoint()
-            assert not meter.told
-            await chain.checkpoint(compact=True)
-            cut = chain._ledger.view.cut
-            await change(chain)
-            view = hall.roots["c"].ledger.view
-            if compacts:
-                await settled(lambda: meter.told)
-                assert meter.told == [("done", True)]
-            assert view.cut == (cut if compacts else 0)
+    async with (
+        serve(hall) as server,
+        ate.open("c", url=server.url, session=member("alice")) as chain,
+    ):
+        await change(chain)
+        await chain.checkpoint()
+        assert not meter.told
+        await chain.checkpoint(compact=True)
+        cut = chain._ledger.view.cut
+        await change(chain)
+        view = hall.roots["c"].ledger.view
+        if compacts:
+            await settled(lambda: meter.told)
+            assert meter.told == [("done", True)]
+        assert view.cut == (cut if compacts else 0)
     await hall.close()
 
 
