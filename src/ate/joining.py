@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 from ate.chain.fetched import Fetched
 from ate.chain.genesis import Founding, prepare_genesis
 from ate.chain.ledger import Ledger
+from ate.crypto.sign import VerifyKey
 from ate.dio.forwarder import Forwarder
 from ate.dio.remote import Remote
 from ate.dio.resuming import resume
@@ -37,6 +38,7 @@ from ate.log.outbox import Outbox
 from ate.mesh.dns import Names
 from ate.mesh.known import Known
 from ate.mesh.line import Line
+from ate.mesh.listener import Listener
 from ate.mesh.pins import Pins
 from ate.mesh.registry import Registry
 from ate.mesh.replica import Replica
@@ -116,30 +118,35 @@ async def join(
     lines = joining.lines if joining.lines is not None else registry()
     session = ledger.session
     identity = session.own.sign if session is not None else None
-    held: list[Line] = []
+    held: dict[Url, Line] = {}
     known = await Known.of(
         joining.pins or Pins(joining.home), joining.names, Url.parse(joining.url), name
     )
 
     def line(url: str) -> Line:
         place = Url.parse(url)
-        trust = joining.trust or known.trust(place)
-        found = lines.line(place, identity=identity, trust=trust, terms=joining.terms)
-        held.append(found)
-        return found
+        if place not in held:
+            trust = joining.trust or known.trust(place)
+            held[place] = lines.line(place, identity=identity, trust=trust, terms=joining.terms)
+        return held[place]
+
+    def judge(url: str, key: VerifyKey) -> None:
+        trust = joining.trust or known.trust(Url.parse(url))
+        if trust is not None:
+            trust(key)
 
     device = session.device if session is not None else 0
     number = int.from_bytes(ledger.entropy(8), "little")
     forwarder = Forwarder(ledger, device, number, outbox, goes_on=joining.recovery == "async")
     replica = Replica(
         name, ledger, line(joining.url), forwarder, reline=line, device=device,
-        sparse=joining.sparse, token=joining.token, vigil=Vigil(beside),
+        sparse=joining.sparse, token=joining.token, listener=Listener(Vigil(beside), judge),
     )  # fmt: skip
 
     async def release() -> None:
         await replica.close()
         while held:
-            lines.release(held.pop())
+            lines.release(held.popitem()[1])
         outbox.close()
 
     forwarder.carrier = replica

@@ -124,7 +124,7 @@ class Hall:
         )
         self.roster = Roster(
             shelf, making, idle_close_s=idle_close_s, max_open=max_open,
-            on_opened=self._opened, on_failure=self._failed,
+            on_opened=self._opened, on_failure=self.failed,
         )  # fmt: skip
         self._channels: dict[Guest, dict[int, Channel]] = {}
 
@@ -315,7 +315,8 @@ class Hall:
         self.gate.closed(visitor, channel.name)
         self.roster.leave(channel.root)
 
-    def _failed(self, root: Root, error: AteError) -> None:
+    def failed(self, root: Root, error: AteError) -> None:
+        """Tell all who have a chain open that it can not go on; they come again."""
         text = f"the server could not go on with the chain: {error.message}"[:1000]
         self.part(root, lambda ch: Failed(ch, 0, error.code, text, "", _AGAIN_MS))
 
