@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from ate import limits
 from ate.chain.ledger import Ledger
@@ -61,6 +61,8 @@ _AGAIN_MS: Final = 1000
 _FETCHED: Final = 32
 #: Roles of servers that follow the chain's master.
 COPIES: Final = ("relay", "archive")
+#: What an office returns that will answer by itself.
+HANDLED: Final = Place("", -1)
 
 
 class Office(Protocol):
@@ -187,8 +189,10 @@ class Hall:
             raise ProtocolError(f"channel {message.ch} is open already")
         limits.check("channels of a connection", len(channels) + 1, _CHANNELS_MAX)
         name = ChainName(message.name)
-        place = await self.office.asked(visitor, message) if self.office is not None else None
-        place = place or self.where(name)
+        asked = await self.office.asked(visitor, message) if self.office is not None else None
+        if asked is HANDLED:
+            return
+        place = asked if asked is not None else self.where(name)
         exists = self.roster.exists(name)
         if place.role == "legacy" and not exists and not place.url:
             place = place._replace(url=place.owner)
@@ -211,6 +215,8 @@ class Hall:
                     self.gate.may_open(visitor, name, message.token, exists=False)
                     self.gate.closed(visitor, name)
                 async with root.alone:  # what it is told must be durable
+                    if asked is None and self.where(name) != place:
+                        raise Disconnected("the chain was just moved", hint="open it again")
                     if self.roots.get(name) is root:
                         self._enter(visitor, message, root, rights, place)
                         return
@@ -241,7 +247,7 @@ class Hall:
             Opened(
                 message.ch, chain_id, root.durable, view.head, view.frontier.root(), view.cut,
                 start, last, root.epoch, rights.write, place.role, root.statement(message.seen),
-                root.ledger.now_us(), root.more(place),
+                root.ledger.now_us(), self._more(root, message, place),
             )
         )  # fmt: skip
         if rights.commits_s or rights.bytes_s:
@@ -249,6 +255,11 @@ class Hall:
         if subscriber is not None:
             root.subscribers.add(subscriber)
             subscriber.start()
+
+    def _more(self, root: Root, message: Open, place: Place) -> dict[str, Any]:
+        if message.more.get("ask") == "yield" and place.role == "legacy":
+            return {"yielded": place.epoch}
+        return root.more()
 
     def _opened(self, root: Root) -> None:
         """Keep track of the head of a chain that was just opened."""
@@ -337,10 +348,21 @@ class Hall:
             if place.role != root.role or (place.url and root.role == "master"):
                 await self.send_on(root, place)
 
-    async def send_on(self, root: Root, place: Place) -> None:
-        """Send all who have a chain open to another place, and close it."""
+    async def send_on(
+        self, root: Root, place: Place, settle: Callable[[], None] = lambda: None
+    ) -> None:
+        """Send all who have a chain open to another place, and close it.
+
+        Args:
+            settle: called when nothing is ordered any more; if it raises, the chain stays here.
+        """
         async with root.alone:
             root.retire()
+            try:
+                settle()
+            except AteError as failure:
+                self.roster.failed(root, failure)
+                raise
         url = place.url or place.owner
         error = Disconnected("the chain has another place now", hint="open it again")
         self.part(

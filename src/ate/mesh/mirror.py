@@ -208,7 +208,7 @@ class Mirror(Root):
         """Return what the master stated, in answer to `answers` if it was asked."""
         return self._answers.get(answers, b"") if answers else self._newest
 
-    def more(self, place: Place) -> dict[str, Any]:
+    def more(self) -> dict[str, Any]:
         """Return whose statements these are."""
         peer = self.uplink.master
         if peer is None or peer.key is None:

@@ -42,7 +42,6 @@ from ate.wire.message import Accepted, Found, Lookup, Open, Refused, Stated, Sub
 if TYPE_CHECKING:
     from ate.chain.compact import Thinned
     from ate.mesh.subscriber import Subscriber
-    from ate.mesh.topology import Place
 
 #: A flush that usually takes less runs on the event loop: the way to a thread costs as much.
 _INLINE_FLUSH_S: Final = 0.0005
@@ -138,7 +137,7 @@ class Root:
     async def welcome(self, message: Open) -> None:
         """Be ready for who is about to open the chain; what is ordered here always is."""
 
-    def more(self, place: Place) -> dict[str, Any]:
+    def more(self) -> dict[str, Any]:
         """Return what else is said in `Opened`."""
         return {}
 
