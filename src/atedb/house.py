@@ -7,7 +7,6 @@ server out, and the file of owners.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +15,11 @@ from ate.crypto.sign import SigningKey
 from ate.errors import LogLocked, StorageError
 from ate.ids import ChainName
 from ate.log.disk import DiskLock, RealDisk
-from ate.mesh.hall import Hall, Place
+from ate.mesh.hall import Hall
 from ate.mesh.shelf import DiskShelf
 from ate.mesh.stating import stating
-from ate.mesh.topology import Topology
+from ate.mesh.topology import Place
+from atedb.cluster import Cluster
 from atedb.gate import SoloGate
 from atedb.journal import Journal
 from atedb.metrics import HallMeter, Metrics
@@ -41,7 +41,7 @@ class House:
         key: of the tokens; None wants none.
         nodes: where chains are sent that have no room.
         identity: signs what is stated about chains.
-        where: says which server has a chain; None = this one has all.
+        cluster: the other servers; None = this one has all chains.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class House:
         key: TokenKey | None,
         nodes: Nodes,
         identity: SigningKey,
-        where: Callable[[str], Place] | None,
+        cluster: Cluster | None,
         metrics: Metrics,
         journal: Journal,
         clock: Clock,
@@ -71,18 +71,27 @@ class House:
             quota,
             checker=Checker(key, self.path) if key is not None else None,
             create=settings.create,
-            elsewhere=nodes.elsewhere,
+            elsewhere=nodes.elsewhere
+            if cluster is None
+            else lambda name: nodes.elsewhere(name) or cluster.relief(name),
             remember=self._remember,
+            is_peer=cluster.is_peer if cluster is not None else None,
         )
+        shelf, meter = DiskShelf(self.folder), HallMeter(metrics)
+        following = cluster.follow(shelf, self.gate, meter) if cluster is not None else None
         self.hall = Hall(
-            DiskShelf(self.folder),
+            shelf,
             gate=self.gate,
-            meter=HallMeter(metrics),
-            where=where if where is not None else _here,
+            meter=meter,
+            where=cluster.where if cluster is not None else _here,
             state=stating(identity),
             idle_close_s=settings.idle_close_s,
+            follow=following,
             clock=clock,
         )
+        if cluster is not None and following is not None:
+            following.serve(self.hall)
+            cluster.serve(self.hall, shelf)
 
     def free_bytes(self) -> float | None:
         """Return how much room is left on the medium, None when that cannot be told."""
@@ -97,17 +106,6 @@ class House:
             self._owners.add(ChainName(name), owner)
         except OSError as error:
             self._journal.fault("the owner of a chain was not written down", error)
-
-
-def places(topology: Topology, own: str) -> Callable[[str], Place]:
-    """Return what says which server has a chain, seen from the server `own`."""
-
-    def where(name: str) -> Place:
-        place = topology.where(name)
-        url = "" if place.url == own else place.url
-        return Place(url, place.epoch, place.role if url else topology.role_of(own))
-
-    return where
 
 
 def _here(_: str) -> Place:

@@ -35,7 +35,7 @@ class Alice:
 def house(folder: Path, out: io.StringIO, allowance: Allowance) -> House:
     return House(
         Service("/", folder), Settings(path=folder, quota=allowance), key=None, nodes=Nodes(),
-        identity=SigningKey.generate(), where=None, metrics=Metrics(),
+        identity=SigningKey.generate(), cluster=None, metrics=Metrics(),
         journal=Journal(out, SystemClock()), clock=SystemClock(),
     )  # fmt: skip
 
