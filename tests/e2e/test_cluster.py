@@ -21,6 +21,7 @@ from ate.errors import ReadOnly
 from ate.mesh.registry import Registry
 from ate.mesh.topology import Node, Place, Topology
 from ate.session import Session
+from ate.testing.nemesis import RealPace
 from tests.name_server import NameServer, Zone
 from tests.nemesis.processes import ServerProcess, free_port
 
@@ -122,7 +123,10 @@ async def write(chain: Chain, *values: Any) -> None:
     dio = chain.dio()
     for value in values:
         dio.store({"n": value})
+    remote = chain._remote
+    assert remote is not None
     while True:
+        await remote.wait(lambda: remote.link.is_online, 60)
         with suppress(ate.errors.NetworkError, ate.errors.Offline):
             await dio.commit()
             return
@@ -226,7 +230,7 @@ async def test_a_chain_moves_under_load(tmp_path: Path, victim: str | None) -> N
 
         async def reach(count: int) -> None:
             while len(told) < count:
-                await asyncio.sleep(0.01)
+                await RealPace(0).pause(0.01)
 
         async with one.client(one.urls[source]) as chain:
             async with asyncio.TaskGroup() as group:
@@ -235,7 +239,7 @@ async def test_a_chain_moves_under_load(tmp_path: Path, victim: str | None) -> N
                 for _ in range(3 if victim else 0):
                     asked = asyncio.ensure_future(move(one, "notes", source, target))
                     dying = one.servers[source if victim == "source" else target]
-                    await asyncio.sleep(chance.uniform(0.2, 0.6))
+                    await RealPace(0).pause(chance.uniform(0.2, 0.6))
                     dying.kill()
                     await dying.start()
                     await asked

@@ -130,7 +130,10 @@ async def write(chain: Chain, value: Any) -> None:
     """Commit until it is in: a server that is gone is waited for."""
     dio = chain.dio()
     dio.store({"n": value})
+    remote = chain._remote
+    assert remote is not None
     while True:
+        await remote.wait(lambda: remote.link.is_online, 60)
         with suppress(ate.errors.NetworkError, ate.errors.Offline):
             await dio.commit()
             return
