@@ -42,12 +42,15 @@ from ate.mesh.listener import Listener
 from ate.mesh.pins import Pins
 from ate.mesh.registry import Registry
 from ate.mesh.replica import Replica
+from ate.mesh.sequencing import offered, with_sequencer
 from ate.mesh.url import Url
 from ate.mesh.vigil import Vigil
 from ate.wire.terms import Terms, Trust
 
 #: What no further try makes better.
 _HOPELESS: Final = (NotFound, LimitExceeded, TrustError, UsageError, StorageError)
+#: Somebody else has founded the chain when ours is refused: what they sent is here in so long.
+_FASTER_S: Final = 2.0
 _registries: WeakKeyDictionary[asyncio.AbstractEventLoop, Registry] = WeakKeyDictionary()
 
 
@@ -119,9 +122,12 @@ async def join(
     session = ledger.session
     identity = session.own.sign if session is not None else None
     held: dict[Url, Line] = {}
-    known = await Known.of(
-        joining.pins or Pins(joining.home), joining.names, Url.parse(joining.url), name
-    )
+    try:
+        pins = joining.pins or _memory(joining.home)
+        known = await Known.of(pins, joining.names, Url.parse(joining.url), name)
+    except BaseException:
+        outbox.close()
+        raise
 
     def line(url: str) -> Line:
         place = Url.parse(url)
@@ -156,9 +162,14 @@ async def join(
         remote = Remote(replica, forwarder, joining.recovery, release)
         resume(forwarder)
         replica.start()
+        forwarder.patience.look()  # there may be a connection in a moment
         await _arrive(remote, replica, ledger, joining)
         if ledger.view.trust.genesis is None:
-            await _found(remote, forwarder, ledger, name, founding)
+            if founding is not None:
+                founding = with_sequencer(founding, offered(replica.opened))
+                replica.check_wire(is_centralized=founding.mode == "centralized")
+            await _found(remote, ledger, joining, name, founding)
+        replica.check_wire()
         known.check(ledger.view, [one.key_id for one in roots])
     except BaseException:
         await release()
@@ -190,20 +201,24 @@ async def _arrive(remote: Remote, replica: Replica, ledger: Ledger, joining: Joi
 
 
 async def _found(
-    remote: Remote, forwarder: Forwarder, ledger: Ledger, name: str, founding: Founding | None
+    remote: Remote, ledger: Ledger, joining: Joining, name: str, founding: Founding | None
 ) -> None:
+    """Found the chain, or follow it when somebody else is faster."""
     if founding is None:
         raise NotFound(f"there is no chain {name!r} at {remote.link.address}")
+    forwarder = remote.forwarder
     origin = Origin(forwarder._device, forwarder._session_number, 1, 0)
     commit, rows = await prepare_genesis(ledger, name, founding, origin)
     try:
-        await forwarder.found(commit, rows)
-    except Disconnected as error:
+        async with asyncio.timeout(joining.timeout_s):
+            await forwarder.found(commit, rows)
+    except (Disconnected, TimeoutError) as error:
         raise Offline(
-            f"the server was lost before it founded the chain: {error.message}"
+            f"the server {joining.url} was lost before it founded the chain",
+            hint="open it again: a chain is founded once, whoever was first",
         ) from error
-    except AteError:
-        if ledger.view.trust.genesis is None:
-            await remote.wait(lambda: remote.link.is_current, 1.0)
-        if ledger.view.trust.genesis is None:
-            raise
+    except AteError as error:
+        try:
+            await remote.wait(lambda: ledger.view.trust.genesis is not None, _FASTER_S)
+        except TimedOut:
+            raise error from None

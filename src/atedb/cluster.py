@@ -136,9 +136,7 @@ class Cluster:
         assert self._hall is not None
         for name in chains_in(self._folder):
             try:
-                self._hall.roster.enter(
-                    await self._hall.roster.root(name, place=self.where(name))
-                )
+                self._hall.roster.enter(await self._hall.roster.root(name, place=self.where(name)))
             except AteError as error:
                 self._journal.fault(f"the archive does not follow {name}", error)
 

@@ -7,18 +7,23 @@ server out, and the file of owners.
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 from typing import Final
 
 from ate.clock import Clock
+from ate.crypto.hash import derive
 from ate.crypto.sign import SigningKey
 from ate.errors import LogLocked, StorageError
 from ate.ids import ChainName
+from ate.limits import CHAINS_OPEN_MAX
 from ate.log.disk import DiskLock, RealDisk
 from ate.mesh.hall import Hall
+from ate.mesh.sequencing import Sequencing
 from ate.mesh.shelf import DiskShelf
 from ate.mesh.stating import stating
 from ate.mesh.topology import Place
+from ate.trust.sequence import Sequencer
 from atedb.cluster import Cluster
 from atedb.gate import SoloGate
 from atedb.journal import Journal
@@ -30,6 +35,10 @@ from atedb.settings import OWN, Service, Settings
 from atedb.tokens import Checker, TokenKey
 
 _LOCK: Final = "LOCK"
+
+#: Chains open at once where the system gives files enough, and what each takes.
+CHAINS_MAX: Final = 2000
+FILES_OF_A_CHAIN: Final = 4
 
 
 class House:
@@ -85,8 +94,12 @@ class House:
             meter=meter,
             where=cluster.where if cluster is not None else _here,
             state=stating(identity),
+            guard=derive("atedb snapshot guard", identity.seed),
+            sequencing=_sequencing(settings, identity),
+            max_open=settings.bounds.chains or _chains_max(settings.max_connections),
             idle_close_s=settings.idle_close_s,
             follow=following,
+            compacts=settings.compact == "heartbeat",
             clock=clock,
         )
         if cluster is not None and following is not None:
@@ -110,6 +123,12 @@ class House:
 
 def _here(_: str) -> Place:
     return Place()
+
+
+def _sequencing(settings: Settings, identity: SigningKey) -> Sequencing | None:
+    if settings.trust != "centralized":
+        return None
+    return Sequencing(Sequencer.of(identity), is_protected=settings.tls_cert is not None)
 
 
 def own_folder(folder: Path) -> Path:
@@ -145,3 +164,9 @@ def take(folder: Path) -> DiskLock:
         raise LogLocked(
             f"another server uses {folder}", hint="stop it, or give this one another directory"
         ) from None
+
+
+def _chains_max(connections: int) -> int:
+    """Return how many chains may be open beside so many connections, as far as files go."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(CHAINS_OPEN_MAX, min(CHAINS_MAX, (soft - connections) // FILES_OF_A_CHAIN))

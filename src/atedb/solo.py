@@ -21,11 +21,12 @@ from ate.log.disk import DiskLock
 from ate.mesh import tcp
 from ate.mesh.attend import Visitor, attend
 from ate.mesh.transport import Transport
+from ate.trust.sequence import Sequencer
 from ate.wire.terms import Terms
 from atedb import identity as identities
 from atedb.cluster import Cluster, topology_of
 from atedb.counted import Counted
-from atedb.house import House, own_folder, take
+from atedb.house import CHAINS_MAX, FILES_OF_A_CHAIN, House, own_folder, take
 from atedb.http import SPARE, Front, listening
 from atedb.identity import Guests
 from atedb.journal import Journal
@@ -132,6 +133,7 @@ class Solo:
             self._cluster = Cluster(
                 topology, settings, settings.path, self._identity, self._journal, self._clock
             )
+        _raise_files(settings.max_connections + FILES_OF_A_CHAIN * CHAINS_MAX)
         for service in settings.all_services():
             self._houses[service.path] = House(
                 service, settings, key=key, nodes=self._nodes, identity=self._identity,
@@ -139,7 +141,6 @@ class Solo:
             )  # fmt: skip
         self._switch = Switch({path: house.hall for path, house in self._houses.items()})
         self._measure()
-        _raise_files(settings.max_connections)
         await self._listen()
         if self._cluster is not None:
             self._cluster.start()
@@ -161,6 +162,8 @@ class Solo:
             "key": self.key_id.hex(),
             "services": [base + path for path in self._houses],
         }
+        if self._settings.trust == "centralized":
+            found["sequencer"] = Sequencer.of(self._identity).public.raw.hex()
         if self._status is not None:
             found["status"] = f"http://127.0.0.1:{self.status_port}/"
         return found
@@ -368,10 +371,10 @@ def _load(context: ssl.SSLContext, cert: Path, key: Path) -> None:
         ) from None
 
 
-def _raise_files(connections: int) -> None:
+def _raise_files(needed: int) -> None:
     """Ask the system for enough descriptors; it gives what it gives."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + _FILES_SPARE
+    wanted = needed + _FILES_SPARE
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and wanted > soft:

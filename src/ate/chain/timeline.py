@@ -6,6 +6,7 @@ It never refuses a commit and never moves time back: a wrong clock is told, and 
     it jumps, forward or back                what passed since it was last believed, until it has
                                              held its new time for as long as the accepted skew
     it is behind the newest commit           that commit's time, until it has caught up
+    a server orders the chain                the server's time, which this clock only carries on
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ class Timeline:
         clock: is believed as it is the first time, since there is nothing to compare it with.
     """
 
-    __slots__ = ("_at_s", "_clock", "_told", "_us", "_was_at_s", "_was_us")
+    __slots__ = ("_ahead_us", "_at_s", "_clock", "_told", "_us", "_was_at_s", "_was_us")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        #: By how much the server's clock is ahead of this one.
+        self._ahead_us = 0
         #: What was believed last: this wall-clock time at this monotonic time.
         self._us, self._at_s = clock.now_us(), clock.monotonic_s()
         #: A time that the clock jumped to and that is not believed yet.
@@ -39,7 +42,7 @@ class Timeline:
 
     def now_us(self, last_us: int) -> int:
         """Return the time of a commit behind one of `last_us`; tells the log of a wrong clock."""
-        clock_us, at_s = self._clock.now_us(), self._clock.monotonic_s()
+        clock_us, at_s = self._clock.now_us() + self._ahead_us, self._clock.monotonic_s()
         us = self._us + int((at_s - self._at_s) * _SECOND_US)
         if abs(clock_us - us) <= limits.TIME_SKEW_US or self._has_held(clock_us, at_s):
             self._us, self._at_s, self._was_us = clock_us, at_s, 0
@@ -48,6 +51,14 @@ class Timeline:
         if self._told or abs(clock_us - us) > limits.TIME_SKEW_US:
             self._tell(clock_us - us)
         return us
+
+    def follow(self, server_us: int) -> None:
+        """Go on from the time of the server that orders the chain."""
+        ahead_us = server_us - self._clock.now_us()
+        # What a message takes on its way is no difference of the clocks.
+        self._ahead_us = ahead_us if abs(ahead_us) > _SECOND_US else 0
+        self._us, self._at_s = self._clock.now_us() + self._ahead_us, self._clock.monotonic_s()
+        self._was_us = 0
 
     def skew_us(self, last_us: int) -> int:
         """Return how far the clock is off by the chain's time, 0 within what is accepted.

@@ -9,28 +9,40 @@ Several commits may be on their way at once, as long as none stands on another. 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from ate.chain.ledger import Ledger
 from ate.chain.standing import Guards
+from ate.dio.moving import Moving
 from ate.dio.parcel import Carrier, Parcel, changed, in_doubt, offline
 from ate.dio.parking import Parking
+from ate.dio.patience import Patience
 from ate.dio.setback import Setbacks
 from ate.dio.transaction import Committed, Durability, Outcome, Transaction, Waiting
 from ate.dio.writer import Writer
-from ate.errors import AteError, Compacted, Conflict, ReadOnly, UsageError
+from ate.errors import (
+    AteError,
+    BadSignature,
+    Compacted,
+    Conflict,
+    ReadOnly,
+    StorageError,
+    UsageError,
+)
 from ate.event.commit import Commit, Origin, Record, SequencerPart, encode_payload
 from ate.event.draft import Draft
 from ate.log.outbox import Outbox
 from ate.merkle import Frontier
 from ate.session import Session
 
+_log = logging.getLogger("ate")
 #: Commits on their way at once; what comes meanwhile is gathered, and goes with the next one.
 _FLIGHTS_MAX: Final = 8
 #: How often a checkpoint and the like is made anew because somebody else was faster.
-_TRIES: Final = 8
+_TRIES: Final = 64
 #: How long closing waits for the answers to what was sent.
 _CLOSE_S: Final = 5.0
 _UNORDERED: Final = SequencerPart(0, 0, 0, bytes(32))
@@ -55,63 +67,68 @@ class Forwarder(Writer):
         self.parking = Parking(ledger, outbox)
         self.setbacks = Setbacks(self)
         self.carrier: Carrier | None = None
-        #: How long a commit waits for a connection before its author is told.
-        self.patience_s = 1.0
-        self._parcels: dict[tuple[int, int], Parcel] = {}
-        #: Objects that commits on their way change or stand on.
-        self._moving: Counter[bytes] = Counter()
-        self._prev = 0
-        self._losing: asyncio.TimerHandle | None = None
-        self._is_lost = False
+        self.moving = Moving()
+        self.patience = Patience(self)
+        self._packing: Sequence[Transaction] = ()
         self._news: asyncio.Future[None] | None = None
+        #: Called when something was refused, or waits no more.
+        self.tell: Callable[[], None] = _nobody
 
     # --- what the replica tells ---
 
     def landed(self, parcel: Parcel, record: Record, frontier: Frontier) -> None:
         """A commit is in the chain."""
-        self._settle(parcel)
-        self.outbox.remove(parcel.entry)
+        self.moving.settle(parcel)
         self.landed_count += 1
         offset = parcel.offset
+        if parcel.adopted:
+            first, real = parcel.group[0].first, record.first_seq + offset
+            self.parking.land(parcel.drafts, first, parcel.entry, real)
+        else:
+            self.parking.forget(parcel.entry)
         for transaction in parcel.group:
-            committed = Committed(record, offset, frontier, parcel.lsn)
-            if transaction.first:
-                self.parking.overlay.land(transaction.drafts, transaction.first, committed.seq)
-            elif not transaction.done.done():
+            transaction.over = True
+            if not transaction.done.done():
+                committed = Committed(record, offset, frontier, parcel.lsn)
                 transaction.done.set_result(committed)
             offset += len(transaction.drafts)
         self._go_on()
 
     def passed(self, parcel: Parcel) -> None:
         """A commit was in the chain, and what it made was compacted before it came here."""
-        self._settle(parcel)
-        self.outbox.remove(parcel.entry)
+        self.moving.settle(parcel)
         error = Compacted("it has landed, and was superseded and compacted since")
+        if parcel.adopted:
+            self.parking.lift(parcel.drafts, parcel.group[0].first, parcel.entry)
         for transaction in parcel.group:
-            if transaction.first:
-                self.parking.overlay.lift(transaction.drafts, transaction.first)
-            elif not transaction.done.done():
+            transaction.over = True
+            if not transaction.done.done():
                 transaction.done.set_exception(error)
+                transaction.done.exception()  # nobody may be waiting any more
+        self.parking.forget(parcel.entry)
         self._go_on()
 
     def refused(self, parcel: Parcel, error: AteError) -> None:
         """A commit was refused for good."""
-        self._settle(parcel)
-        group = parcel.group
-        first = group[0] if group else None
-        if first is not None and first.make is not None and isinstance(error, Conflict):
+        self.moving.settle(parcel)
+        first, group = parcel.group[0], parcel.group
+        if first.make is not None and isinstance(error, Conflict):
             first.tries += 1
             if first.tries < _TRIES:
-                self.outbox.remove(parcel.entry)
                 self._queue.insert(0, first)
                 self._go_on()
                 return
+        if isinstance(error, BadSignature) and not (first.tries or first.is_blind):
+            # What certifies its key may have expired, or been compacted, since it was signed.
+            for transaction in group:
+                transaction.tries = 1
+            self.skipped([parcel])
+            return
         if len(group) > 1:  # find out which of them it was
-            self.outbox.remove(parcel.entry)
-            self._queue[0:0] = self._apart(group)
+            self._queue[0:0] = self._apart(parcel)
         else:
-            if first is None or not first.first:
-                self.outbox.remove(parcel.entry)
+            if not first.first:
+                self.parking.forget(parcel.entry)
             self._fail(group, error)
         self._go_on()
 
@@ -119,98 +136,42 @@ class Forwarder(Writer):
         """These were not taken only because of one before them."""
         again: list[Transaction] = []
         for parcel in parcels:
-            self._settle(parcel)
-            for transaction in parcel.group:
-                if transaction.entry:
-                    self.outbox.mark(transaction.entry, "waiting")
-            if not any(transaction.entry for transaction in parcel.group):
-                self.outbox.remove(parcel.entry)
-            again += parcel.group
+            self.moving.settle(parcel)
+            if parcel.adopted and len(parcel.group) > 1:
+                again += self._apart(parcel)
+                continue
+            first = parcel.group[0]
+            if first.is_blind:
+                self._fail([first], AteError("one before it was refused"))
+            elif first.first:
+                with suppress(StorageError, UsageError):  # a later process is told the same
+                    self.outbox.mark(parcel.entry, "waiting")
+                again.append(first)
+            else:
+                self.parking.forget(parcel.entry)
+                again += parcel.group
         self._queue[0:0] = again
         self._go_on()
 
     def changed(self) -> None:
         """There is a connection, or there is none any more."""
-        if self.carrier is not None and self.carrier.is_online:
-            self._is_lost = False
-            if self._losing is not None:
-                self._losing.cancel()
-                self._losing = None
-        elif self._losing is None and not self._closed and not self._is_lost:
-            loop = asyncio.get_running_loop()
-            self._losing = loop.call_later(self.patience_s, self._lose_patience)
+        self.patience.look()
         self._go_on()
 
-    def _settle(self, parcel: Parcel) -> None:
-        """A commit is on its way no more."""
-        self._parcels.pop((parcel.session, parcel.lsn), None)
-        self._moving.subtract(parcel.ids)
-        self._moving += Counter()  # without those that nothing moves any more
-        if not self._parcels:
-            self._prev = self.ledger.view.origins.last(self._device, self._session_number)
-
-    def _apart(self, group: Sequence[Transaction]) -> list[Transaction]:
+    def _apart(self, parcel: Parcel) -> list[Transaction]:
         """Let each of a group go alone; those that nobody waits for are kept one by one."""
-        for transaction in group:
+        for transaction in parcel.group:
             transaction.alone = True
-            if transaction.first and not transaction.entry:
-                transaction.entry = self.parking.keep(transaction.drafts, transaction.first)
-        return list(group)
+            if transaction.first:
+                try:
+                    transaction.entry = self.parking.keep(transaction.drafts, transaction.first)
+                except AteError as error:
+                    transaction.entry = 0
+                    _log.warning("a commit that waits is kept in memory alone: %s", error)
+        self.parking.forget(parcel.entry)
+        return list(parcel.group)
 
-    # --- without a connection ---
-
-    @property
-    def is_reachable(self) -> bool:
-        """Whether there is a connection, or was a moment ago."""
-        return self.carrier is None or self.carrier.is_online or self._losing is not None
-
-    def _lose_patience(self) -> None:
-        """Tell those who wait that there is no connection."""
-        self._losing, self._is_lost = None, True
-        for parcel in tuple(self._parcels.values()):
-            for transaction in parcel.group:
-                if transaction.first or transaction.done.done():
-                    continue
-                if self._waits_on(transaction):
-                    transaction.first = self.parking.lay(transaction.drafts)
-                    if len(parcel.group) == 1:
-                        transaction.entry = parcel.entry
-                    self._promise(transaction)
-                else:
-                    parcel.abandoned = True
-                    transaction.done.set_exception(in_doubt())
-        waiting, self._queue = self._queue, []
-        for transaction in waiting:
-            if transaction.first or self._park_late(transaction):
-                self._queue.append(transaction)
-            else:
-                self._fail([transaction], offline())
-        self._go_on()
-
-    def _waits_on(self, transaction: Transaction) -> bool:
-        """Whether a commit may wait for a connection with nobody waiting for it."""
-        is_plain = transaction.at is None and transaction.make is None and not transaction.guards
-        return (
-            self.goes_on and is_plain
-            and self.parking.admits(transaction.drafts, transaction.session)
-        )  # fmt: skip
-
-    def _park_late(self, transaction: Transaction) -> bool:
-        if not self._waits_on(transaction) or transaction.done.done():
-            return False
-        try:
-            transaction.entry, transaction.first = self.parking.park(transaction.drafts)
-            self.outbox.flush()
-        except AteError as error:
-            transaction.done.set_exception(error)
-            return False
-        transaction.alone = True
-        self._promise(transaction)
-        return True
-
-    def _promise(self, transaction: Transaction) -> None:
-        if not transaction.done.done():
-            transaction.done.set_result(Waiting(transaction.first, self.ledger.now_us()))
+    # --- what tasks commit ---
 
     async def submit(
         self, drafts: list[Draft], session: Session | None, durability: Durability,
@@ -218,10 +179,10 @@ class Forwarder(Writer):
     ) -> Outcome:  # fmt: skip
         """Commit `drafts`; without waiting for the server unless the durability is FULL."""
         self._check_usable()
-        early = durability < Durability.FULL or (self.goes_on and not self.is_reachable)
-        if not self.is_reachable and not self.goes_on:
-            raise offline()
+        early = durability < Durability.FULL or (self.goes_on and not self.patience.is_reachable)
         plain = at is None and not guards and self.parking.admits(drafts, session)
+        if not self.patience.is_reachable and not (self.goes_on and plain):
+            raise offline(goes_on=self.goes_on)
         if not early or not plain:
             return await super().submit(drafts, session, durability, at, guards=guards)
         loop = asyncio.get_running_loop()
@@ -239,16 +200,21 @@ class Forwarder(Writer):
     @property
     def pending(self) -> int:
         """Commits made here that are not in the chain yet."""
-        return len(self._queue) + len(self._parcels)
+        return len(self._queue) + len(self._packing) + len(self.moving)
+
+    def unsettled(self) -> list[Transaction]:
+        """Return the transactions that are not `over` yet."""
+        return [*(t for p in self.moving for t in p.group), *self._packing, *self._queue]
 
     async def found(self, commit: Commit, rows: list[Draft]) -> None:
         """Send the first commit of a chain; raises what the server has against it."""
         loop = asyncio.get_running_loop()
+        self._check_usable()
         made = Transaction([], None, Durability.FULL, None, loop.create_future())
         payload = b"".join(encode_payload(commit, _UNORDERED, [None] * len(rows)))
         parcel = Parcel([made], (self._session_number, 1), payload, rows, len(rows))
         parcel.entry = self.outbox.add_prepared(parcel.session, parcel.lsn, payload)
-        self._lsn = self._prev = 1
+        self._lsn = 1
         self._send(parcel)
         await made.done
 
@@ -262,9 +228,9 @@ class Forwarder(Writer):
             self._news.set_result(None)
 
     async def _submit(self, *args: Any, **kwargs: Any) -> Outcome:
-        if not self.is_reachable:
+        if not self.patience.is_reachable:
             self._check_usable()
-            raise offline()
+            raise offline(goes_on=self.goes_on)
         return await super()._submit(*args, **kwargs)
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -273,9 +239,9 @@ class Forwarder(Writer):
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._queue or self._errands or self._parcels or not self._closed:
+        while self._queue or self._errands or self.moving or not self._closed:
             self._news = loop.create_future()
-            if self._errands and not self._parcels:
+            if self._errands and not self.moving:
                 await self._run_errand()
             elif self._queue and not self._errands and self._may_leave(self._queue[0]):
                 await self._forward(self._gather())
@@ -284,14 +250,22 @@ class Forwarder(Writer):
 
     def _may_leave(self, first: Transaction) -> bool:
         """Whether the next transaction can be sent before those on their way have landed."""
-        if self.carrier is None or not self.carrier.is_online:
-            return False
-        if not self._parcels:
+        carrier = self.carrier
+        if carrier is None or not carrier.is_online or not carrier.is_current:
+            return False  # what it stands on may have changed, or may not be here yet
+        if not self.moving:
             return True
-        if len(self._parcels) >= _FLIGHTS_MAX or first.at is not None or first.make is not None:
+        if len(self.moving) >= _FLIGHTS_MAX or first.at is not None or first.make is not None:
             return False
-        ids = [*changed(first), *(one for one, _ in first.guards)]
-        return not any(one in self._moving for one in ids)
+        return not self.moving.holds_up(first)
+
+    def _gather(self) -> list[Transaction]:
+        group = super()._gather()
+        for at in range(1, len(group)):
+            if self.moving.holds_up(group[at]):
+                self._queue[0:0] = group[at:]
+                return group[:at]
+        return group
 
     async def _run_errand(self) -> None:
         if self.carrier is None:
@@ -308,64 +282,85 @@ class Forwarder(Writer):
             return False
         return super()._is_current(transaction)
 
+    def _is_wanted(self, one: Transaction) -> bool:
+        """Whether its author has not given up."""
+        if one.first or not one.done.done():
+            return True
+        one.over = True
+        return False
+
     async def _forward(self, group: list[Transaction]) -> None:
-        ready = [one for one in group if not one.done.done() or one.first]
-        ready = [one for one in ready if self._is_current(one)]
+        refusal = self.carrier.refusal if self.carrier is not None else None
+        if refusal is not None:
+            self._fail(group, refusal)
+            return
+        ready = [one for one in group if self._is_wanted(one) and self._is_current(one)]
         if not ready:
             return
+        self._packing = ready
         try:
             parcel = await self._pack(ready)
         except AteError as error:
             if len(ready) == 1:
                 self._fail(ready, error)
                 return
-            for transaction in ready:  # find out which of them it was
-                await self._forward([transaction])
+            # Find out which of them it was.
+            self._queue[0:0] = self._apart(Parcel(ready, (0, 0), b"", (), 0))
             return
         except BaseException as error:
             self._stop(ready, error)
             return
+        finally:
+            self._packing = ()
         self._send(parcel)
+        if not self.patience.is_reachable:  # lost while it was made
+            self.patience.lose()
 
     async def _pack(self, ready: list[Transaction]) -> Parcel:
         """Seal and sign transactions as one commit, and keep it in the outbox before it is sent."""
         ledger = self.ledger
         drafts = [draft for one in ready for draft in one.drafts]
         await self._look_back(drafts, ready[0].session)
-        if not self._parcels:
-            self._prev = ledger.view.origins.last(self._device, self._session_number)
-        origin = Origin(self._device, self._session_number, self._lsn + 1, self._prev)
+        source = self._device, self._session_number
+        prev = self.moving.last_lsn(source[1]) or ledger.view.origins.last(*source)
+        origin = Origin(self._device, self._session_number, self._lsn + 1, prev)
         commit, rows = await ledger.preparer(ready[0].session).prepare(
             drafts, origin=origin, seen_seq=ledger.view.head, now_us=ledger.now_us()
         )
         payload = b"".join(encode_payload(commit, _UNORDERED, [None] * len(rows)))
+        self._lsn = origin.lsn  # used up, also when it cannot be kept
         number = self._session_number, origin.lsn
         parcel = Parcel(ready, number, payload, rows, len(rows) - len(drafts))
-        parcel.entry = ready[0].entry
+        parcel.entry, parcel.adopted = ready[0].entry, ready[0].first > 0
         if ready[0].make is not None:
             parcel.at = ledger.view.head
         if parcel.entry:
             self.outbox.prepare(parcel.entry, *number, payload)
+            self.outbox.flush()  # a later process sends it by this number, or not at all
         elif parcel.at is None and not parcel.guards:
             parcel.entry = self.outbox.add_prepared(*number, payload)
         # What stands on a head or a lease is worth nothing to a later process: it is not kept.
-        self._lsn = self._prev = origin.lsn
         parcel.ids = [one for transaction in ready for one in changed(transaction)]
         parcel.ids += [row.id for row in rows[: parcel.offset]]
         return parcel
 
     def _send(self, parcel: Parcel) -> None:
-        self._moving.update(parcel.ids)
-        self._parcels[parcel.session, parcel.lsn] = parcel
+        self.moving.add(parcel)
         assert self.carrier is not None
         self.carrier.send(parcel)
 
     def _fail(self, group: Sequence[Transaction], error: BaseException) -> None:
         for transaction in group:
+            transaction.over = True
             if not transaction.first:
                 super()._fail([transaction], error)
+            elif transaction.is_blind:
+                # Nobody was told that it is safe, and nothing of it can be shown to anybody.
+                _log.warning("a commit that a process before left without an answer: %s", error)
+                self.parking.forget(transaction.entry)
             elif isinstance(error, AteError):
                 self.setbacks.meet(transaction, error)
+        self.tell()
 
     async def close(self) -> None:
         """Wait for what is on its way while there is a connection, then take no more.
@@ -379,14 +374,25 @@ class Forwarder(Writer):
                 await asyncio.wait([self._task], timeout=_CLOSE_S)
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        for transaction in [*self._queue, *(t for p in self._parcels.values() for t in p.group)]:
-            if not transaction.done.done() and not transaction.first:
-                transaction.done.set_exception(in_doubt())
-        if self._losing is not None:
-            self._losing.cancel()
+        for parcel in self.moving:
+            if not parcel.group[0].first:
+                self.patience.abandon(parcel, in_doubt())
+        for transaction in self._queue:
+            if not transaction.first:
+                self._fail([transaction], UsageError("the chain was closed before it was sent"))
+        for _, done in self._errands:
+            if not done.done():
+                done.set_exception(UsageError("the chain is closed"))
+        self.patience.end()
 
     def _check_usable(self) -> None:
         if self._closed:
             raise UsageError("the chain is closed")
         if self.ledger.store.readonly:
             raise ReadOnly("this chain was opened read-only")
+        if self.carrier is not None and self.carrier.refusal is not None:
+            raise self.carrier.refusal
+
+
+def _nobody() -> None:
+    """There is nobody to tell."""

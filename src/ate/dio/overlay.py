@@ -6,6 +6,8 @@ It commits nothing and reads no log.
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -36,7 +38,8 @@ class Overlay:
 
     def __init__(self) -> None:
         self._newest: dict[bytes, Upcoming] = {}
-        self._real: dict[int, int] = {}
+        # Runs of provisional seqs that are known by now: where each begins, ends, and its real one.
+        self._starts, self._ends, self._reals = array("Q"), array("Q"), array("Q")
         self._next = PROVISIONAL
 
     def __len__(self) -> int:
@@ -64,12 +67,24 @@ class Overlay:
     def land(self, drafts: Sequence[Draft], first: int, real: int) -> None:
         """The changes are rows of the chain now, from seq `real` on."""
         self.lift(drafts, first)
-        for at in range(len(drafts)):
-            self._real[first + at] = real + at
+        at, end = bisect_right(self._starts, first), first + len(drafts)
+        if at and self._ends[at - 1] == first and self._reals[at - 1] + first == (
+            real + self._starts[at - 1]
+        ):  # it goes on where the run before ends
+            self._ends[at - 1] = end
+            return
+        self._starts.insert(at, first)
+        self._ends.insert(at, end)
+        self._reals.insert(at, real)
 
     def real(self, seq: int) -> int:
         """Return the seq that a provisional one has become; 0 when it is none yet."""
-        return seq if seq < PROVISIONAL else self._real.get(seq, 0)
+        if seq < PROVISIONAL:
+            return seq
+        at = bisect_right(self._starts, seq) - 1
+        if at < 0 or seq >= self._ends[at]:
+            return 0
+        return self._reals[at] + seq - self._starts[at]
 
     def get(self, object_id: bytes) -> Upcoming | None:
         """Return the newest own version of an object that the chain does not hold."""

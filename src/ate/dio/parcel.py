@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from ate.dio.transaction import Transaction
-from ate.errors import Disconnected, Offline
+from ate.errors import AteError, Disconnected, Offline
 from ate.event.draft import Draft
 
 
@@ -16,6 +16,15 @@ class Carrier(Protocol):
 
     #: Held while something is taken from the server's stream.
     taking: asyncio.Lock
+    #: Why the server is not followed any more, for good.
+    failure: AteError | None
+    #: All that the server had when it was asked is here.
+    is_current: bool
+
+    @property
+    def refusal(self) -> AteError | None:
+        """Why no commits are taken there, however long one waits; None when they are."""
+        ...
 
     @property
     def is_online(self) -> bool:
@@ -31,8 +40,8 @@ class Parcel:
     """One commit on its way."""
 
     __slots__ = (
-        "abandoned", "at", "entry", "group", "guards", "ids", "lsn", "offset", "payload", "rows",
-        "session",
+        "abandoned", "adopted", "at", "entry", "group", "guards", "ids", "lsn", "offset",
+        "payload", "rows", "session",
     )  # fmt: skip
 
     def __init__(
@@ -43,10 +52,19 @@ class Parcel:
         self.session, self.lsn = origin
         first = group[0] if group else None
         self.at: int | None = first.at if first is not None else None
-        self.guards = [pair for one in group for pair in one.guards]
+        self.guards = list(dict.fromkeys(pair for one in group for pair in one.guards))
         self.entry = 0
         self.abandoned = False
+        #: It is kept and shown as work of its own, with nobody waiting for it.
+        self.adopted = False
         self.ids: list[bytes] = []
+
+    @property
+    def drafts(self) -> list[Draft]:
+        """What its transactions change, in order."""
+        if len(self.group) == 1:
+            return self.group[0].drafts
+        return [draft for one in self.group for draft in one.drafts]
 
 
 def changed(transaction: Transaction) -> list[bytes]:
@@ -56,8 +74,18 @@ def changed(transaction: Transaction) -> list[bytes]:
     return found
 
 
-def offline() -> Offline:
-    """Return the error for a commit that was not sent."""
+def offline(*, goes_on: bool) -> Offline:
+    """Return the error for a commit that was not sent.
+
+    Args:
+        goes_on: other commits are taken without a connection.
+    """
+    if goes_on:
+        return Offline(
+            "there is no connection to the server, and this commit cannot wait for one: it grants "
+            "or revokes rights, stands on a lease or a head, or is of another session",
+            hint="try again when `chain.status.online` is true; the Dio keeps its changes",
+        )
     return Offline(
         "there is no connection to the server, and this chain takes no commits without one",
         hint='open it with recovery="async" to go on offline; the Dio keeps its changes',

@@ -5,6 +5,7 @@ It checks them against the chain and what waits already, and keeps them; the for
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from ate.chain.index import DEAD, SEQ_MASK
 from ate.chain.ledger import Ledger
 from ate.dio.overlay import PROVISIONAL, Overlay
 from ate.dio.work import Work
-from ate.errors import AteError, Conflict
+from ate.errors import AteError, Conflict, StorageError
 from ate.event.draft import Draft
 from ate.event.row import SYSTEM_FIRST, Kind
 from ate.ids import ROOT, ObjectId
@@ -21,6 +22,8 @@ from ate.log.outbox import Entry, Outbox
 
 if TYPE_CHECKING:
     from ate.session import Session
+
+_log = logging.getLogger("ate")
 
 
 class Parking:
@@ -34,6 +37,9 @@ class Parking:
     def __init__(self, ledger: Ledger, outbox: Outbox) -> None:
         self.ledger, self.outbox = ledger, outbox
         self.overlay = Overlay()
+        #: Entries that have landed, with the objects of which a newer version waits; and back.
+        self._kept: dict[int, set[bytes]] = {}
+        self._under: dict[bytes, int] = {}
 
     def admits(self, drafts: Sequence[Draft], session: Session | None) -> bool:
         """Whether such a commit can wait: only the chain's own session can make it later."""
@@ -63,9 +69,65 @@ class Parking:
         work = Work(first, drafts, ledger.now_us())
         return self.outbox.add(work.seal(ledger.session, ledger.entropy))
 
-    def lay(self, drafts: Sequence[Draft]) -> int:
-        """Show a commit that is on its way; returns its first provisional seq."""
-        return self.overlay.put(drafts, self.ledger.now_us())
+    def adopt(
+        self, drafts: Sequence[Draft], number: tuple[int, int], payload: bytes
+    ) -> tuple[int, int]:
+        """Keep and show a commit that is on its way already; returns the same as `park`.
+
+        Raises:
+            LimitExceeded, StorageError: it could not be kept.
+        """
+        first = self.overlay.put([], 0)
+        entry = self.keep(drafts, first)
+        self.outbox.prepare(entry, *number, payload)
+        self.overlay.put(drafts, self.ledger.now_us(), first=first)
+        return entry, first
+
+    # --- what has become of it ---
+
+    def land(self, drafts: Sequence[Draft], first: int, entry: int, real: int) -> None:
+        """A commit is in the chain.
+
+        Its entry goes when nothing that waits replaces what it made: until then a later process
+        has to learn from it which seqs it got.
+        """
+        self.overlay.land(drafts, first, real)
+        self._leave(drafts, entry)
+
+    def lift(self, drafts: Sequence[Draft], first: int, entry: int) -> None:
+        """Show a commit no more, and forget it."""
+        self.overlay.lift(drafts, first)
+        self._leave(drafts, entry)
+
+    def _leave(self, drafts: Sequence[Draft], entry: int) -> None:
+        waited = set()
+        for draft in drafts:
+            before = self._under.pop(draft.id, 0)
+            if entry and self.overlay.get(draft.id) is not None:
+                self._under[draft.id] = entry
+                waited.add(bytes(draft.id))
+            if before:
+                self._release(before, draft.id)
+        if waited:
+            self._kept[entry] = waited
+        else:
+            self.forget(entry)
+
+    def _release(self, entry: int, object_id: bytes) -> None:
+        waited = self._kept.get(entry)
+        if waited is not None:
+            waited.discard(object_id)
+            if not waited:
+                del self._kept[entry]
+                self.forget(entry)
+
+    def forget(self, entry: int) -> None:
+        """Remove an entry. If that fails it is found to have landed when the chain is opened."""
+        if entry:
+            try:
+                self.outbox.remove(entry)
+            except StorageError as error:
+                _log.warning("an entry of the outbox was not removed: %s", error)
 
     def newest(self, object_id: bytes) -> tuple[int, bool]:
         """Return the seq of an object's newest version, waiting ones included, and if it lives."""
@@ -121,7 +183,8 @@ class Parking:
                     )  # fmt: skip
                 draft.base = base
             if draft.created >= PROVISIONAL:
-                draft.created = self.overlay.real(draft.created)
+                found = self.overlay.real(draft.created)
+                draft.created = found or self.ledger.view.index.created_at(draft.id)
 
     def restore(self) -> tuple[list[tuple[Entry, Work | None]], list[tuple[Entry, Work | None]]]:
         """Return what waited when the chain was closed, and what was refused.
@@ -141,9 +204,20 @@ class Parking:
                 self.overlay.put(work.drafts, work.time_us, first=work.first)
         return waiting, refused
 
-    def refuse(self, entry: int, drafts: Sequence[Draft], first: int, error: AteError) -> None:
-        """Somebody has to decide what becomes of a commit."""
+    def refuse(self, entry: int, drafts: Sequence[Draft], first: int, error: AteError) -> int:
+        """Somebody has to decide what becomes of a commit; returns its number in the outbox."""
         self.overlay.lift(drafts, first)
+        for draft in drafts:
+            if self.overlay.get(draft.id) is None and draft.id in self._under:
+                self._release(self._under.pop(draft.id), draft.id)
         text = f"{error.code}\n{error.message}"[: limits.OUTBOX_NOTE_BYTES_MAX // 4]
-        self.outbox.mark(entry, "conflict", text.encode())
-        self.outbox.flush()
+        try:
+            # Written anew: what its changes replace may have got another seq since it was kept.
+            number = self.keep(drafts, first)
+            self.outbox.mark(number, "conflict", text.encode())
+            self.forget(entry)
+            self.outbox.flush()
+        except AteError as trouble:  # it waits as it was, and is refused again the next time
+            _log.warning("a refused commit could not be marked as such: %s", trouble)
+            return entry
+        return number

@@ -29,17 +29,19 @@ async def reconcile(dio: Dio, dao: Dao[Any], conflict: Conflict) -> None:
         theirs = await dio.chain.dio(dio.session).load(dao._schema.type, dao.id)
     except Deleted:
         raise conflict from None
-    view = dio._reader.view
-    if not dao.seq:
-        raise conflict  # its base waits for the server itself
-    record, at = view.find(dao.seq)
-    row = record.row(at)
+    if dao.seq:
+        record, at = dio._reader.view.find(dao.seq)
+        row, was = record.row(at), record.header(at)
+        place, header = (row.parent, row.collection), was and was.lasting
+    elif (dao.place, dao.header) == (theirs.place, theirs.header):
+        place, header = dao.place, dao.header  # what was changed waits for the server itself
+    else:
+        raise conflict
     base = dao._schema.decode(dao._version.plain, dao._version.codec)
     try:
         value = dao._schema.merge(base, dao.value, theirs.value)
-        place = _chosen((row.parent, row.collection), dao.place, theirs.place, "moved it")
-        was = record.header(at)
-        header = _chosen(was and was.lasting, dao.header, theirs.header, "changed its rule")
+        place = _chosen(place, dao.place, theirs.place, "moved it")
+        header = _chosen(header, dao.header, theirs.header, "changed its rule")
     except Conflict as clash:
         raise Conflict(clash.message, object=dao.id, theirs=theirs.seq) from None
     dao._value, dao._place, dao._header, dao._version = value, place, header, theirs._version

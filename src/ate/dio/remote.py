@@ -15,6 +15,8 @@ from ate.errors import AteError, Disconnected, Offline, TimedOut, UsageError
 
 if TYPE_CHECKING:
     from ate.dio.forwarder import Forwarder
+    from ate.dio.receipt import Receipt
+    from ate.dio.watch import Watch
 
 #: What a chain does without its server. See the guide about working offline.
 RECOVERY: Final = ("async", "readonly-async", "readonly-sync", "sync")
@@ -41,6 +43,10 @@ class Link(Protocol):
 
     async def newest(self) -> int:
         """Return how many commits the server has now; raises Disconnected."""
+        ...
+
+    def acknowledge(self, receipt: Receipt) -> bytes | None:
+        """Return a commit with a statement of the server that covers it; None while none does."""
         ...
 
     def watch(self, tell: Callable[[], None]) -> None:
@@ -90,13 +96,25 @@ class Remote:
         self.link, self.forwarder, self.recovery = link, forwarder, recovery
         self._release = release
         self._bells: set[asyncio.Event] = set()
+        self._watches: set[Watch] = set()
         link.watch(self.tell)
         forwarder.ledger.feed.subscribe(self.tell)
+        forwarder.tell = self.tell
 
     def tell(self) -> None:
         """Something has changed: whoever waits looks again."""
         for bell in tuple(self._bells) if self._bells else ():
             bell.set()
+        if self._watches and not self.forwarder.patience.is_reachable:
+            for watch in tuple(self._watches):
+                watch.wake()
+
+    def add(self, watch: Watch) -> None:
+        """Wake this one when there is no connection any more, after a moment of patience."""
+        self._watches.add(watch)
+
+    def discard(self, watch: Watch) -> None:
+        self._watches.discard(watch)
 
     def status(self) -> Status:
         """Return how things stand."""
@@ -141,9 +159,12 @@ class Remote:
 
     async def sync(self, timeout_s: float | None) -> Status:
         """Return when all that was committed here is at the server, and all it has is here."""
+        unsettled = self.forwarder.unsettled()
 
         def is_sent() -> bool:
-            return self.link.is_online and self.link.is_current and not self.forwarder.pending
+            while unsettled and unsettled[-1].over:
+                unsettled.pop()
+            return not unsettled and self.link.is_online and self.link.is_current
 
         while True:
             await self.wait(is_sent, timeout_s)
@@ -153,6 +174,15 @@ class Remote:
         view = self.forwarder.ledger.view
         await self.wait(lambda: view.frontier.size >= newest, timeout_s)
         return self.status()
+
+    async def acknowledged(self, receipt: Receipt, timeout_s: float | None) -> bytes:
+        """Return a commit with a statement of the server that covers it, once there is one."""
+        found = self.link.acknowledge(receipt)
+        if found is None:
+            await self.wait(lambda: self.link.acknowledge(receipt) is not None, timeout_s)
+            found = self.link.acknowledge(receipt)
+        assert found is not None
+        return found
 
     async def events(self) -> AsyncIterator[Status]:
         """Yield the status now, and each time it changes in more than its head."""

@@ -32,6 +32,7 @@ def resume(forwarder: Forwarder) -> None:
             record = Record(memoryview(entry.commit))
             parcel.offset = record.row_count - len(drafts)
             parcel.entry, parcel.ids = entry.number, changed(transaction)
+            parcel.adopted = work is not None
             forwarder._send(parcel)
         else:
             forwarder._queue.append(transaction)

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ate.dio.schema import schema_of
+from ate.dio.overlay import PROVISIONAL
+from ate.dio.schema import Schema, schema_of
+from ate.dio.typed import ANY
 from ate.dio.work import Work
 from ate.errors import AteError, Conflict, Deleted, LoadError, NotFound, UsageError, codes
 from ate.event.draft import Draft
@@ -43,7 +45,8 @@ class Mine:
 
     def value(self, type: type[T]) -> T:
         """Return the value that was to be stored; raises WrongType when it is of another type."""
-        schema = schema_of(type)
+        draft = self._draft
+        schema: Schema[T] = Schema.any(draft.body) if type in ANY else schema_of(type)
         return schema.decode(self._draft.body, self._draft.codec)
 
 
@@ -138,6 +141,11 @@ class Setback:
             theirs.delete()
             return
         assert kind is not None
+        if change.base >= PROVISIONAL:
+            raise Conflict(
+                "what it was changed from was refused as well", object=change.id,
+                hint="decide about the older conflict first, then overwrite or drop this one",
+            )  # fmt: skip
         try:
             base = (await dio.load(kind, change.id, at_seq=change.base)).value
         except LoadError as error:
@@ -167,10 +175,9 @@ class Setbacks:
 
     def meet(self, transaction: Transaction, error: AteError) -> None:
         """A commit that nobody waits for was refused."""
-        drafts = transaction.drafts
-        if transaction.first > 0:
-            self._forwarder.parking.refuse(transaction.entry, drafts, transaction.first, error)
-        self._open[transaction.entry] = Setback(self, transaction.entry, drafts, error)
+        drafts, parking = transaction.drafts, self._forwarder.parking
+        number = parking.refuse(transaction.entry, drafts, transaction.first, error)
+        self._open[number] = Setback(self, number, drafts, error)
 
     def add(self, number: int, work: Work | None, note: bytes) -> None:
         """One that was met before the program was started."""

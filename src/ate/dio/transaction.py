@@ -50,6 +50,16 @@ class Transaction:
     #: Where it is kept while it waits for the server, and its first provisional seq; 0 = it is not.
     entry: int = 0
     first: int = 0
+    #: It is known what became of it, here and for good.
+    over: bool = False
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether only sealed bytes are left of it, from a process that is gone.
+
+        Nobody was told that it is safe, and it cannot be made anew.
+        """
+        return self.first < 0
 
 
 @dataclass(slots=True)

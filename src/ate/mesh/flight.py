@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
+from ate.chain.transfer import is_same
 from ate.errors import AteError
 from ate.event.commit import AUTHOR_BYTES, SEQUENCER_BYTES, Record
 from ate.event.draft import Draft
@@ -18,6 +19,8 @@ from ate.wire.message import Refused
 
 _ORDER_END: Final = AUTHOR_BYTES + SEQUENCER_BYTES
 _SESSION_AT: Final = 48
+#: After so long the commits on their way are sent again when one of them came too early.
+_RESEND_S: Final = 1.0
 
 
 class Flight(Protocol):
@@ -95,18 +98,19 @@ class Flights:
     def remove(self, flight: Flight) -> None:
         self._open.pop((flight.session, flight.lsn), None)
 
-    def resume(self, last: dict[int, int]) -> None:
+    def resume(self, last: dict[int, int], refusal: AteError | None = None) -> None:
         """There is a connection again: send what the server has not got.
 
         Args:
             last: the newest lsn that it has, for each session.
+            refusal: why it takes no commits, if it takes none.
         """
         for flight in self:
             if flight.lsn <= last.get(flight.session, 0):
                 continue  # it comes in the stream
-            if flight.abandoned:
+            if flight.abandoned or refusal is not None:
                 self.remove(flight)
-                self.author.refused(flight, AteError("it was never sent again"))
+                self.author.refused(flight, refusal or AteError("it was never sent again"))
             else:
                 self._submit(flight)
 
@@ -121,10 +125,7 @@ class Flights:
         flight = self._open.get((session, lsn))
         if flight is None or not flight.rows or len(flight.payload) != len(payload):
             return None
-        sent = memoryview(flight.payload)
-        if sent[:AUTHOR_BYTES] != payload[:AUTHOR_BYTES]:
-            return None
-        return flight if sent[_ORDER_END:] == payload[_ORDER_END:] else None
+        return flight if is_same(memoryview(flight.payload), payload) else None
 
     def land(self, record: Record, frontier: Frontier) -> None:
         """A commit has come: tell its author if it is one of these."""
@@ -151,7 +152,9 @@ class Flights:
             self._resend_in(max(message.retry_ms, 1) / 1000)
             return
         if message.code == "lsn_gap" and mine[0] is not flight:
-            return  # it is sent again behind the one that it waits for
+            # It is sent again behind the one that it waits for: that comes soon, or was put off.
+            self._resend_in(_RESEND_S)
+            return
         behind = [one for one in mine if one.lsn > message.lsn]
         if message.code == "lsn_gap":
             behind, flight = [flight, *behind], None

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple, Protocol
 
+from msgspec.structs import replace
+
 from ate import limits
 from ate.chain.ledger import Ledger
 from ate.chain.paths import Paths
@@ -28,11 +30,13 @@ from ate.errors import (
 )
 from ate.ids import ChainName
 from ate.mesh.changes import Changes
+from ate.mesh.flipping import Flipping
 from ate.mesh.gate import Gate, OpenGate, Rights
 from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
 from ate.mesh.root import Root
 from ate.mesh.roster import Making, Roster, Shelf
+from ate.mesh.sequencing import Sequencing
 from ate.mesh.subscriber import Subscriber
 from ate.mesh.topology import Place
 from ate.wire.message import (
@@ -100,6 +104,8 @@ class Hall:
         follow: makes what serves the copy of another server's chain; see `ate.mesh.mirror`.
         guard: 32 secret bytes that the server keeps: with them a large chain opens at once. Whoever
             knows them and writes to the disk can deceive the server, and no client.
+        sequencing: for whose centralized chains it signs; None takes none that are new.
+        compacts: chains, where a root's checkpoint says so.
         clock, entropy: handed in by tests.
 
     Attributes:
@@ -110,11 +116,12 @@ class Hall:
         self, shelf: Shelf, *, gate: Gate | None = None, meter: Meter | None = None,
         where: Callable[[str], Place] = lambda _: Place(),
         state: Callable[[Ledger, bytes], bytes] | None = None, idle_close_s: float = 60.0,
-        max_open: int = limits.CHAINS_OPEN_MAX, guard: bytes = b"",
+        max_open: int = limits.CHAINS_OPEN_MAX, guard: bytes = b"", compacts: bool = True,
         follow: Callable[[ChainName, Place], Awaitable[Root]] | None = None,
+        sequencing: Sequencing | None = None,
         clock: Clock | None = None, entropy: Entropy = system_entropy,
     ) -> None:  # fmt: skip
-        self.where = where
+        self.where, self._compacts = where, compacts
         self.gate: Gate = gate or OpenGate()
         self.meter: Meter = meter or SilentMeter()
         self.server_id = entropy(16)
@@ -122,8 +129,9 @@ class Hall:
         #: Asked first about each chain that is to be opened; None where there is one server.
         self.office: Office | None = None
         making = Making(
-            clock or SystemClock(), entropy, guard, self.gate, self.meter, state, follow
-        )
+            clock or SystemClock(), entropy, guard, self.gate, self.meter, state, follow,
+            sequencing,
+        )  # fmt: skip
         self.roster = Roster(
             shelf, making, idle_close_s=idle_close_s, max_open=max_open,
             on_opened=self._opened, on_failure=self.failed,
@@ -253,13 +261,14 @@ class Hall:
         if rights.commits_s or rights.bytes_s:
             visitor.send(Throttle(message.ch, rights.commits_s, rights.bytes_s))
         if subscriber is not None:
-            root.subscribers.add(subscriber)
+            root.subscribers[subscriber] = None
             subscriber.start()
 
     def _more(self, root: Root, message: Open, place: Place) -> dict[str, Any]:
         if message.more.get("ask") == "yield" and place.role == "legacy":
             return {"yielded": place.epoch}
-        return root.more()
+        said = root.more()
+        return {**said, "owner": place.owner} if place.owner else said
 
     def _opened(self, root: Root) -> None:
         """Keep track of the head of a chain that was just opened."""
@@ -267,6 +276,8 @@ class Hall:
         ledger.feed.subscribe(lambda: self.changes.note(root.name, ledger.view.head))
         if ledger.view.head:
             self.changes.note(root.name, ledger.view.head)
+        if self._compacts:
+            Flipping(root)  # its ledger's feed keeps it
 
     # --- what is asked of an open chain ---
 
@@ -329,7 +340,8 @@ class Hall:
     def failed(self, root: Root, error: AteError) -> None:
         """Tell all who have a chain open that it can not go on; they come again."""
         text = f"the server could not go on with the chain: {error.message}"[:1000]
-        self.part(root, lambda ch: Failed(ch, 0, error.code, text, "", _AGAIN_MS))
+        failed = Failed(0, 0, error.code, text, "", _AGAIN_MS)
+        self.part(root, lambda ch: replace(failed, ch=ch))
 
     def part(self, root: Root, say: Callable[[int], Message]) -> None:
         """Close a chain to all who have it open; each is told."""
@@ -365,12 +377,9 @@ class Hall:
                 raise
         url = place.url or place.owner
         error = Disconnected("the chain has another place now", hint="open it again")
-        self.part(
-            root,
-            lambda ch: Moved(ch, url, place.epoch)
-            if url
-            else Failed(ch, 0, error.code, error.message, error.hint, 1),
-        )
+        failed = Failed(0, 0, error.code, error.message, error.hint, 1)
+        say = Moved(0, url, place.epoch) if url else failed
+        self.part(root, lambda ch: replace(say, ch=ch))
         await self.roster.dismiss(root)
 
     async def close(self) -> None:

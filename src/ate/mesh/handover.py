@@ -27,6 +27,7 @@ from ate.errors import (
     Disconnected,
     NotFound,
     Redirected,
+    TrustError,
     UsageError,
     WriteDenied,
 )
@@ -262,13 +263,14 @@ class Carrier(Replica):
         Raises:
             Disconnected: it does not answer in time. TrustError: it refuses.
         """
-        changed = asyncio.Event()
+        changed, self.trouble = asyncio.Event(), None
         self.watch(changed.set)
         loop = asyncio.get_running_loop()
         until = None if wait_s is None else loop.time() + wait_s
         while not happened():
-            if self.failure is not None:
-                raise self.failure
+            refusal = self.failure or self.trouble
+            if isinstance(refusal, TrustError):
+                raise refusal
             if self.moved is not None or self._is_missing:
                 return False
             changed.clear()

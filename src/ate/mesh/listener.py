@@ -7,13 +7,24 @@ judged as if the master were asked itself.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ate.chain.ledger import Ledger
 from ate.crypto.sign import PUBLIC_BYTES, VerifyKey
-from ate.errors import ProtocolError, RemoteProtocolError
+from ate.errors import (
+    AteError,
+    ProtocolError,
+    ReadOnly,
+    RemoteProtocolError,
+    UsageError,
+    WriteDenied,
+)
 from ate.mesh.vigil import Vigil
 from ate.wire.message import Opened
 from ate.wire.terms import PeerSession
+
+if TYPE_CHECKING:
+    from ate.dio.receipt import Receipt
 
 
 class Listener:
@@ -69,6 +80,22 @@ class Listener:
         if self._vigil is not None:
             self._vigil.look(ledger)
 
+    def acknowledge(
+        self, receipt: Receipt, opened: Opened | None, ledger: Ledger
+    ) -> bytes | None:
+        """Return a commit with a statement of the server that covers it; None while none does.
+
+        Raises:
+            UsageError: the server signs nothing.
+            Compacted: the way from the commit to the statement is not known any more.
+        """
+        if self._vigil is None or (opened and opened.chain_id and not opened.statement):
+            raise UsageError(
+                "this server signs no statements",
+                hint="`atedb` does with an identity; `receipt.proof()` needs none",
+            )
+        return self._vigil.acknowledge(receipt.proof(), ledger)
+
     def keep(self) -> None:
         """Write down what was heard."""
         if self._vigil is not None:
@@ -82,3 +109,17 @@ class Listener:
         assert self._vigil is not None
         assert self.peer is not None
         self._vigil.meet(self._speaker or self.peer.key, ledger.view.trust.chain_id)
+
+
+def unwritable(name: str, opened: Opened) -> AteError:
+    """Return why a server takes no commits."""
+    if opened.role == "master":
+        return WriteDenied(
+            f"the server takes no commits to {name!r} from this session",
+            hint="ask whoever runs it for the right to write; what is here can be read",
+        )
+    owner = opened.more.get("owner")
+    return ReadOnly(
+        f"the server keeps a copy of {name!r} that is only read ({opened.role})",
+        hint=f"write to its master at {owner}" if isinstance(owner, str) else "",
+    )

@@ -322,4 +322,3 @@ class Following:
         )  # fmt: skip
         mirror.uplink.start()
         return mirror
-

@@ -10,23 +10,29 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ate.chain.ledger import Ledger
+from ate.chain.succession import RENEWAL
 from ate.errors import (
     AteError,
     CorruptLog,
     Disconnected,
     Forked,
+    RemoteError,
     RemoteProtocolError,
     TrustError,
     UntrustedRoot,
 )
 from ate.mesh.completion import Completions
+from ate.mesh.continuing import begins_anew, frontier_of
 from ate.mesh.flight import Author, Flight, Flights
 from ate.mesh.line import Line
-from ate.mesh.listener import Listener
+from ate.mesh.listener import Listener, unwritable
+from ate.mesh.pump import report
 from ate.mesh.request import Requests, error_of
+from ate.mesh.sequencing import check_wire, proved
+from ate.mesh.settling import Settling
 from ate.wire.message import (
     Bodies,
     Close,
@@ -45,6 +51,9 @@ from ate.wire.message import (
 )
 from ate.wire.terms import PeerSession
 
+if TYPE_CHECKING:
+    from ate.dio.receipt import Receipt
+
 #: Bytes of records that may be on their way to us; half of it is given back at a time.
 CREDIT_BYTES: Final = 8 << 20
 #: A chain that the server could not give us is asked for again after so long, doubling.
@@ -53,8 +62,9 @@ _AGAIN_MAX_S: Final = 30.0
 _MOVES_MAX: Final = 8
 #: Whoever sent us where the chain is not to be had is asked again after so many tries.
 _TRIES: Final = 4
-#: Errors that end all hope: what the server has is not our chain, or we may not have it.
+#: Errors that end all hope, and words of a server that do. Rights, for example, may come back.
 _FINAL: Final = (TrustError, RemoteProtocolError)
+_FINAL_WORDS: Final = (UntrustedRoot, Forked)
 
 
 class Replica:
@@ -98,6 +108,7 @@ class Replica:
         self.lagged = False
         #: Held while a message is worked on: the ledger must not change then.
         self.taking = asyncio.Lock()
+        self._settling = Settling(ledger, self.taking)
         self.device = device
         #: A copy from the start, when what is missing here was compacted there.
         self._renewed: Ledger | None = None
@@ -113,7 +124,7 @@ class Replica:
     # --- for the chain ---
 
     def start(self) -> None:
-        """Connect, and go on for ever."""
+        """Connect, and go on."""
         self._task = asyncio.get_running_loop().create_task(self._work())
         self._ch = self.line.attach(self)
 
@@ -123,18 +134,28 @@ class Replica:
         return self.opened is not None and self.failure is None
 
     @property
+    def refusal(self) -> AteError | None:
+        """Why no commits are taken, however long one waits; None when they are."""
+        if self.failure is not None or self.opened is None or self.opened.writable:
+            return self.failure
+        return unwritable(self.name, self.opened)
+
+    @property
     def address(self) -> str:
         """Where the chain is."""
         return str(self.line.url)
 
     @property
     def channel(self) -> int:
-        """Its number on the line."""
         return self._ch
 
     async def newest(self) -> int:
         """Return how many commits the server has now; see `Requests.newest`."""
         return await self.requests.newest()
+
+    def acknowledge(self, receipt: Receipt) -> bytes | None:
+        """See `Listener.acknowledge`."""
+        return self._listener.acknowledge(receipt, self.opened, self.ledger)
 
     def watch(self, tell: Callable[[], None]) -> None:
         """Call `tell` whenever the connection or what it brings has changed."""
@@ -153,6 +174,7 @@ class Replica:
         self.flights.close()
         if self._again is not None:
             self._again.cancel()
+        await self._settling.close()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -206,6 +228,9 @@ class Replica:
                     self._lose(error)
                 except AteError as error:
                     self._come_again(error, 0)
+                except Exception as error:
+                    report(f"{self.name!r} could not take a {type(message).__name__}", error)
+                    self._come_again(RemoteError(f"the client made a mistake: {error!r}"), 0)
             self._wake.clear()
             if not self._inbox:
                 await self._wake.wait()
@@ -213,7 +238,8 @@ class Replica:
     async def _take(self, message: Any) -> None:
         match message:
             case Records():
-                await self._take_records(message)
+                if self.opened is not None:  # else it follows one that could not be taken
+                    await self._take_records(message)
             case Refused():
                 self.flights.refuse(message)
             case PeerSession():
@@ -223,11 +249,12 @@ class Replica:
                 self._take_opened(message)
             case Stated():
                 self._listener.hear(message.statement, self.ledger)
+                self._tell()
             case Found() | Bodies() | Proved():
                 self.requests.answer(message.ref, message)
             case Failed(ref=0):
                 error = error_of(message)
-                if isinstance(error, _FINAL) and not message.retry_ms:
+                if isinstance(error, _FINAL_WORDS) and not message.retry_ms:
                     raise error
                 self._come_again(error, message.retry_ms / 1000)
             case Failed():
@@ -252,36 +279,39 @@ class Replica:
         )  # fmt: skip
 
     def _take_opened(self, opened: Opened) -> None:
-        view = self.ledger.view
-        mine, commits = view.trust.chain_id, view.frontier.size
-        if mine and opened.chain_id and mine != opened.chain_id:
-            raise UntrustedRoot(f"the server has another chain under the name {self.name!r}")
+        self.check_wire()
         if not self._listener.learn(opened, self.ledger):
             self.line.send(Close(self._ch))
             self._open()
             return
-        self._listener.hear(opened.statement, self.ledger, is_answer=True)
-        is_same = commits != opened.commits or not commits or view.frontier.root() == opened.root
-        if commits > opened.commits or not is_same:
-            raise Forked(
-                f"the server has {opened.commits} commits, and they do not go on from the "
-                f"{commits} that are here"
-            )
-        if opened.start == 0 and commits:
+        if opened.chain_id in (b"", self.ledger.view.trust.chain_id):
+            # Its own words first: they are evidence.
+            self._listener.hear(opened.statement, self.ledger, is_answer=True)
+        if begins_anew(self.name, self.ledger.view, opened):
             self._renewed = self.ledger.renewal()
-        elif opened.start != commits:
-            raise Forked(f"the server begins with commit {opened.start}, here are {commits}")
         self.opened, self.trouble = opened, None
         if self._again is not None:
             self._again.cancel()
             self._again = None
+        self.ledger.proved = proved(opened, self.ledger)
+        if opened.time_us:
+            self.ledger._timeline.follow(opened.time_us)
         self._again_s, self._moves, self._tries, self.lagged = _AGAIN_S, 0, 0, False
         if self._renewed is None:
             self._find_flights()
         last = {source[1]: one[0] for source, one in zip(self._sources, opened.last, strict=False)}
-        self.flights.resume(last)
+        self.flights.resume(last, self.refusal)
         self._check_current()
         self._tell()
+
+    def check_wire(self, *, is_centralized: bool = False) -> None:
+        """Raise TrustError when the chain is centralized, and others can write to the connection.
+
+        Args:
+            is_centralized: it is going to be.
+        """
+        if self._listener.peer is not None and (is_centralized or self.ledger.view.trust.sequencers):
+            check_wire(self._listener.peer, self.line.url)
 
     def _find_flights(self) -> None:
         """Find flights whose record is here: it came before this process was started."""
@@ -291,7 +321,8 @@ class Replica:
             if flight.lsn <= view.origins.last(self.device, flight.session):
                 known = found.lookup(self.device, flight.session, flight.lsn)
                 if known is not None:
-                    self.flights.land(view.find(known.first_seq)[0], view.frontier)
+                    record = view.find(known.first_seq)[0]
+                    self.flights.land(record, frontier_of(view, known.index + 1))
                 else:
                     self.flights.remove(flight)
                     self.author.passed(flight)
@@ -325,6 +356,7 @@ class Replica:
         if self._used >= CREDIT_BYTES // 2:
             self.line.send(Credit(self._ch, self._used))
             self._used = 0
+        self._settling.soon()
         self._check_current()
         if self.is_current and not was_current:
             self._tell()
@@ -378,3 +410,4 @@ class Replica:
         if self._renewed is not None:
             self._renewed.store.close()
             self._renewed = None
+            self.ledger.succession.end(RENEWAL)

@@ -103,3 +103,20 @@ def root_between(tree: Tree, start: int, stop: int) -> bytes:
     for left in peaks[-2::-1]:
         found = merkle.node(left.hash, found)
     return found
+
+
+def frontier_at(tree: Tree, size: int) -> merkle.Frontier:
+    """Return the frontier that a tree had when it had so many leaves, at least one.
+
+    Raises:
+        Compacted: the tree does not know it any more.
+    """
+    parts, at = list(tree.between(0, size - 1)), 0
+    for part in parts:
+        if part.start != at:
+            break
+        at += 1 << part.level
+    if at != size - 1:
+        raise Compacted(f"the first {size} commits are not all known any more")
+    before = merkle.Frontier(size - 1, tuple(part.hash for part in merged(parts)))
+    return before.append(root_between(tree, size - 1, size))

@@ -128,9 +128,7 @@ class Question:
             self._line.detach(self._ch)
 
     def connected(self, peer: PeerSession) -> None:
-        self._line.send(
-            Open(self._ch, self._name, self._chain_id, follow=False, seen=self._seen)
-        )
+        self._line.send(Open(self._ch, self._name, self._chain_id, follow=False, seen=self._seen))
 
     def received(self, message: AnyMessage) -> None:
         if isinstance(message, Opened):

@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from ate.chain.ledger import Ledger
+from ate.crypto.hash import digest
 from ate.crypto.sign import VerifyKey
 from ate.errors import AteError, ProtocolError, TrustError, UnsupportedFormat
+from ate.mesh.acknowledged import Acknowledged, Placed
 from ate.mesh.evidence import Contradiction, encode
 from ate.mesh.tree import ViewTree
 from ate.mesh.witness import Witness
@@ -100,6 +102,17 @@ class Vigil:
                 self._tell(error)
                 raise
 
+    def acknowledge(self, placed: Placed, ledger: Ledger) -> bytes | None:
+        """Return a commit with a statement that covers it, as a file; None while there is none.
+
+        Raises:
+            Compacted: the way from the commit to the statement is not known any more.
+        """
+        statement = self._witness.agreed if self._witness is not None else None
+        if statement is None or statement.size <= placed.index:
+            return None
+        return Acknowledged.of(placed, statement, ViewTree(ledger.view)).encode()
+
     def keep(self) -> None:
         """Write down what was heard."""
         if self._witness is not None and self._server is not None and self._unkept:
@@ -110,7 +123,9 @@ class Vigil:
         if error.evidence is None:
             return
         try:
-            place = self._keeper.write("evidence", encode(error.evidence))
+            raw = encode(error.evidence)
+            # Named by what is in it: another lie later leaves this one as it is.
+            place = self._keeper.write(f"evidence.{digest(raw).hex()[:16]}", raw)
             error.hint = f"{error.hint}; the evidence is in {place}: see `ate check`"
         except AteError:
             pass  # the contradiction itself says more than that it could not be written

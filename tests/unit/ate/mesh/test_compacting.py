@@ -42,7 +42,7 @@ async def changed(root: Root, scribe: Scribe, times: int, base: int = 0) -> int:
 def follow(root: Root, start: int, credit: int = CREDIT) -> Envoy:
     envoy = Envoy()
     one = Subscriber(root, envoy, 1, start, credit=credit, sparse=0)
-    root.subscribers.add(one)
+    root.subscribers[one] = None
     one.start()
     return envoy
 

@@ -19,7 +19,6 @@ from ate.errors import (
     TrustError,
     UntrustedRoot,
     UsageError,
-    WriteDenied,
 )
 from ate.ids import ObjectId
 from ate.log.memory import MemoryLog

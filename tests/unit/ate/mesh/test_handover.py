@@ -147,7 +147,10 @@ async def test_a_chain_moves_under_load(tmp_path: Path) -> None:
     async with nodes(tmp_path) as (source, target):
         alice = member("alice")
         moves: list[str] = []
-        async with client(source.url, session=alice) as one, client(target.url, session=alice) as two:
+        async with (
+            client(source.url, session=alice) as one,
+            client(target.url, session=alice) as two,
+        ):
             told: dict[str, list[int]] = {"one": [], "two": []}
             stop = asyncio.Event()
 

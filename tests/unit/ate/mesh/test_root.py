@@ -51,7 +51,7 @@ async def refused(root: Root, commit: bytes, **fields: object) -> Refused:
 
 def follow(root: Root, envoy: Envoy, start: int = 0, **fields: int) -> Subscriber:
     subscriber = Subscriber(root, envoy, 1, start, **{"credit": CREDIT, "sparse": 0, **fields})
-    root.subscribers.add(subscriber)
+    root.subscribers[subscriber] = None
     subscriber.start()
     return subscriber
 

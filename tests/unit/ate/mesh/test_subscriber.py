@@ -35,7 +35,7 @@ async def write(root: Root, notes: list[bytes]) -> None:
 def follow(root: Root, start: int, credit: int = CREDIT, sparse: int = 0) -> Envoy:
     envoy = Envoy()
     one = Subscriber(root, envoy, 1, start, credit=credit, sparse=sparse)
-    root.subscribers.add(one)
+    root.subscribers[one] = None
     one.start()
     return envoy
 
