@@ -263,7 +263,7 @@ class Carrier(Replica):
         Raises:
             Disconnected: it does not answer in time. TrustError: it refuses.
         """
-        changed, self.trouble = asyncio.Event(), None
+        changed = asyncio.Event()
         self.watch(changed.set)
         loop = asyncio.get_running_loop()
         until = None if wait_s is None else loop.time() + wait_s
