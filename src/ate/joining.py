@@ -16,7 +16,6 @@ from weakref import WeakKeyDictionary
 from ate.chain.fetched import Fetched
 from ate.chain.genesis import Founding, prepare_genesis
 from ate.chain.ledger import Ledger
-from ate.crypto.sign import VerifyKey
 from ate.dio.forwarder import Forwarder
 from ate.dio.remote import Remote
 from ate.dio.resuming import resume
@@ -132,21 +131,20 @@ async def join(
     def line(url: str) -> Line:
         place = Url.parse(url)
         if place not in held:
-            trust = joining.trust or known.trust(place)
-            held[place] = lines.line(place, identity=identity, trust=trust, terms=joining.terms)
+            held[place] = lines.line(
+                place, identity=identity, trust=trust(url), terms=joining.terms
+            )
         return held[place]
 
-    def judge(url: str, key: VerifyKey) -> None:
-        trust = joining.trust or known.trust(Url.parse(url))
-        if trust is not None:
-            trust(key)
+    def trust(url: str) -> Trust | None:
+        return joining.trust or known.trust(Url.parse(url))
 
     device = session.device if session is not None else 0
     number = int.from_bytes(ledger.entropy(8), "little")
     forwarder = Forwarder(ledger, device, number, outbox, goes_on=joining.recovery == "async")
     replica = Replica(
         name, ledger, line(joining.url), forwarder, reline=line, device=device,
-        sparse=joining.sparse, token=joining.token, listener=Listener(Vigil(beside), judge),
+        sparse=joining.sparse, token=joining.token, listener=Listener(Vigil(beside), trust),
     )  # fmt: skip
 
     async def release() -> None:

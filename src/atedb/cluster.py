@@ -57,18 +57,17 @@ class Cluster:
 
     Args:
         topology: the list.
-        folder: of the main service; its directory of moves is beside the other own files.
         identity: the key that this server proves to the others.
     """
 
     def __init__(
-        self, topology: Topology, settings: Settings, folder: Path, identity: SigningKey,
+        self, topology: Topology, settings: Settings, *, identity: SigningKey,
         journal: Journal, clock: Clock, entropy: Entropy = system_entropy,
     ) -> None:  # fmt: skip
         self.here = settings.address(0)
-        self._settings, self._folder, self._identity = settings, folder, identity
+        self._settings, self._folder, self._identity = settings, settings.path, identity
         self._journal, self._clock, self._entropy = journal, clock, entropy
-        self.directory = Directory(topology, folder / OWN / _DIRECTORY)
+        self.directory = Directory(topology, settings.path / OWN / _DIRECTORY)
         self.where: Callable[[str], Place] = self.directory.seen_from(self.here)
         self._peers = Guests.load(settings.peers) if settings.peers is not None else None
         self._terms = Terms(keepalive_s=KEEPALIVE_S, encryption=settings.wire_encryption)

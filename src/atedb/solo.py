@@ -131,13 +131,15 @@ class Solo:
         topology = await topology_of(settings)
         if topology is not None:
             self._cluster = Cluster(
-                topology, settings, settings.path, self._identity, self._journal, self._clock
-            )
+                topology, settings, identity=self._identity, journal=self._journal,
+                clock=self._clock,
+            )  # fmt: skip
         _raise_files(settings.max_connections + FILES_OF_A_CHAIN * CHAINS_MAX)
         for service in settings.all_services():
             self._houses[service.path] = House(
                 service, settings, key=key, nodes=self._nodes, identity=self._identity,
-                cluster=self._cluster if service.path == "/" else None, metrics=self.metrics, journal=self._journal, clock=self._clock,
+                cluster=self._cluster if service.path == "/" else None,
+                metrics=self.metrics, journal=self._journal, clock=self._clock,
             )  # fmt: skip
         self._switch = Switch({path: house.hall for path, house in self._houses.items()})
         self._measure()

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.name_server import NameServer, Zone
+from tests.nemesis.processes import ServerProcess, free_port
 
 import ate
 from ate.dio.chain import Chain
@@ -22,8 +24,6 @@ from ate.mesh.registry import Registry
 from ate.mesh.topology import Node, Place, Topology
 from ate.session import Session
 from ate.testing.nemesis import RealPace
-from tests.name_server import NameServer, Zone
-from tests.nemesis.processes import ServerProcess, free_port
 
 SRC = Path(__file__).resolve().parent.parent.parent / "src"
 TIMEOUT_S = 90

@@ -3,7 +3,7 @@
 At no moment two servers order the chain, whatever crashes when; for a moment none does.
 
     target: copies the chain from the source, until it is current; clients write to the source
-    target: writes down that the chain is coming, under the next epoch: until it came, nobody gets it
+    target: writes down that it is coming, under the next epoch: until it came, nobody gets it
     source: orders nothing any more, and writes down that the chain is the target's
     source: sends all who have it open to the target, and the target the last commits
     target: flushes them, and writes down that the chain is its own
@@ -206,7 +206,7 @@ class Handover:
         return epoch
 
     async def _carry(self, carrier: Carrier, name: ChainName, source: str, epoch: int) -> int:
-        """Return the epoch under which all of the chain is here and the source has given it away."""
+        """Return the epoch under which it is all here, and the source has given it away."""
         carrier.more = {"ask": "copy"}
         carrier.start()
         has_any = await carrier.settled(lambda: carrier.is_current, _ANSWER_S)

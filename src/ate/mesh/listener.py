@@ -21,7 +21,7 @@ from ate.errors import (
 )
 from ate.mesh.vigil import Vigil
 from ate.wire.message import Opened
-from ate.wire.terms import PeerSession
+from ate.wire.terms import PeerSession, Trust
 
 if TYPE_CHECKING:
     from ate.dio.receipt import Receipt
@@ -32,11 +32,13 @@ class Listener:
 
     Args:
         vigil: keeps and compares what is stated; None believes everything.
-        judge: raises a TrustError for a key that is not that of the server at a URL.
+        trust: returns what judges the key of the server at a URL, None when nothing does.
     """
 
-    def __init__(self, vigil: Vigil | None, judge: Callable[[str, VerifyKey], None]) -> None:
-        self._vigil, self._judge = vigil, judge
+    def __init__(
+        self, vigil: Vigil | None = None, trust: Callable[[str], Trust | None] = lambda _: None
+    ) -> None:
+        self._vigil, self._trust = vigil, trust
         #: The server that is connected.
         self.peer: PeerSession | None = None
         self._speaker: VerifyKey | None = None
@@ -63,7 +65,9 @@ class Listener:
                 speaker = VerifyKey(bytes.fromhex(raw[: 2 * PUBLIC_BYTES + 1]))
             except (ValueError, ProtocolError):
                 raise RemoteProtocolError("the relay names no key of the master") from None
-            self._judge(url, speaker)
+            judge = self._trust(url)
+            if judge is not None:
+                judge(speaker)
         if speaker == self._speaker:
             return True
         self._speaker, seen = speaker, self._seen
@@ -80,9 +84,7 @@ class Listener:
         if self._vigil is not None:
             self._vigil.look(ledger)
 
-    def acknowledge(
-        self, receipt: Receipt, opened: Opened | None, ledger: Ledger
-    ) -> bytes | None:
+    def acknowledge(self, receipt: Receipt, opened: Opened | None, ledger: Ledger) -> bytes | None:
         """Return a commit with a statement of the server that covers it; None while none does.
 
         Raises:

@@ -294,11 +294,8 @@ class Following:
 
     async def __call__(self, name: ChainName, place: Place) -> Root:
         """Return the mirror of a chain, which begins to follow it."""
-        store: LogStore
-        if place.role == "archive":
-            store = self._shelf.open(name, create=True)
-        else:
-            store = MemoryLog()
+        is_kept = place.role == "archive"
+        store: LogStore = self._shelf.open(name, create=True) if is_kept else MemoryLog()
         try:
             ledger = Ledger(store, clock=self._clock, entropy=self._entropy)
             await ledger.replay()

@@ -24,8 +24,7 @@ from ate.errors import (
     TrustError,
     UntrustedRoot,
 )
-from ate.mesh.completion import Completions
-from ate.mesh.continuing import begins_anew, frontier_of
+from ate.mesh.continuing import begins_anew
 from ate.mesh.flight import Author, Flight, Flights
 from ate.mesh.line import Line
 from ate.mesh.listener import Listener, unwritable
@@ -89,7 +88,7 @@ class Replica:
     ) -> None:  # fmt: skip
         self.name, self.ledger, self.line, self.author = str(name), ledger, line, author
         self.sparse, self._token = sparse, token
-        self._listener = listener or Listener(None, lambda _url, _key: None)
+        self._listener = listener or Listener()
         self._reline = reline
         #: The server that was asked for, and the one that it sent us to last.
         self._home, self._away = line, line
@@ -298,7 +297,7 @@ class Replica:
             self.ledger._timeline.follow(opened.time_us)
         self._again_s, self._moves, self._tries, self.lagged = _AGAIN_S, 0, 0, False
         if self._renewed is None:
-            self._find_flights()
+            self.flights.find(self.ledger)
         last = {source[1]: one[0] for source, one in zip(self._sources, opened.last, strict=False)}
         self.flights.resume(last, self.refusal)
         self._check_current()
@@ -310,22 +309,9 @@ class Replica:
         Args:
             is_centralized: it is going to be.
         """
-        if self._listener.peer is not None and (is_centralized or self.ledger.view.trust.sequencers):
-            check_wire(self._listener.peer, self.line.url)
-
-    def _find_flights(self) -> None:
-        """Find flights whose record is here: it came before this process was started."""
-        view = self.ledger.view
-        found = Completions(self.ledger)
-        for flight in self.flights:
-            if flight.lsn <= view.origins.last(self.device, flight.session):
-                known = found.lookup(self.device, flight.session, flight.lsn)
-                if known is not None:
-                    record = view.find(known.first_seq)[0]
-                    self.flights.land(record, frontier_of(view, known.index + 1))
-                else:
-                    self.flights.remove(flight)
-                    self.author.passed(flight)
+        peer = self._listener.peer
+        if peer is not None and (is_centralized or self.ledger.view.trust.sequencers):
+            check_wire(peer, self.line.url)
 
     def _check_current(self) -> None:
         opened = self.opened
@@ -336,7 +322,7 @@ class Replica:
                 return
             renewed, self._renewed = self._renewed, None
             self.ledger.succeed(renewed)
-            self._find_flights()
+            self.flights.find(self.ledger)
         self.is_current = self.ledger.view.frontier.size >= opened.commits
 
     async def _take_records(self, message: Records) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.nemesis.processes import free_port
 
 import ate
 from ate.clock import SystemClock
@@ -24,10 +25,10 @@ from ate.mesh.registry import Registry
 from ate.mesh.shelf import DiskShelf
 from ate.mesh.topology import Topology
 from ate.server import serve
+from ate.testing.nemesis import RealPace
 from ate.testing.stage import member
 from ate.wire.message import Failed, Moved, Open
 from ate.wire.terms import PeerSession
-from tests.nemesis.processes import free_port
 
 NOTES = ChainName("notes")
 
@@ -126,6 +127,17 @@ async def client(url: str, **options: Any) -> AsyncIterator[Chain]:
         )
 
 
+async def until(happened: Callable[[], bool]) -> None:
+    while not happened():
+        await RealPace(0).pause(0.001)
+
+
+def is_dead(node: Node) -> bool:
+    """Whether a source has come to where it crashes."""
+    root = node.hall.roots.get(NOTES)
+    return root is not None and root.failure is not None
+
+
 async def write(chain: Chain, value: Any) -> None:
     """Commit until it is in: a server that is gone is waited for."""
     dio = chain.dio()
@@ -167,12 +179,10 @@ async def test_a_chain_moves_under_load(tmp_path: Path) -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(load(one, "one"))
                 group.create_task(load(two, "two"))
-                while len(told["one"]) < 20:
-                    await asyncio.sleep(0)
+                await until(lambda: len(told["one"]) >= 20)
                 assert await target.handover.bring(NOTES, source.url) == 1
                 reached = len(told["one"])
-                while len(told["one"]) < reached + 20:
-                    await asyncio.sleep(0)
+                await until(lambda: len(told["one"]) >= reached + 20)
                 stop.set()
             assert moves == [target.url], "one hop, once"
             expected = sorted(f"{name} {n:05}" for name, done in told.items() for n in done)
@@ -198,7 +208,7 @@ CRASHES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("who", "when"), CRASHES)
+@pytest.mark.parametrize("who,when", CRASHES)
 async def test_a_crash_leaves_one_owner_or_none(tmp_path: Path, who: str, when: str) -> None:
     async with nodes(tmp_path) as (source, target):
         alice = member("alice")
@@ -212,19 +222,14 @@ async def test_a_crash_leaves_one_owner_or_none(tmp_path: Path, who: str, when: 
             with pytest.raises(Crash):
                 await task
         else:
-            while source.hall.roots.get(NOTES) is None or source.hall.roots[NOTES].failure is None:
-                await asyncio.sleep(0)
-                if source.directory.where(NOTES).epoch:
-                    break
-            await asyncio.sleep(0)
+            await until(lambda: is_dead(source))
         assert not (source.owns() and target.owns())
         await dying.again()
         assert not (source.owns() and target.owns())
         if who == "source":
             await task
         else:
-            while target.directory.coming:
-                await asyncio.sleep(0)
+            await until(lambda: not target.directory.coming)
         assert source.owns() != target.owns()
         is_moved = (who, when) != ("target", "before expect")
         assert target.owns() == is_moved
@@ -291,8 +296,7 @@ async def test_a_chain_that_never_was_is_given_away_too(tmp_path: Path) -> None:
     async with nodes(tmp_path) as (source, target):
         target.directory.expect(NOTES, source.url, 1)
         target.handover.resume()
-        while target.directory.coming:
-            await asyncio.sleep(0)
+        await until(lambda: not target.directory.coming)
         assert (source.owns(), target.owns()) == (False, True)
         assert not (target.path / "chains" / "notes").exists()
         async with client(source.url, session=member("alice")) as chain:

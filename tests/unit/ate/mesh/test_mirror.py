@@ -153,7 +153,7 @@ async def test_the_loss_of_the_master_is_told_and_mended() -> None:
         server = serve(hall, websocket=False, tcp=True)
         await server.__aenter__()
         port, url = int(server.url.rsplit(":", 1)[1].strip("/")), server.url
-        below, relay = await play.follower(url)
+        _, relay = await play.follower(url)
         chain = await play.client(relay.url)
         await write(chain, 1)
         remote = chain._remote
