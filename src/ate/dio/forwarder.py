@@ -102,7 +102,7 @@ class Forwarder(Writer):
             self.parking.lift(parcel.drafts, parcel.group[0].first, parcel.entry)
         for transaction in parcel.group:
             transaction.over = True
-            if not transaction.done.done():
+            if not transaction.first and not transaction.done.done():
                 transaction.done.set_exception(error)
         self.parking.forget(parcel.entry)
         self._go_on()
