@@ -214,10 +214,8 @@ class Dio:
         self, parent: Dao[Any] | ObjectId | None, type: type[T], *, collection: int = 0
     ) -> AsyncIterator[Dao[T]]:
         """Yield the children of one type, in order of creation; unreadable ones are skipped."""
-        parent_id = self._parent_id(parent)
-        here = (parent_id, collection)
-        seqs = self._reader.view.index.children(parent_id, collection)
-        async for dao in self._iterate(seqs, type, here):
+        here = self._parent_id(parent), collection
+        async for dao in self._iterate(self._reader.view.index.children(*here), type, here):
             yield dao
 
     async def roots(self, type: type[T]) -> AsyncIterator[Dao[T]]:
@@ -239,8 +237,7 @@ class Dio:
         changed, seqs = self._changed, self._reader.view.listings.add(seqs)
         if (overlay := self._overlay) is not None:
             self.chain._check_readable()
-        # As it is now: what lands meanwhile is in neither the rows nor the overlay.
-        ahead = {one.draft.id: one for one in overlay} if overlay else {}
+        ahead = {one.draft.id: one for one in overlay} if overlay else {}  # what lands now is in neither
         for start in range(0, len(seqs), _BATCH):
             some = [seq & SEQ_MASK for seq in seqs[start : start + _BATCH] if seq < DEAD >> 1]
             for opened in await self._reader.open_many(some, schema_id=wanted_id):

@@ -76,7 +76,8 @@ def test_collections_of_what_waits() -> None:
             assert await loaded.value.notes.count() == step + 1
             if step < 2:
                 loaded.value.notes.push(Note(f"{step + 2}"))
-                loaded.value.named.insert("k", Note("v", step + 1))
+                entry = await loaded.value.named.find("k")
+                entry.value = type(entry.value)("k", Note("v", step + 1))
                 await loaded.value.lid.set(Note("lid", step + 1))
                 await dio.commit()
         world.start()
