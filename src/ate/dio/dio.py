@@ -237,7 +237,7 @@ class Dio:
         changed, seqs = self._changed, self._reader.view.listings.add(seqs)
         if (overlay := self._overlay) is not None:
             self.chain._check_readable()
-        ahead = {one.draft.id: one for one in overlay} if overlay else {}  # what lands now is in neither
+        ahead = {one.draft.id: one for one in overlay} if overlay else {}  # as of now
         for start in range(0, len(seqs), _BATCH):
             some = [seq & SEQ_MASK for seq in seqs[start : start + _BATCH] if seq < DEAD >> 1]
             for opened in await self._reader.open_many(some, schema_id=wanted_id):

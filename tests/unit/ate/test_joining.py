@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.shared import World, play, put, texts
 
 import ate
 from ate.errors import NotFound, Offline, TimedOut, UntrustedRoot
@@ -13,7 +14,6 @@ from ate.mesh.pins import Pins
 from ate.mesh.shelf import MemoryShelf
 from ate.server import serve
 from ate.testing.stage import member
-from tests.shared import World, play, put, texts
 
 ALICE = member("alice")
 

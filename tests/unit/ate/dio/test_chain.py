@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.shared import World, play, put, texts
 
 import ate
 from ate.errors import Offline, UsageError
+from ate.event.access import Access, Everyone
 from ate.session import Session
 from ate.testing.simclock import SimClock
 from ate.testing.stage import member
-from tests.shared import World, play, put, texts
 
 ALICE = member("alice")
 
@@ -43,6 +44,7 @@ async def test_facts_about_a_chain_of_this_machine(tmp_path: Path) -> None:
 async def test_governing(tmp_path: Path) -> None:
     async with ate.open("c", path=tmp_path, session=ALICE) as chain:
         await chain.set_role("editors", [ALICE.public])
+        await chain.set_access(Access(Everyone, Everyone))
         await chain.set_hold("trial")
         with pytest.raises(ate.AteError):
             await chain.compact()
@@ -51,8 +53,8 @@ async def test_governing(tmp_path: Path) -> None:
         await chain.checkpoint()
         evidence = await chain.prove()
         assert evidence
-        async with await chain.fork("other", path=tmp_path, at=chain.head) as other:
-            assert other
+        await chain.fork("other", path=tmp_path, at=chain.head)
+        assert (tmp_path / "other").exists()
         async with chain.lease("pen") as lease:
             dio = chain.dio()
             dio.store("under it")

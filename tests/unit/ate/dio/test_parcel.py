@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+from tests.unit.ate.dio.test_moving import parcel, transaction
+
 from ate.dio.parcel import in_doubt, offline
 from ate.errors import Disconnected, Offline
-from tests.unit.ate.dio.test_moving import parcel, transaction
 
 
 async def test_a_parcel_knows_what_its_transactions_change() -> None:

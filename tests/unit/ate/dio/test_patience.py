@@ -3,12 +3,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.shared import Note, World, play, put, texts
+from tests.unit.ate.dio.test_forwarder import away, forwarder_of
 
 from ate import Durability
 from ate.errors import Disconnected, LimitExceeded, Offline
 from ate.log.outbox import Outbox
-from tests.shared import Note, World, play, put, texts
-from tests.unit.ate.dio.test_forwarder import away, forwarder_of
 
 
 def test_a_moment_without_a_connection_is_no_loss() -> None:

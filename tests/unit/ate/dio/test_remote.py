@@ -4,11 +4,11 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.shared import World, play, put, until
 
 import ate
 from ate.dio.remote import RECOVERY, Remote, Status
 from ate.errors import Forked, Offline, TimedOut, UsageError
-from tests.shared import World, play, put, until
 
 
 def remote_of(chain: ate.Chain) -> Remote:
@@ -52,7 +52,7 @@ def test_every_change_is_yielded_once() -> None:
 
         async def look() -> None:
             async for status in chain.statuses():
-                seen.append(status.online)
+                seen.extend([status.online])
 
         job = asyncio.ensure_future(look())
         await put(chain, "a")

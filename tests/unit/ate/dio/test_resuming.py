@@ -3,11 +3,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.shared import NAME, Note, World, play, put, texts
+from tests.unit.ate.dio.test_forwarder import away, forwarder_of
 
 import ate
 from ate.errors import CannotOpen
-from tests.shared import NAME, Note, World, play, put, texts
-from tests.unit.ate.dio.test_forwarder import away, forwarder_of
 
 
 def test_a_process_goes_on_with_what_waited_was_sent_and_was_refused() -> None:

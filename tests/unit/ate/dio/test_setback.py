@@ -6,12 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.shared import Note, World, play, texts
+from tests.simulation.test_offline import both_change
 
 import ate
 from ate.dio.setback import Setback
 from ate.errors import AteError, Conflict, WrongType
-from tests.shared import Note, World, play, texts
-from tests.simulation.test_offline import both_change
 
 
 async def refused(world: World, mine: str | None, theirs: str | None) -> tuple[Any, Any, Any]:

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+from tests.unit.ate.dio.test_moving import transaction
+
 import ate
 from ate.dio.transaction import Waiting
-from tests.unit.ate.dio.test_moving import transaction
 
 
 async def test_only_sealed_bytes_are_left_of_a_blind_one() -> None:

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from tests.shared import Note, World, play, put, texts
+from tests.unit.ate.dio.test_forwarder import away
 
 import ate
 from ate.errors import Deleted, NotFound, WrongType
-from tests.shared import Note, World, play, put, texts
-from tests.unit.ate.dio.test_forwarder import away
 
 
 @dataclass

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.shared import NAME, Note, World, play, put, texts, until
 
 import ate
 from ate.errors import (
@@ -20,7 +21,6 @@ from ate.mesh.hall import Hall
 from ate.mesh.replica import Replica
 from ate.testing.stage import member
 from ate.wire.message import Failed, Lagged, Moved, Records, Refused, Stated
-from tests.shared import NAME, Note, World, play, put, texts, until
 
 
 def replica_of(chain: ate.Chain) -> Replica:

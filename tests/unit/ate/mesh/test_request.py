@@ -19,6 +19,11 @@ from ate.mesh.request import Requests, error_of
 from ate.wire.message import Bodies, Evidence, Failed, Fetch, Found, Lookup, Proved, Refused
 
 
+async def settled() -> None:
+    """Let tasks begin."""
+    await asyncio.gather(*(asyncio.sleep(0) for _ in range(3)))
+
+
 class Here:
     """An asker that is its own line and answers at once."""
 
@@ -74,8 +79,7 @@ async def test_without_a_connection_there_is_no_answer() -> None:
         here.requests.consistency(1, 2),
     )]  # fmt: skip
     gone = asyncio.ensure_future(here.requests.newest())
-    while len(here.sent) < 5:
-        await asyncio.sleep(0)
+    await settled()
     gone.cancel()
     here.requests.answer(5, object())
     here.requests.lose(Disconnected("the wire broke"))
@@ -93,7 +97,7 @@ async def test_what_the_server_has_against_it_is_raised_where_it_was_asked() -> 
     here = Here()
     here.is_silent = True
     asked = asyncio.ensure_future(here.requests.consistency(1, 2))
-    await asyncio.sleep(0)
+    await settled()
     here.requests.answer(1, WriteDenied("no"))
     with pytest.raises(WriteDenied):
         await asked
