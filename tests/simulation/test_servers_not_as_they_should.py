@@ -155,7 +155,7 @@ class Lying(Hall):
 
 
 def garbage(frames: list[bytes]) -> list[bytes]:
-    return [bytes(reversed(one)) for one in frames]
+    return [b"\xfe" * len(one) for one in frames]
 
 
 def empty(frames: list[bytes]) -> list[bytes]:

@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from ate.log.outbox import Outbox
 from tests.shared import Device, Note, World, play, put, texts
 
 import ate
@@ -23,6 +22,7 @@ from ate.errors import (
     StorageError,
     UsageError,
 )  # fmt: skip
+from ate.log.outbox import Outbox
 
 
 def forwarder_of(chain: ate.Chain) -> Forwarder:

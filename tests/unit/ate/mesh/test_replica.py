@@ -234,9 +234,7 @@ class Silent(Hall):
 
     def _enter(self, visitor: Any, message: Any, root: Any, rights: Any, place: Any) -> None:
         chain_exists = root.ledger.view.trust.genesis is not None
-        super()._enter(
-            visitor, message, root, rights._replace(write=not chain_exists), place
-        )
+        super()._enter(visitor, message, root, rights._replace(write=not chain_exists), place)
 
 
 def test_who_may_not_write_is_told_before_anything_is_sent() -> None:

@@ -117,5 +117,7 @@ def test_errors_keep_their_class_over_the_wire() -> None:
     assert refused("write_denied").hint == "try this"
     assert type(refused("never heard of it")) is AteError
     for code in ("limit_exceeded", "corrupt_log"):
-        assert isinstance(error_of(Failed(1, 0, code, "why")), (AteError, LimitExceeded, CorruptLog))
+        assert isinstance(
+            error_of(Failed(1, 0, code, "why")), (AteError, LimitExceeded, CorruptLog)
+        )
         assert "why" in error_of(Failed(1, 0, code, "why")).message
