@@ -42,7 +42,7 @@ _log = logging.getLogger("ate")
 #: Commits on their way at once; what comes meanwhile is gathered, and goes with the next one.
 _FLIGHTS_MAX: Final = 8
 #: How often a checkpoint and the like is made anew because somebody else was faster.
-_TRIES: Final = 8
+_TRIES: Final = 64
 #: How long closing waits for the answers to what was sent.
 _CLOSE_S: Final = 5.0
 _UNORDERED: Final = SequencerPart(0, 0, 0, bytes(32))
@@ -104,6 +104,7 @@ class Forwarder(Writer):
             transaction.over = True
             if not transaction.first and not transaction.done.done():
                 transaction.done.set_exception(error)
+                transaction.done.exception()  # nobody may be waiting any more
         self.parking.forget(parcel.entry)
         self._go_on()
 
@@ -340,6 +341,7 @@ class Forwarder(Writer):
             drafts, origin=origin, seen_seq=ledger.view.head, now_us=ledger.now_us()
         )
         payload = b"".join(encode_payload(commit, _UNORDERED, [None] * len(rows)))
+        self._lsn = origin.lsn  # used up, also when it cannot be kept
         number = self._session_number, origin.lsn
         parcel = Parcel(ready, number, payload, rows, len(rows) - len(drafts))
         parcel.entry, parcel.adopted = ready[0].entry, ready[0].first > 0
@@ -347,10 +349,10 @@ class Forwarder(Writer):
             parcel.at = ledger.view.head
         if parcel.entry:
             self.outbox.prepare(parcel.entry, *number, payload)
+            self.outbox.flush()  # a later process sends it by this number, or not at all
         elif parcel.at is None and not parcel.guards:
             parcel.entry = self.outbox.add_prepared(*number, payload)
         # What stands on a head or a lease is worth nothing to a later process: it is not kept.
-        self._lsn = origin.lsn
         parcel.ids = [one for transaction in ready for one in changed(transaction)]
         parcel.ids += [row.id for row in rows[: parcel.offset]]
         return parcel

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from ate.chain.ledger import Ledger
+from ate.chain.succession import RENEWAL
 from ate.errors import (
     AteError,
     CorruptLog,
@@ -31,6 +32,7 @@ from ate.mesh.flight import Author, Flight, Flights
 from ate.mesh.line import Line
 from ate.mesh.pump import report
 from ate.mesh.request import Requests, error_of
+from ate.mesh.sequencing import check_wire, proved
 from ate.mesh.settling import Settling
 from ate.mesh.vigil import Vigil
 from ate.wire.message import (
@@ -244,7 +246,8 @@ class Replica:
     async def _take(self, message: Any) -> None:
         match message:
             case Records():
-                await self._take_records(message)
+                if self.opened is not None:  # else it follows one that could not be taken
+                    await self._take_records(message)
             case Refused():
                 self.flights.refuse(message)
             case PeerSession():
@@ -288,11 +291,13 @@ class Replica:
         )  # fmt: skip
 
     def _take_opened(self, opened: Opened) -> None:
+        self.check_wire()
         if opened.chain_id in (b"", self.ledger.view.trust.chain_id):
             self._hear(opened.statement, is_answer=True)  # its own words first: they are evidence
         if begins_anew(self.name, self.ledger.view, opened):
             self._renewed = self.ledger.renewal()
         self.opened, self.trouble = opened, None
+        self.ledger.proved = proved(opened, self.ledger)
         if opened.time_us:
             self.ledger._timeline.follow(opened.time_us)
         self._again_s, self._moves, self.lagged = _AGAIN_S, 0, False
@@ -302,6 +307,15 @@ class Replica:
         self.flights.resume(last, self.refusal)
         self._check_current()
         self._tell()
+
+    def check_wire(self, *, is_centralized: bool = False) -> None:
+        """Raise TrustError when the chain is centralized, and others can write to the connection.
+
+        Args:
+            is_centralized: it is going to be.
+        """
+        if self._peer is not None and (is_centralized or self.ledger.view.trust.sequencers):
+            check_wire(self._peer, self.line.url)
 
     def _hear(self, statement: bytes, *, is_answer: bool = False) -> None:
         if self._vigil is not None and self._peer is not None:
@@ -399,3 +413,4 @@ class Replica:
         if self._renewed is not None:
             self._renewed.store.close()
             self._renewed = None
+            self.ledger.succession.end(RENEWAL)
