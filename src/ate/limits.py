@@ -137,6 +137,8 @@ PINGS_MAX: Final = 16
 #: Bytes that may wait for a peer that does not read: two of the largest messages. Who has more
 #: waiting is let go, so that a stalled peer costs no more than this.
 QUEUE_BYTES_MAX: Final = 2 * MESSAGE_BYTES_MAX
+#: Servers that may sign for the authors of one chain: one, and those that it moves between.
+SEQUENCERS_MAX: Final = 16
 #: Connections that one server holds: each costs a descriptor and some ten kilobytes.
 CONNECTIONS_MAX: Final = 20_000
 

@@ -11,7 +11,7 @@ from ate.dio.dio import Dio
 from ate.dio.lease import Lease, standing
 from ate.dio.receipt import Receipt
 from ate.dio.transaction import Durability
-from ate.errors import AteError, Conflict, Fenced, LoadError, UsageError
+from ate.errors import AteError, BodyNotHeld, Conflict, Fenced, LoadError, Offline, UsageError
 from ate.event.draft import Draft
 from ate.event.header import Header
 from ate.ids import ObjectId
@@ -57,7 +57,10 @@ class Job(Generic[T]):
         return not self.dio._ending
 
     async def _load(self) -> None:
-        dao = await self.dio.load(self._queue.type, self.id)
+        try:
+            dao = await self.dio.load(self._queue.type, self.id)
+        except BodyNotHeld as error:  # the job is there: to look on would never end
+            raise Offline(f"the job is at the server: {error.message}") from error
         self.value, self.header, self._dao = dao.value, dao.header, dao
 
     async def _hold(self) -> None:

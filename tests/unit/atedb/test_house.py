@@ -90,7 +90,7 @@ def test_places_are_seen_from_this_server() -> None:
         '[[node]]\nurl = "ws://a/"\n[[node]]\nurl = "ws://b/"\n[[node]]\nurl = "ws://c/"\n'
         'role = "archive"\n[chains]\nx = { url = "ws://a/", epoch = 4 }\n'
     )
-    assert places(topology, "ws://a/")("x") == ("", 4, "master")
-    assert places(topology, "ws://b/")("x") == ("ws://a/", 4, "master")
+    assert places(topology, "ws://a/")("x")[:3] == ("", 4, "master")
+    assert places(topology, "ws://b/")("x")[:3] == ("ws://a/", 4, "master")
     names = [f"chain{number}" for number in range(20)]
     assert {places(topology, "ws://c/")(name).url for name in names} == {"ws://a/", "ws://b/"}
