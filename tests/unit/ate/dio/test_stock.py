@@ -62,7 +62,10 @@ async def test_what_a_loop_leaves_is_offered_again() -> None:
         assert len(queue._stock) == 3
         await loop.aclose()  # type: ignore[attr-defined]
         other = await filled(chain, 0)
-        assert len(await other._claim_some(7)) == 7
+        found = 0
+        async with asyncio.timeout(5):  # less than a lease lasts
+            while found < 7:
+                found += len(await other._claim_some(7))
 
 
 async def test_what_is_held_when_the_chain_closes_is_given_back() -> None:
