@@ -252,7 +252,9 @@ class Worker:
         for setback in self.chain.conflicts:
             if not self.author.is_dead:
                 note_setback(self.journal, self.author.client, str(self.chain.name), setback)
-            what = self.chance.below(3)
+            # The end of a job that somebody else has done by now is not to be forced.
+            ends_a_job = any(b"job" in bytes(draft.body) for draft in setback._drafts)
+            what = 0 if ends_a_job else self.chance.below(3)
             if what == 0:
                 setback.drop()
             elif what == 1:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from typing import Any, Final
 
@@ -186,6 +187,26 @@ class Client:
             **options,
         )  # fmt: skip
 
+    async def arrive(self, name: str) -> None:
+        """Bring a chain up to date at the end of a run; one whose disk had failed is reopened."""
+        chain = self.chains.get(name)
+        if chain is not None:
+            try:
+                await chain.sync(20)
+                return
+            except AteError:
+                assert chain._remote is not None
+                if not isinstance(chain._remote.link.trouble, StorageError):
+                    raise
+                with suppress(AteError):
+                    await chain.close()
+                chain._ledger.store.close()
+        assert self.life is not None
+        entropy = SeededEntropy(f"{self.loop.seed} {self.name} {name} at the end".encode())
+        AUTHOR.set(Author(self.journal, f"{self.name}.{self.lives + 1}"))
+        self.chains[name] = await self.open(name, entropy, self.registry(self.life, entropy))
+        await self.chains[name].sync(20)
+
     def registry(self, life: Life, entropy: SeededEntropy) -> Registry:
         dial = self.net.dial(self.name)
 
@@ -223,6 +244,8 @@ class Client:
             except StorageError as error:
                 # What a program does whose disk fails: it ends, and is started again.
                 self.loop.note(f"{author.name}: {name}: {error.code}")
+                if self.chains.get(name) is not chain:
+                    return  # somebody has it in hand already
                 del self.chains[name]
                 try:
                     await chain.close()

@@ -118,17 +118,17 @@ class Run:
         stated: list[Stated] = []
         reader = Client("z", loop, clients[0].net, journal, places)
         reader.keeps, reader.sparse = False, 0
+        for name in (*places, *places):  # the second time everybody has what the others sent
+            for client in clients:
+                try:
+                    await client.arrive(name)
+                except AteError as error:
+                    broken.append(f"{client.name} cannot sync {name}: {error!r}")
         for name in places:
             states = {}
             for client in clients:
                 chain = client.chains.get(name)
                 if chain is None:
-                    broken.append(f"{client.name} has not got {name}")
-                    continue
-                try:
-                    status = await chain.sync(20)
-                except AteError as error:
-                    broken.append(f"{client.name} cannot sync {name}: {error!r} {chain.status}")
                     continue
                 states[client.name] = chain.commits, chain.root, await state_of(chain)
                 stated.append(Stated(name, chain.commits, chain.root, client.name))
