@@ -148,8 +148,9 @@ class Worker:
 
     # --- writing ---
 
-    async def new(self) -> None:
-        deed, dio = self._deed("new", self._how()), self.chain.dio()
+    async def new(self, how: ate.Durability | None = None) -> None:
+        durability = self._how() if how is None else int(how)
+        deed, dio = self._deed("new", durability), self.chain.dio()
         dio.store(Note(deed.token))
         await self._do(deed, dio)
 

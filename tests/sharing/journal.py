@@ -42,7 +42,6 @@ class Deed(msgspec.Struct, tag=True):
         durability: of the commit that was asked for.
         rows: how many objects bear its token.
         seq: of its first row, when it is ok.
-        ids: of the objects.
     """
 
     token: str
@@ -89,7 +88,18 @@ class Broken(msgspec.Struct, tag=True):
     what: str
 
 
-AnyNote: TypeAlias = Deed | Sent | SetBack | Watched | Broken
+class Facts(msgspec.Struct, tag=True):
+    """How a copy of a chain is at some moment."""
+
+    moment: str
+    chain: str
+    who: str
+    commits: int = 0
+    root: str = ""
+    state: str = ""
+
+
+AnyNote: TypeAlias = Deed | Sent | SetBack | Watched | Broken | Facts
 
 
 class Journal:
@@ -105,11 +115,14 @@ class Journal:
     ) -> None:
         self.clock, self._write = clock, write
         self.notes: list[AnyNote] = []
+        self.watched: list[Watched] = []
         self.history = History(clock, write)
 
     def note(self, one: AnyNote) -> None:
         """Keep a note. A deed is noted when it starts, and again when it is done."""
         self.notes.append(one)
+        if isinstance(one, Watched):
+            self.watched.append(one)
         if self._write is not None:
             self._write(_encode(one) + b"\n")
 
