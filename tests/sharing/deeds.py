@@ -201,6 +201,7 @@ class Worker:
         async with self.chain.lease("pen", ttl_s=LEASE_S, wait_s=PATIENCE_S) as lease:
             for _ in range(1 + self.chance.below(3)):
                 deed, dio = self._deed("leased"), self.chain.dio()
+                deed.fence = lease.number
                 dio.store(Note(deed.token))
                 await self._do(deed, dio, lease=lease)
                 await self.pace.pause(self.chance.below(1000) / 1000)

@@ -42,6 +42,7 @@ class Deed(msgspec.Struct, tag=True):
         durability: of the commit that was asked for.
         rows: how many objects bear its token.
         seq: of its first row, when it is ok.
+        fence: number of the lease that it was done under; 0 = none.
     """
 
     token: str
@@ -54,6 +55,7 @@ class Deed(msgspec.Struct, tag=True):
     outcome: Outcome = "info"
     seq: int = 0
     code: str = ""
+    fence: int = 0
 
 
 class Sent(msgspec.Struct, tag=True):
