@@ -164,8 +164,9 @@ class Program:
 async def facts_of(chain: Chain) -> tuple[int, str, str]:
     """Return commits, root and state of a chain."""
     state: Any = sorted((await state_of(chain)).items())
-    digest = hasher(msgspec.json.encode(state)).hexdigest(16)
-    return chain.commits, chain.root.hex(), digest
+    digest = hasher()
+    digest.update(msgspec.json.encode(state))
+    return chain.commits, chain.root.hex(), digest.hexdigest(16)
 
 
 def main(raw: str) -> None:

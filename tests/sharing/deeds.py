@@ -116,9 +116,7 @@ class Worker:
     def _deed(self, kind: str, durability: int = FULL, rows: int = 1) -> Deed:
         self._number += 1
         name = token(self.author.client, self.life, self._number)
-        return Deed(
-            name, str(self.chain.name), kind, int(durability), self.journal.clock(), rows
-        )
+        return Deed(name, str(self.chain.name), kind, int(durability), self.journal.clock(), rows)
 
     async def _do(self, deed: Deed, dio: Dio, **options: Any) -> None:
         await self._note(deed, lambda: dio.commit(ate.Durability(deed.durability), **options))

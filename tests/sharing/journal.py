@@ -192,9 +192,7 @@ class NotingForwarder(Forwarder):
             mine = [own_token(self._noter.client, bytes(draft.body)) for draft in rows]
             source = author.device, author.session, author.lsn
             journal.note(Sent(chain, *source, mine))
-            call = Append(
-                chain, *source, record.root.hex(), at=parcel.at, rows=record.row_count
-            )
+            call = Append(chain, *source, record.root.hex(), at=parcel.at, rows=record.row_count)
             self._sent[parcel] = journal.history.invoke(self._noter.name, call)
         super()._send(parcel)
 

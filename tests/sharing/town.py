@@ -301,5 +301,3 @@ async def jobs_of(chain: Chain) -> tuple[list[str], list[str]]:
     dio = chain.dio()
     done = [dao.value.job async for dao in dio.all(Done)]
     return done, [dao.value.token.strip("<>") async for dao in dio.all(Task)]
-
-

@@ -136,7 +136,9 @@ def _watchers(notes: Sequence[AnyNote], truth: Truth) -> list[str]:
     return broken
 
 
-def jobs_done_once(chain: str, done: Sequence[str], left: Iterable[str], notes: Iterable[AnyNote]) -> list[str]:
+def jobs_done_once(
+    chain: str, done: Sequence[str], left: Iterable[str], notes: Iterable[AnyNote]
+) -> list[str]:
     """Each job that is gone was done once, none that is left was done.
 
     Args:
@@ -152,5 +154,3 @@ def jobs_done_once(chain: str, done: Sequence[str], left: Iterable[str], notes: 
             if one.chain == chain and not counts[name] and name not in waiting:
                 broken.append(f"job {name} of {chain} vanished undone")
     return broken
-
-

@@ -158,7 +158,7 @@ def forgets_what_was_refused(patch: Patch) -> None:
 )
 def test_a_planted_bug_is_caught(plant: Callable[[Patch], None]) -> None:
     for seed in range(SEEDS):
-        run = Run(seed, patch=plant)
+        run = Run(seed, patch=plant, flush_s=0.3 if plant is streams_before_the_flush else 0.001)
         try:
             if run.run():
                 return

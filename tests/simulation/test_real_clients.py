@@ -38,6 +38,7 @@ class Run:
     Args:
         hall, forwarder: of the servers, of the clients; with a bug, maybe.
         patch: plants one.
+        flush_s: so long may a flush in a thread take.
     """
 
     seed: int
@@ -45,13 +46,14 @@ class Run:
     hall: type[Hall] = Hall
     forwarder: type[NotingForwarder] = NotingForwarder
     patch: Callable[[pytest.MonkeyPatch], None] | None = None
+    flush_s: float = 0.001
     log: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     acknowledged: int = 0
     digest: str = ""
 
     def run(self) -> list[str]:
-        loop = TownLoop(self.seed, limit_s=3600)
+        loop = TownLoop(self.seed, limit_s=3600, executor_s=self.flush_s)
         with pytest.MonkeyPatch.context() as patch:
             install(patch, self.forwarder)
             if self.patch is not None:
