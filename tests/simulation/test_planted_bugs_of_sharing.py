@@ -15,8 +15,8 @@ from ate.dio.parcel import Parcel
 from ate.dio.parking import Parking
 from ate.errors import AteError
 from ate.mesh.flight import Flights
-from ate.mesh.hall import Hall
 from ate.mesh.root import Root
+from ate.mesh.roster import Roster
 from ate.testing.simloop import SimulationFailed
 
 Patch = pytest.MonkeyPatch
@@ -48,14 +48,13 @@ def streams_before_the_flush(patch: Patch) -> None:
 
 
 def forgets_origins_at_restart(patch: Patch) -> None:
-    real = Hall._read
+    real = Roster._add
 
-    async def read(self: Hall, *args: Any, **options: Any) -> Root:
-        root = await real(self, *args, **options)
+    def add(self: Roster, root: Root) -> Root:
         root.ledger.view.origins.table.clear()
-        return root
+        return real(self, root)
 
-    patch.setattr(Hall, "_read", read)
+    patch.setattr(Roster, "_add", add)
 
 
 def ignores_guards(patch: Patch) -> None:

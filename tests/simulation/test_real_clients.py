@@ -53,11 +53,11 @@ class Run:
     digest: str = ""
 
     def run(self) -> list[str]:
-        loop = TownLoop(self.seed, limit_s=3600, executor_s=self.flush_s)
         with pytest.MonkeyPatch.context() as patch:
             install(patch, self.forwarder)
             if self.patch is not None:
                 self.patch(patch)
+            loop = TownLoop(self.seed, limit_s=3600, executor_s=self.flush_s)
             loop.run(self.main)
         self.digest = loop.digest
         return self.broken

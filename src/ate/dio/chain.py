@@ -56,7 +56,7 @@ class Chain:
         self._writer, self._remote = writer, remote
         self._ids = IdSource(ledger.entropy)
         self._readers: dict[int, Reader] = {}
-        self._watches: set[Watch] = set()
+        self._watches: dict[Watch, None] = {}
         self._services: list[Service] = []
         self._mailbox: Mailbox | None = None
         self._followers = Followers(self)

@@ -77,4 +77,4 @@ class Letter(Bell):
     def __exit__(self, *_: object) -> None:
         if self._chain._mailbox is not None:
             self._chain._mailbox.remove(self)
-        self._chain._watches.discard(self)
+        self._chain._watches.pop(self, None)

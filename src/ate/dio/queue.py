@@ -69,7 +69,7 @@ class Queue(Generic[T]):
         self._jobs: dict[bytes, ObjectId] = {}
         self._trying: set[bytes] = set()
         self._leases: dict[bytes, tuple[int, Lease]] = {}
-        self._bells: set[Bell] = set()
+        self._bells: dict[Bell, None] = {}
         #: Leases of other writing sessions are void: nobody else can be alive.
         self._alone = chain.is_sequencer
         self._seen = self._reader.view.head
@@ -174,7 +174,7 @@ class Queue(Generic[T]):
     async def _claim_some(self, most: int) -> list[Job[T]]:
         """Wait until there is a job; return those that are free, at most so many."""
         with Bell(self.chain) as bell:
-            self._bells.add(bell)
+            self._bells[bell] = None
             try:
                 while True:
                     jobs, wait_s = await self._look_for(most)
@@ -184,7 +184,7 @@ class Queue(Generic[T]):
                         raise UsageError("the chain is closed")
                     await bell.rest(wait_s)
             finally:
-                self._bells.discard(bell)
+                self._bells.pop(bell, None)
 
     async def _look_for(self, most: int = 1) -> tuple[list[Job[T]], float | None]:
         """Return jobs that were free, or none and in how many seconds a lease will run out."""

@@ -94,7 +94,7 @@ class Remote:
             raise UsageError(f"recovery is one of {', '.join(RECOVERY)}, not {recovery!r}")
         self.link, self.forwarder, self.recovery = link, forwarder, recovery
         self._release = release
-        self._bells: set[asyncio.Event] = set()
+        self._bells: dict[asyncio.Event, None] = {}
         link.watch(self.tell)
         forwarder.ledger.feed.subscribe(self.tell)
         forwarder.tell = self.tell
@@ -130,7 +130,7 @@ class Remote:
             AteError: the server is not followed any more.
         """
         bell = asyncio.Event()
-        self._bells.add(bell)
+        self._bells[bell] = None
         try:
             async with asyncio.timeout(timeout_s):
                 while not ready():
@@ -143,7 +143,7 @@ class Remote:
             why = f": {trouble.message}" if trouble is not None else ""
             raise TimedOut(f"no answer from {self.link.address} in {timeout_s:g} s{why}") from None
         finally:
-            self._bells.discard(bell)
+            self._bells.pop(bell, None)
 
     async def sync(self, timeout_s: float | None) -> Status:
         """Return when all that was committed here is at the server, and all it has is here."""
@@ -175,7 +175,7 @@ class Remote:
     async def events(self) -> AsyncIterator[Status]:
         """Yield the status now, and each time it changes in more than its head."""
         bell = asyncio.Event()
-        self._bells.add(bell)
+        self._bells[bell] = None
         last: object = None
         try:
             while True:
@@ -187,7 +187,7 @@ class Remote:
                 bell.clear()
                 await bell.wait()
         finally:
-            self._bells.discard(bell)
+            self._bells.pop(bell, None)
 
     async def close(self) -> None:
         """Give the connection back."""
