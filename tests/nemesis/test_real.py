@@ -222,7 +222,7 @@ class Arena:
         """Break things for as long as it takes."""
         counted, began = Counted(self.folder), self.pace.time()
         while True:
-            kills = Nemesis(self.pace, every_s=(1.0, 3.0), purpose=f"kills {counted.look()}")
+            kills = Nemesis(self.pace, every_s=(0.7, 2.0), purpose=f"kills {counted.look()}")
             kills.add("server", self.kill_server)
             kills.add("client", self.kill_client)
             others = Nemesis(
