@@ -6,7 +6,6 @@ Hosts lose their processes or their power at any moment; it checks nothing.
 from __future__ import annotations
 
 import asyncio
-
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar, copy_context
@@ -161,7 +160,8 @@ class Client:
     async def crash(self, power: bool) -> None:
         """Lose the program, or the machine's power."""
         life, author = self.life, self.author
-        assert life is not None and author is not None
+        assert life is not None
+        assert author is not None
         life.is_over = author.is_dead = True
         style = self.chance.choice(STYLES) if power else KILLED
         self.disk = self.disk.cut(style)
