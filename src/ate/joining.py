@@ -40,6 +40,7 @@ from ate.mesh.line import Line
 from ate.mesh.pins import Pins
 from ate.mesh.registry import Registry
 from ate.mesh.replica import Replica
+from ate.mesh.sequencing import offered, with_sequencer
 from ate.mesh.url import Url
 from ate.mesh.vigil import Vigil
 from ate.wire.terms import Terms, Trust
@@ -154,9 +155,14 @@ async def join(
         remote = Remote(replica, forwarder, joining.recovery, release)
         resume(forwarder)
         replica.start()
+        forwarder.patience.look()  # there may be a connection in a moment
         await _arrive(remote, replica, ledger, joining)
         if ledger.view.trust.genesis is None:
+            if founding is not None:
+                founding = with_sequencer(founding, offered(replica.opened))
+                replica.check_wire(is_centralized=founding.mode == "centralized")
             await _found(remote, ledger, joining, name, founding)
+        replica.check_wire()
         known.check(ledger.view, [one.key_id for one in roots])
     except BaseException:
         await release()

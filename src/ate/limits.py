@@ -27,6 +27,8 @@ RARE_BYTES_MAX: Final = 8 * MIB
 COMMIT_CERTIFICATES_MAX: Final = 64
 #: A signature section: one composite signature and some room.
 SIGNATURE_BYTES_MAX: Final = 8 * KIB
+#: Objects that one submitted commit may stand on besides what it changes: each is looked up.
+GUARDS_MAX: Final = 64
 #: A segment is the unit of sealing, archiving and repair.
 SEGMENT_BYTES_MAX: Final = 64 * MIB
 #: Bytes of an object in a backup: small enough to hold a few at once and to send in one request,
@@ -135,6 +137,8 @@ PINGS_MAX: Final = 16
 #: Bytes that may wait for a peer that does not read: two of the largest messages. Who has more
 #: waiting is let go, so that a stalled peer costs no more than this.
 QUEUE_BYTES_MAX: Final = 2 * MESSAGE_BYTES_MAX
+#: Servers that may sign for the authors of one chain: one, and those that it moves between.
+SEQUENCERS_MAX: Final = 16
 #: Connections that one server holds: each costs a descriptor and some ten kilobytes.
 CONNECTIONS_MAX: Final = 20_000
 

@@ -20,9 +20,11 @@ from ate.ids import ChainName
 from ate.limits import CHAINS_OPEN_MAX
 from ate.log.disk import DiskLock, RealDisk
 from ate.mesh.hall import Hall
+from ate.mesh.sequencing import Sequencing
 from ate.mesh.shelf import DiskShelf
 from ate.mesh.stating import stating
 from ate.mesh.topology import Place, Topology
+from ate.trust.sequence import Sequencer
 from atedb.gate import SoloGate
 from atedb.journal import Journal
 from atedb.metrics import HallMeter, Metrics
@@ -88,8 +90,10 @@ class House:
             where=where if where is not None else _here,
             state=stating(identity),
             guard=derive("atedb snapshot guard", identity.seed),
+            sequencing=_sequencing(settings, identity),
             max_open=settings.bounds.chains or _chains_max(settings.max_connections),
             idle_close_s=settings.idle_close_s,
+            compacts=settings.compact == "heartbeat",
             clock=clock,
         )
 
@@ -121,6 +125,12 @@ def places(topology: Topology, own: str) -> Callable[[str], Place]:
 
 def _here(_: str) -> Place:
     return Place()
+
+
+def _sequencing(settings: Settings, identity: SigningKey) -> Sequencing | None:
+    if settings.trust != "centralized":
+        return None
+    return Sequencing(Sequencer.of(identity), is_protected=settings.tls_cert is not None)
 
 
 def own_folder(folder: Path) -> Path:

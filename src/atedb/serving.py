@@ -52,7 +52,7 @@ _MIB = 1024 * 1024
     default="distributed",
     show_default=True,
     type=click.Choice(["distributed", "centralized"]),
-    help="Who signs commits: their authors, or this server (not in this version).",
+    help="Chains that may be made here: such as authors sign, or also such as this server signs.",
 )
 @click.option(
     "--auth",
@@ -143,6 +143,13 @@ _MIB = 1024 * 1024
     metavar="SECONDS",
     type=click.FloatRange(0, 86_400),
     help="Close chains that nobody has open.",
+)
+@click.option(
+    "--compact",
+    default="heartbeat",
+    show_default=True,
+    type=click.Choice(["heartbeat", "never"]),
+    help="Compact a chain where a checkpoint of its root says so, or keep all of it.",
 )
 @click.option(
     "--create/--no-create",

@@ -57,6 +57,7 @@ class Settings:
     bounds: Limits = field(default_factory=Limits)
     quota: Allowance = field(default_factory=Allowance)
     idle_close_s: float = IDLE_CLOSE_S
+    compact: str = "heartbeat"
     create: bool = True
     as_json: bool = False
     verbose: bool = False
@@ -99,11 +100,6 @@ class Settings:
             self._check_safety()
 
     def _check_sense(self) -> None:
-        if self.trust != "distributed":
-            raise UsageError(
-                "this version signs no commits itself: it serves distributed trust only",
-                hint="leave --trust away: each commit is signed by its author",
-            )
         if self.auth and self.no_auth:
             raise UsageError("--auth and --no-auth contradict each other", hint="choose one")
         if "://" in self.auth:

@@ -22,6 +22,7 @@ from ate.mesh import tcp
 from ate.mesh.attend import Visitor, attend
 from ate.mesh.topology import Topology
 from ate.mesh.transport import Transport
+from ate.trust.sequence import Sequencer
 from ate.wire.terms import Terms
 from atedb import identity as identities
 from atedb.counted import Counted
@@ -156,6 +157,8 @@ class Solo:
             "key": self.key_id.hex(),
             "services": [base + path for path in self._houses],
         }
+        if self._settings.trust == "centralized":
+            found["sequencer"] = Sequencer.of(self._identity).public.raw.hex()
         if self._status is not None:
             found["status"] = f"http://127.0.0.1:{self.status_port}/"
         return found

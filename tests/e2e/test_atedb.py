@@ -310,7 +310,6 @@ def test_a_directory_that_cannot_be_used(tmp_path: Path) -> None:
         (["--listen", "0.0.0.0", "--no-auth", "--no-auth"], "in the clear"),
         (["--auth", "https://auth.example.org"], "cannot be asked yet"),
         (["--auth", "missing.key"], "no token key file missing.key"),
-        (["--trust", "centralized"], "signs no commits itself"),
         (["--tls-cert", "cert.pem"], "needs a certificate and its key"),
         (["--tls-cert", "cert.pem", "--tls-key", "key.pem"], "cert.pem: no such file"),
         (["--service", "x=y"], "not the path of a service"),

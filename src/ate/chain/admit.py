@@ -63,6 +63,7 @@ async def admit(
     time_us: int,
     drafts: Sequence[Draft] | None = None,
     known: Sequence[int] = (),
+    proved: bytes = b"",
 ) -> list[int]:
     """Judge a commit against the present.
 
@@ -72,6 +73,7 @@ async def admit(
         time_us: the sequencer's time.
         drafts: the plain changes if this process has just prepared the commit.
         known: what the index says about the last rows, if it was asked just before.
+        proved: see `Proposal`.
 
     Returns:
         The index's flagged seqs of its object ids, before the commit.
@@ -91,7 +93,9 @@ async def admit(
     check_place(view, record)
     _check_kinds(record, current)
     check_checkpoints(view, record)
-    await pipeline.judge(propose(view, record, current, time_us=time_us, drafts=drafts))
+    await pipeline.judge(
+        propose(view, record, current, time_us=time_us, drafts=drafts, proved=proved)
+    )
     if not prepared_here:
         _check_bases(record, current)
     return current
@@ -104,6 +108,7 @@ def propose(
     *,
     time_us: int,
     drafts: Sequence[Draft] | None = None,
+    proved: bytes = b"",
 ) -> Proposal:
     """Return a commit as the validators see it; its system rows are sound then.
 
@@ -129,7 +134,8 @@ def propose(
         drafts=drafts,
         root_access=view.root_access(),
         rules=view.rules > 1 or bool(len(record.rare)),
-        authorities=trust.authorities(record.author.key_id, time_us),
+        authorities=trust.spoken_for(record.author, time_us),
+        proved=proved,
     )
 
 

@@ -27,13 +27,17 @@ from ate.event.access import Principal
 from ate.event.commit import AUTHOR_BYTES, SIGN_CONTEXT, VERSION, AuthorPart, leaf_of
 from ate.event.row import CODEC_FORMAT, HEAD_BYTES, SIGNED_BYTES, Kind, Row, unpack
 from ate.event.system import CHECKPOINT_CONTEXT, Genesis, Role, decode
+from ate.trust.centralized import UNSIGNED
 from ate.trust.compression import Zstd
+from ate.trust.sequence import check_sequence
 from ate.trust.soundness import own_id
-from ate.trust.state import ROOT_ROLE, Trust
+from ate.trust.state import ROOT_ROLE, SEQUENCER_ROLE, Trust
 
 _LOCAL: Final = bytes(16)
 _SYSTEM: Final = (Kind.GENESIS, Kind.KEY, Kind.ROLE, Kind.CERTIFICATE)
 _CHANGES: Final = (Kind.DATA, Kind.TOMBSTONE)
+#: Roles that say whose signature counts; a root key names them.
+_DECIDING: Final = (ROOT_ROLE, SEQUENCER_ROLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +276,7 @@ class _Walk:
         """Check who signed, where something depends on it."""
         changes = [at for at, row in enumerate(rows) if row.kind in _CHANGES]
         is_rotation = any(
-            row.kind == Kind.ROLE and decode(Role, shown.body or b"").name == ROOT_ROLE
+            row.kind == Kind.ROLE and decode(Role, shown.body or b"").name in _DECIDING
             for row, shown in zip(rows, commit.rows, strict=True)
         )
         if not changes and not is_rotation:
@@ -281,7 +285,7 @@ class _Walk:
             return
         authorities = self._signed(commit, author, commit_root)
         if is_rotation and not authorities & self.trust.root_keys():
-            raise BadSignature("new root keys were not signed by an old one")
+            raise BadSignature("new root keys or sequencers were not signed by a root key")
         for at in changes:
             self._prove(commit, author, rows[at], commit.rows[at], authorities)
 
@@ -290,6 +294,8 @@ class _Walk:
     ) -> frozenset[bytes]:
         """Return whom a commit speaks for, when its signature is good."""
         trust = self.trust
+        if author.suite == 0 and trust.sequencers:
+            return self._ordered(commit, author, commit_root)
         authorities = trust.authorities(author.key_id, commit.time_us)
         key = trust.verifier(author.key_id)
         if key is None or not authorities or not 0 < author.suite <= trust.suite:
@@ -298,6 +304,19 @@ class _Walk:
             raise BadSignature("an author's key is not of the suite that the commit claims")
         key.verify(commit.signature, commit_root, SIGN_CONTEXT)
         return authorities
+
+    def _ordered(
+        self, commit: ShownCommit, author: AuthorPart, commit_root: bytes
+    ) -> frozenset[bytes]:
+        """Return whom a commit speaks for that the server has signed in its author's place."""
+        trust = self.trust
+        if author.key_id not in trust.keys:
+            raise BadSignature("the proof does not show the key of an author")
+        if any(row.signed[0] not in UNSIGNED for row in commit.rows):
+            raise BadSignature("what decides who may read or write is signed by its author")
+        leaf = leaf_of(commit_root, commit.first_seq, commit.time_us)
+        check_sequence(trust.sequencers, commit.signature, leaf)
+        return frozenset((author.key_id,))
 
     def _prove(
         self,

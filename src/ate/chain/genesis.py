@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ate.chain.ledger import Ledger
 from ate.chain.retention import Retention
-from ate.errors import CorruptLog, UntrustedRoot, UsageError
+from ate.errors import CorruptLog, ProtocolError, UntrustedRoot, UsageError
 from ate.event.access import Access, Principal
 from ate.event.commit import Commit, Origin, Record
 from ate.event.draft import Draft
@@ -17,6 +17,7 @@ from ate.event.row import Kind
 from ate.event.system import Genesis, PublicKeys, decode, encode
 from ate.ids import ROOT
 from ate.trust.soundness import MODES
+from ate.trust.state import check_sequencers
 
 SUITES: Final = (1, 2)
 
@@ -57,6 +58,8 @@ async def prepare_genesis(
     """
     roots, suite = founding.roots, founding.suite
     _check_policy(founding.policy)
+    if founding.policy.get("sequencers") and (founding.mode != "centralized" or not roots):
+        raise UsageError("only a centralized chain that is made with a session has sequencers")
     if founding.mode not in MODES or suite not in SUITES:
         raise UsageError(f"mode is one of {', '.join(MODES)}; suite is 1 or 2")
     session = ledger.session
@@ -83,6 +86,13 @@ async def prepare_genesis(
 def _check_policy(policy: Mapping[str, Any]) -> None:
     """Raise UsageError when a policy would not be understood; unknown entries are kept."""
     Retention.of_policy(policy)
+    try:
+        check_sequencers(policy.get("sequencers", ()))
+    except (ProtocolError, TypeError):
+        raise UsageError(
+            "sequencers are public keys of servers, 32 bytes each",
+            hint="leave them out: a centralized chain names the server that it is founded on",
+        ) from None
     if not isinstance(policy.get("worm", False), bool):
         raise UsageError(
             f"whether a chain is write-once is true or false, not {policy['worm']!r:.40}",
@@ -90,8 +100,8 @@ def _check_policy(policy: Mapping[str, Any]) -> None:
         )
 
 
-def check_genesis(record: Record, name: str) -> None:
-    """Raise UntrustedRoot unless a first commit founds the chain of this name.
+def check_genesis(record: Record, name: str) -> Genesis:
+    """Return what a first commit founds; raises UntrustedRoot unless it is the chain of this name.
 
     It was admitted, so its first row is a genesis row that its founder signed.
     """
@@ -100,6 +110,7 @@ def check_genesis(record: Record, name: str) -> None:
     if genesis is None or genesis.name != name:
         found = repr(genesis.name) if genesis is not None else "no chain"
         raise UntrustedRoot(f"the first commit founds {found}, not {name!r}")
+    return genesis
 
 
 def check_chain(ledger: Ledger, name: str, roots: Iterable[Principal]) -> None:

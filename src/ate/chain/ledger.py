@@ -21,8 +21,9 @@ from ate.chain.fetched import Fetched
 from ate.chain.replay import Replay
 from ate.chain.run import U64
 from ate.chain.snapshot import read_snapshot, write_snapshot
+from ate.chain.succession import RENEWAL, Succession
 from ate.chain.timeline import Timeline
-from ate.chain.transfer import check_complete, numbered, unpack
+from ate.chain.transfer import check_complete, countersigned, numbered, unpack
 from ate.chain.view import View
 from ate.clock import Clock
 from ate.crypto.entropy import Entropy
@@ -38,6 +39,7 @@ from ate.trust.domains import Domains
 from ate.trust.pipeline import Pipeline
 from ate.trust.prepare import Preparer
 from ate.trust.roles import join_roles
+from ate.trust.sequence import Proved, Vouch
 
 _log = logging.getLogger("ate")
 #: A replay pauses after so many bytes, where a frame counts for some by itself: 2 milliseconds.
@@ -63,17 +65,18 @@ class Ledger:
         self.store, self.session, self.clock, self.entropy = store, session, clock, entropy
         self.guard = guard
         self.view = View(store)
-        self._timeline = Timeline(clock)
-        self._plugins = tuple(plugins)
+        self._timeline, self._plugins = Timeline(clock), tuple(plugins)
         self.pipeline = Pipeline(plugins, self.view.origins, self.view.pace)
         self.feed = Feed()
         self._domains: dict[int, tuple[Session | None, Domains]] = {}
         self._snapshot_head = self._last_place = 0
-        self._has_appended = False
-        self.verified_commits = 0
+        self._has_appended, self.verified_commits = False, 0
         self._incoming: Replay | None = None
+        self.succession = Succession()
         #: Asks for bodies that are not held here.
         self.fetched: Fetched | None = None
+        #: To whom this session has proved its key; see `ate.trust.sequence`.
+        self.proved: Proved | None = None
         #: Damage found while reading, when it was asked to be read all the same.
         self.damage: CorruptLog | None = None
 
@@ -176,7 +179,8 @@ class Ledger:
         self._last_place = int(places[-1])
 
     def renewal(self) -> Ledger:
-        """Return an empty copy that can take this one's place with `succeed`."""
+        """Return an empty copy that can take this one's place with `succeed`; or Conflict."""
+        self.succession.begin(RENEWAL)
         return Ledger(
             self.store.successor(), plugins=self._plugins, session=self.session, clock=self.clock,
             entropy=self.entropy,
@@ -191,6 +195,7 @@ class Ledger:
         self.view.check_successor(fresh.view)
         fresh.store.take_over(self.store)
         self._replace(fresh)
+        self.succession.end(RENEWAL)
         self.store.sweep()
         self.feed.publish(self.view.head)
 
@@ -203,10 +208,6 @@ class Ledger:
     def now_us(self) -> int:
         """Return the time that a commit would get now; along the chain it never goes back."""
         return self._timeline.now_us(self.view.time_us)
-
-    def follow_time(self, server_us: int) -> None:
-        """Go by the time of the server that orders the chain, not by this machine's clock."""
-        self._timeline.follow(server_us)
 
     def skew_us(self) -> int:
         """Return how far this clock is off by the chain's time, 0 within `limits.TIME_SKEW_US`."""
@@ -244,11 +245,14 @@ class Ledger:
         place = self.store.append([record.payload])
         return Pending(record, place, current)
 
-    async def consider(self, payload: memoryview) -> tuple[Record, list[int]]:
+    async def consider(
+        self, payload: memoryview, vouch: Vouch | None = None
+    ) -> tuple[Record, list[int]]:
         """Judge and number a commit that was made elsewhere, for `accept`; nothing is written.
 
         Args:
             payload: all bodies inline; its sequencer part is put in here.
+            vouch: for a commit whose author has not signed it; see `ate.trust.sequence`.
 
         Raises:
             ReadOnly, ProtocolError, CorruptLog: it is no sound commit. And what `admit` raises.
@@ -260,8 +264,11 @@ class Ledger:
         record = Record(memoryview(numbered(payload, sequencer)))
         limits.check("rows in the chain", record.last_seq, limits.CHAIN_ROWS_MAX)
         check_complete(record)
-        current = await admit(view, self.pipeline, record, time_us=time_us)
+        proved = vouch.key if vouch is not None else b""
+        current = await admit(view, self.pipeline, record, time_us=time_us, proved=proved)
         check_bodies(view, record)
+        if vouch is not None:
+            record = Record(memoryview(countersigned(record, vouch.sign(record.leaf))))
         return record, current
 
     def accept(self, record: Record, current: list[int]) -> Record:
@@ -356,7 +363,10 @@ class Ledger:
 
     def preparer(self, session: Session | None) -> Preparer:
         """Return what turns drafts of `session` into commits."""
-        return Preparer(self.pipeline, self.view, self.domains(session), session, self.entropy)
+        return Preparer(
+            self.pipeline, self.view, self.domains(session), session, self.entropy,
+            proved=self.proved,
+        )  # fmt: skip
 
     def _grant(self, domain: bytes) -> memoryview | None:
         return self.view.grant(system_id("grant", domain))

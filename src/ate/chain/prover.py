@@ -25,7 +25,7 @@ from ate.event.row import EPOCH_SHIFT, SIGNED_BYTES, Kind, Row
 from ate.event.system import Checkpoint, Role, decode, system_id
 from ate.session import Session
 from ate.trust.confidentiality import commit_key
-from ate.trust.state import ROOT_ROLE
+from ate.trust.state import ROOT_ROLE, SEQUENCER_ROLE
 
 #: A state of the chain that a proof continues: how many commits, and their root if it is known.
 Earlier = tuple[int, bytes | None]
@@ -229,6 +229,8 @@ class _Builder:
 
     def _publish_signer(self, record: Record) -> None:
         trust, key_id = self.view.trust, record.author.key_id
+        if record.author.suite == 0:
+            self._show_sequencers(record)
         certified = trust.certified.get(key_id)
         if certified is None:
             self._publish(key_id, record)
@@ -245,6 +247,13 @@ class _Builder:
                 is_known = True
         if not is_known:
             raise Compacted("the certificates of the row's author are not kept any more")
+
+    def _show_sequencers(self, record: Record) -> None:
+        """Show the row that named the servers which might sign in place of authors."""
+        for found, at in _versions(self.view, system_id("role", SEQUENCER_ROLE.encode())):
+            if found.sequencer.index < record.sequencer.index:
+                self.show_signed(found, at)
+                return
 
     def _publish(self, key_id: bytes, record: Record) -> None:
         """Show the row that makes a long-term key known before `record`."""

@@ -110,6 +110,24 @@ def numbered(payload: Buffer, sequencer: SequencerPart) -> bytes:
     return b"".join((view[:AUTHOR_BYTES], sequencer.encode(), view[_SIZES_AT:]))
 
 
+def countersigned(record: Record, signature: bytes) -> bytes:
+    """Return the payload of a whole commit with another signature of the same length."""
+    payload, at = record.payload, ROWS_AT + rows_.ROW_BYTES * record.row_count
+    return b"".join((payload[:at], signature, payload[at + len(signature) :]))
+
+
+def is_same(sent: memoryview, came: memoryview) -> bool:
+    """Return whether a payload is the one that was sent, but for what the server has added."""
+    if len(sent) != len(came) or sent[:AUTHOR_BYTES] != came[:AUTHOR_BYTES]:
+        return False
+    if sent[1]:  # its author has signed it
+        return sent[_SIZES_AT:] == came[_SIZES_AT:]
+    signature = _SIZES.unpack_from(sent, _SIZES_AT)[0]
+    at = ROWS_AT + rows_.ROW_BYTES * int.from_bytes(sent[4:8], "little")
+    end = at + int(signature)
+    return sent[_SIZES_AT:at] == came[_SIZES_AT:at] and sent[end:] == came[end:]
+
+
 def _rebuild(record: Record, bodies: list[Buffer | None], places: npt.NDArray[np.uint64]) -> bytes:
     """Return the payload with these bodies inline, and the others at `places`."""
     payload, count = record.payload, record.row_count

@@ -34,6 +34,7 @@ class Verification:
         problems: what is wrong; empty means the chain is sound.
         head, root: seq of the newest row; root over all commits.
         newer: the problem, when it is that a newer version wrote some of it.
+        ordered: commits of a centralized chain that a server has signed in their authors' place.
     """
 
     commits: int = 0
@@ -55,6 +56,7 @@ class Verification:
     head: int = 0
     root: bytes = b""
     newer: UnsupportedFormat | None = None
+    ordered: int = 0
 
     @property
     def ok(self) -> bool:
@@ -105,6 +107,10 @@ async def verify(
         found.newer = error if isinstance(error, UnsupportedFormat) else None
         found.problems.append(f"after row {view.head}: {error}")
     found.head, found.root = view.head, view.frontier.root()
+    if found.ordered:
+        found.notes.append(
+            f"that {found.ordered} of the commits are by those authors is their server's word"
+        )
     if view.cut:
         found.notes.append(_compacted(view))
     if witness is not None and view.head < witness.view.head and found.ok:
@@ -132,8 +138,9 @@ def _count(found: Verification, view: View, record: Record) -> None:
     found.body_bytes += int(table["length"].sum())
     author = record.author
     found.signatures[author.suite] += 1
-    if author.suite:
+    if author.suite or view.trust.sequencers:
         issuers = view.trust.authorities(author.key_id, record.sequencer.time_us)
+        found.ordered += not author.suite
         names = sorted(_name(view, key_id) for key_id in issuers)
         found.signers[", ".join(names)] += 1
 

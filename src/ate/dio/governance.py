@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ate.chain.view import View
 from ate.dio.receipt import Receipt
-from ate.errors import CannotOpen, Conflict, NoReadKey, UsageError
+from ate.errors import CannotOpen, Conflict, NoReadKey, ProtocolError, UsageError
 from ate.event.access import Access, Inherit, Only, Principal, ReadRule
 from ate.event.commit import Record
 from ate.event.draft import Draft
@@ -26,7 +26,7 @@ from ate.ids import ROOT, ObjectId
 from ate.session import Session
 from ate.trust.domains import Domains, encode_grant
 from ate.trust.roles import next_generation
-from ate.trust.state import ROOT_ROLE
+from ate.trust.state import ROOT_ROLE, SEQUENCER_ROLE, check_sequencers
 from ate.trust.throttle import FIELD
 
 if TYPE_CHECKING:
@@ -167,6 +167,40 @@ async def _set_field(chain: Chain, name: str, value: Any, session: Session | Non
     known = record.header(at) or Header(Access())
     others = {one: held for one, held in known.unknown.items() if one != name}
     draft.header = replace(known, unknown={**others, **({name: value} if value else {})})
+    landed = await chain._writer.submit([draft], session or chain.session, chain.durability, None)
+    return landed.receipt()
+
+
+async def set_sequencers(
+    chain: Chain, keys: Sequence[bytes], *, session: Session | None = None
+) -> Receipt:
+    """Name the servers that may sign for the authors of a centralized chain, instead of those now.
+
+    What the others have signed stays. A chain that is moved to a server which is not named goes on
+    there: its authors sign, until a root names the server.
+
+    Args:
+        keys: their sequencer keys, 32 bytes each, as `atedb` prints them.
+        session: acts instead of the chain's own; it must be a root.
+
+    Raises:
+        UsageError: the chain has no sequencers, or none would be left, or these are no keys.
+        WriteDenied: the session is no root.
+    """
+    trust = chain._ledger.view.trust
+    if not trust.sequencers:
+        raise UsageError("this chain is not centralized: its authors sign for themselves")
+    try:
+        check_sequencers(keys)
+    except ProtocolError as error:
+        raise UsageError(error.message, hint="the ready line of atedb has it") from None
+    if not keys:
+        raise UsageError("a centralized chain keeps at least one sequencer")
+    known = trust.roles.get(SEQUENCER_ROLE)
+    role = Role(
+        SEQUENCER_ROLE, known.generation + 1 if known else 1, (), sequencers=tuple(keys)
+    )
+    draft = _role_row(chain._ledger.view, role)
     landed = await chain._writer.submit([draft], session or chain.session, chain.durability, None)
     return landed.receipt()
 

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
+from ate.chain.transfer import is_same
 from ate.errors import AteError
 from ate.event.commit import AUTHOR_BYTES, SEQUENCER_BYTES, Record
 from ate.event.draft import Draft
@@ -124,10 +125,7 @@ class Flights:
         flight = self._open.get((session, lsn))
         if flight is None or not flight.rows or len(flight.payload) != len(payload):
             return None
-        sent = memoryview(flight.payload)
-        if sent[:AUTHOR_BYTES] != payload[:AUTHOR_BYTES]:
-            return None
-        return flight if sent[_ORDER_END:] == payload[_ORDER_END:] else None
+        return flight if is_same(memoryview(flight.payload), payload) else None
 
     def land(self, record: Record, frontier: Frontier) -> None:
         """A commit has come: tell its author if it is one of these."""

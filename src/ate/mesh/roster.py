@@ -20,6 +20,7 @@ from ate.log.store import LogStore
 from ate.mesh.gate import Gate
 from ate.mesh.meter import Meter
 from ate.mesh.root import Root
+from ate.mesh.sequencing import Sequencing
 from ate.mesh.topology import Place
 
 #: Where a chain is when nothing is said: here.
@@ -52,6 +53,7 @@ class Making:
     meter: Meter
     state: Callable[[Ledger, bytes], bytes] | None
     follow: Callable[[ChainName, Place], Awaitable[Root]] | None = None
+    sequencing: Sequencing | None = None
 
 
 class Roster:
@@ -135,6 +137,7 @@ class Roster:
         root = Root(
             str(name), ledger, gate=made.gate, meter=made.meter, state=made.state,
             on_failure=self._failed, epoch=place.epoch, role=place.role,
+            sequencing=made.sequencing,
         )  # fmt: skip
         return self._add(root)
 

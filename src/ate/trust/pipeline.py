@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ate.errors import AteError, BadSignature, Refused, Replayed, Throttled, WriteDenied
+from ate.trust.centralized import Centralized
 from ate.trust.confidentiality import Confidentiality
 from ate.trust.delegation import TrustDelegation
 from ate.trust.delta import Deltas
@@ -32,6 +33,7 @@ from ate.trust.worm import Worm
 #: Which error a refusal by a built-in becomes; everything else is `Refused`.
 _ERRORS: Final[dict[str, type[AteError]]] = {
     "signature": BadSignature, "authority": WriteDenied, "replay": Replayed, "throttle": Throttled,
+    "centralized": BadSignature,
 }  # fmt: skip
 
 
@@ -48,8 +50,8 @@ class Pipeline:
         self, plugins: Sequence[Any], origins: Origins, pace: Pace | None = None
     ) -> None:
         built_in = [
-            Signature(), Replay(origins), Throttle(pace or Pace()), Worm(), TrustDelegation(),
-            Confidentiality(), Deltas(),
+            Signature(), Replay(origins), Throttle(pace or Pace()), Worm(), Centralized(),
+            TrustDelegation(), Confidentiality(), Deltas(),
         ]  # fmt: skip
         everyone = by_name([*built_in, *plugins])
         self.plugins = tuple(everyone.values())

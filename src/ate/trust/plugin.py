@@ -72,6 +72,9 @@ class Proposal:
         drafts: the plain changes, when the author is here and the session may see them; else None.
         root_access: the chain's own rule.
         rules: True when any object but the chain itself carries an access rule.
+        authorities: key ids that it speaks for, if it is what it claims to be.
+        proved: the signing key that the connection has proved over which it came to be ordered
+            here; empty when it has been ordered already, or is signed anyway.
     """
 
     author: AuthorPart
@@ -89,6 +92,7 @@ class Proposal:
     root_access: Access = field(default_factory=Access)
     rules: bool = True
     authorities: frozenset[bytes] = frozenset()
+    proved: bytes = b""
 
     @property
     def table(self) -> npt.NDArray[np.void]:

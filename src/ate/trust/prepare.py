@@ -7,7 +7,7 @@ hash.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -17,7 +17,7 @@ from ate.crypto.entropy import Entropy
 from ate.crypto.hash import digest, digest_many
 from ate.errors import NoReadKey, UsageError
 from ate.event.access import Access, Any, Everyone, Inherit, Principal, ReadRule, WriteRule
-from ate.event.commit import SIGN_CONTEXT, VERSION, AuthorPart, Commit, Origin
+from ate.event.commit import VERSION, AuthorPart, Commit, Origin
 from ate.event.draft import Draft
 from ate.event.header import Header, encode_headers
 from ate.event.row import (
@@ -31,27 +31,16 @@ from ate.event.row import (
 )
 from ate.event.system import CertificateBody, PublicKeys, encode, system_id
 from ate.ids import ROOT
-from ate.session import Certificate, FastIdentity, KeyPair, Session
+from ate.session import KeyPair, Session
 from ate.trust import delta
 from ate.trust.domains import PLAIN, DomainKey, Domains, encode_grant
 from ate.trust.pipeline import Pipeline
-from ate.trust.plugin import Stored
 from ate.trust.rules import Rules
-from ate.trust.state import Trust
+from ate.trust.sequence import Proved
+from ate.trust.signer import Composite, Fast, Present, Signer, Unsigned, may_stay_unsigned
 
 _NO_KEY: Final = bytes(16)
 _SPLIT_HINT: Final = "commit in smaller portions"
-
-
-class Present(Protocol):
-    """The chain as of now, as far as preparing needs it."""
-
-    trust: Trust
-    #: Rows with an access rule seen so far.
-    rules: int
-
-    def stored(self, object_id: bytes, /) -> Stored | None: ...
-    def root_access(self) -> Access: ...
 
 
 class Preparer:
@@ -63,6 +52,8 @@ class Preparer:
         domains: the read-domain keys this session opens.
         session: who signs; None on chains without roots.
         entropy: where salts and keys come from.
+        proved: to whom a session has proved its key; where the chain names that server, it signs in
+            the author's place.
     """
 
     def __init__(
@@ -72,9 +63,11 @@ class Preparer:
         domains: Domains,
         session: Session | None,
         entropy: Entropy,
+        *,
+        proved: Proved | None = None,
     ) -> None:
         self.pipeline, self.present, self.domains = pipeline, present, domains
-        self.session, self.entropy = session, entropy
+        self.session, self.entropy, self.proved = session, entropy, proved
         self.trust, self.stored = present.trust, present.stored
 
     def expect_roots(self, roots: Sequence[Principal]) -> None:
@@ -108,11 +101,11 @@ class Preparer:
         if not uniform:
             mine = [self._carry_access(draft) for draft in mine]
             rules = Rules(self.stored, {d.id: (d.parent, _access(d)) for d in mine})
-        signer = self._signer(rules, mine, now_us)
+        grants = [] if uniform else self._grants(mine)
+        signer = self._signer(rules, [*mine, *grants], now_us)
         if self.trust.genesis is None:
-            rows = [*mine, *self._grants(mine)]  # the genesis row itself carries the root keys
+            rows = [*mine, *grants]  # the genesis row itself carries the root keys
         else:
-            grants = [] if uniform else self._grants(mine)
             introduced = self._introductions(signer)
             # An author may name itself in a rule of its first commit: its key is published once.
             published = {row.id for row in introduced}
@@ -157,7 +150,7 @@ class Preparer:
         header = Header(stored.access, header.author, header.reply, header.unknown)
         return msgspec.structs.replace(draft, header=header)
 
-    def _signer(self, rules: Rules | None, drafts: Sequence[Draft], now_us: int) -> _Signer | None:
+    def _signer(self, rules: Rules | None, drafts: Sequence[Draft], now_us: int) -> Signer | None:
         if not (self.trust.has_roots if self.trust.genesis else self.domains.roots):
             return None
         if self.session is None:
@@ -166,9 +159,13 @@ class Preparer:
                 hint="open it with session=Session.load(FILE, PASSPHRASE)",
             )
         self.session.check_live(now_us)
+        if may_stay_unsigned(
+            self.session, self.present, self.proved, drafts, has_rules=rules is not None
+        ):
+            return Unsigned(self.session)
         if self.trust.genesis is not None and self.trust.suite == 2:
-            return _Fast(self.session, self.session.fast(self.trust.chain_id, now_us))
-        return _Composite(self.session, self._acting_as(rules, drafts))
+            return Fast(self.session, self.session.fast(self.trust.chain_id, now_us))
+        return Composite(self.session, self._acting_as(rules, drafts))
 
     def _acting_as(self, rules: Rules | None, drafts: Sequence[Draft]) -> KeyPair:
         """Return the key pair whose authority the first row's rule wants, for suite 1.
@@ -192,7 +189,7 @@ class Preparer:
                 return pair
         return self.session.own
 
-    def _introductions(self, signer: _Signer | None) -> list[Draft]:
+    def _introductions(self, signer: Signer | None) -> list[Draft]:
         """Return rows that publish the author's keys and certificates.
 
         Where the chain lacks them.
@@ -345,33 +342,6 @@ class Preparer:
         return out
 
 
-class _Composite:
-    """Signs with a long-term key: suite 1, and every genesis commit."""
-
-    suite = 1
-    certificates: tuple[Certificate, ...] = ()
-
-    def __init__(self, session: Session, acting: KeyPair) -> None:
-        self.session, self._acting, self.key_id = session, acting, acting.key_id
-
-    def sign(self, root: bytes) -> bytes:
-        return self._acting.sign.sign(root, SIGN_CONTEXT)
-
-
-class _Fast:
-    """Signs with a certified session key: suite 2."""
-
-    suite = 2
-
-    def __init__(self, session: Session, fast: FastIdentity) -> None:
-        self.session, self._key, self.key_id = session, fast.key, fast.key_id
-        self.certificates = fast.certificates
-
-    def sign(self, root: bytes) -> bytes:
-        return self._key.sign(root, SIGN_CONTEXT)
-
-
-_Signer: TypeAlias = "_Composite | _Fast"
 _Keyed: TypeAlias = "tuple[bytes, DomainKey]"
 
 

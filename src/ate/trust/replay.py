@@ -23,7 +23,8 @@ class Replay:
 
     async def validate(self, proposal: Proposal) -> Verdict:
         author = proposal.author
-        if author.suite and not _is_own(proposal):
+        is_bound = author.suite or proposal.trust.sequencers
+        if is_bound and not _is_own(proposal):
             return [Deny(-1, f"the origin {author.device:016x} is not that of the author's key")]
         last = self.origins.last(author.device, author.session)
         if author.lsn <= last:

@@ -20,7 +20,7 @@ from ate.event.commit import Record
 from ate.event.row import SYSTEM_FIRST, Kind, Row
 from ate.event.system import CertificateBody, Genesis, Grant, PublicKeys, Role, decode, system_id
 from ate.ids import ROOT
-from ate.trust.state import Trust
+from ate.trust.state import Trust, sequencers_of
 
 MODES: Final = ("distributed", "centralized")
 SUITE_MAX: Final = 2
@@ -92,6 +92,8 @@ def _check_genesis(genesis: Genesis, trust: Trust) -> None:
         raise UnsupportedFormat(f"a chain of mode {genesis.mode!r:.40} and suite {genesis.suite}")
     if genesis.suite and not genesis.roots:
         raise ProtocolError("a chain without roots signs nothing")
+    if sequencers_of(genesis) and (genesis.mode != "centralized" or not genesis.roots):
+        raise ProtocolError("only a centralized chain with roots has sequencers")
     if trust.genesis is not None and genesis != trust.genesis:
         raise ProtocolError("a chain is founded once")
 

@@ -7,15 +7,17 @@ It never reads bodies of user data and never decides (the validators do).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ate import limits
 from ate.crypto.hash import digest
 from ate.crypto.kem import PUBLIC_BYTES as SEAL_BYTES
+from ate.crypto.sign import FAST_PUBLIC_BYTES, FastVerifyKey, VerifyKey
 from ate.crypto.sign import PUBLIC_BYTES as SIGN_BYTES
-from ate.crypto.sign import FastVerifyKey, VerifyKey
 from ate.errors import BadSignature, ProtocolError
 from ate.event.access import Principal
+from ate.event.commit import AuthorPart
 from ate.event.row import Kind
 from ate.event.system import (
     CertificateBody,
@@ -29,6 +31,8 @@ from ate.event.system import (
 from ate.session import CERTIFICATE_CONTEXT, Certificate
 
 ROOT_ROLE: Final = "root"
+#: The role whose generations name the keys that order a centralized chain; see `sequencers`.
+SEQUENCER_ROLE: Final = "sequencer"
 
 
 class Certified(NamedTuple):
@@ -47,6 +51,7 @@ class Trust:
         self.keys: dict[bytes, Principal] = {}
         self.roles: dict[str, Role] = {}
         self._role_ids: dict[str, tuple[Role | None, frozenset[bytes]]] = {}
+        self._sequencers: tuple[object, dict[bytes, FastVerifyKey]] = (None, {})
         self.certified: dict[bytes, Certified] = {}
         self.checkpoint: Checkpoint | None = None
         #: Certificates that were verified; shared by copies, so that each is verified once.
@@ -58,6 +63,7 @@ class Trust:
         twin.chain_id, twin.genesis, twin.checkpoint = self.chain_id, self.genesis, self.checkpoint
         twin.keys, twin.roles = dict(self.keys), dict(self.roles)
         twin.certified, twin._proven = dict(self.certified), self._proven
+        twin._sequencers = self._sequencers
         return twin
 
     @property
@@ -67,6 +73,22 @@ class Trust:
     @property
     def has_roots(self) -> bool:
         return bool(self.genesis and self.genesis.roots)
+
+    @property
+    def sequencers(self) -> dict[bytes, FastVerifyKey]:
+        """The keys, by id, of servers whose signature stands for an author's here; mostly none.
+
+        The genesis names them, until a root names others.
+        """
+        genesis, role = self.genesis, self.roles.get(SEQUENCER_ROLE)
+        if genesis is None or genesis.mode != "centralized" or not genesis.roots:
+            return {}
+        source: object = role if role is not None and role.sequencers else genesis
+        if self._sequencers[0] is not source:
+            raws = source.sequencers if isinstance(source, Role) else sequencers_of(genesis)
+            keys = [FastVerifyKey(raw) for raw in raws]
+            self._sequencers = (source, {key.key_id: key for key in keys})
+        return self._sequencers[1]
 
     def root_keys(self) -> frozenset[bytes]:
         """Return the key ids that are root now."""
@@ -94,6 +116,21 @@ class Trust:
         if certified is None:
             return frozenset((key_id,)) if any(key_id) else frozenset()
         return frozenset(issuer for issuer, until in certified.issuers.items() if time_us <= until)
+
+    def spoken_for(self, author: AuthorPart, time_us: int) -> frozenset[bytes]:
+        """Return the long-term key ids that a commit speaks for.
+
+        What a sequencer has signed speaks for the author and all roles that the author is in: no
+        key of a role is needed where the server knows who is there.
+        """
+        if author.suite or not self.sequencers:
+            return self.authorities(author.key_id, time_us)
+        return self.member(author.key_id)
+
+    def member(self, key_id: bytes) -> frozenset[bytes]:
+        """Return a principal's key id, and those of the roles that it is a member of now."""
+        roles = (name for name, role in self.roles.items() if key_id in role.wraps)
+        return frozenset((key_id,)).union(*map(self.role_keys, roles))
 
     def principal_of(self, key_id: bytes) -> Principal | None:
         """Return who stands behind a signing key, as published; None when nobody does."""
@@ -145,6 +182,12 @@ class Trust:
         if object_id is not None and object_id != system_id("role", role.name.encode()):
             raise ProtocolError("a role row does not stand under its own id")
         limits.check("keys of a role", len(role.keys), limits.RULE_KEYS_MAX)
+        if role.name == SEQUENCER_ROLE and self.sequencers and not role.sequencers:
+            raise ProtocolError("a centralized chain keeps at least one sequencer")
+        if role.sequencers:
+            check_sequencers(role.sequencers)
+            if role.name != SEQUENCER_ROLE or role.keys or role.wraps:
+                raise ProtocolError("a role names sequencers, and it is not theirs")
         known = self.roles.get(role.name)
         if known and role.generation < known.generation:
             raise ProtocolError("a role's generation went back")
@@ -169,3 +212,23 @@ class Trust:
         known = self.certified.get(key.key_id)
         issuers = {**(known.issuers if known else {}), certificate.issuer: certificate.until_us}
         self.certified[key.key_id] = Certified(key, issuers)
+
+
+def sequencers_of(genesis: Genesis) -> tuple[bytes, ...]:
+    """Return the public keys that a genesis names as its sequencers.
+
+    Raises:
+        ProtocolError, LimitExceeded: they are not a list of such keys.
+    """
+    named = genesis.policy.get("sequencers", ())
+    if not isinstance(named, (list, tuple)):
+        raise ProtocolError("the sequencers of a chain are not a list")
+    check_sequencers(named)
+    return tuple(named)
+
+
+def check_sequencers(keys: Sequence[object]) -> None:
+    """Raise ProtocolError or LimitExceeded unless these are public keys of sequencers."""
+    limits.check("sequencers of a chain", len(keys), limits.SEQUENCERS_MAX)
+    if any(not isinstance(one, bytes) or len(one) != FAST_PUBLIC_BYTES for one in keys):
+        raise ProtocolError(f"the key of a sequencer has {FAST_PUBLIC_BYTES} bytes")

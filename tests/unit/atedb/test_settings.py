@@ -49,7 +49,6 @@ def test_settings_that_are_fine(given: dict[str, Any]) -> None:
         ({"auth": "ws://x/"}, "cannot be asked yet"),
         ({"tls_cert": SOME}, "its key"),
         ({"tls_key": SOME}, "its key"),
-        ({"trust": "centralized"}, "signs no commits"),
         ({"status_port": 1, "no_http": True}, "--no-http forbids"),
         ({"url": "http://x"}, "no scheme"),
         ({"topology": SOME}, "which of the servers"),

@@ -50,18 +50,20 @@ def test_plug_ins_are_sorted_by_what_they_can_do() -> None:
     assert pipeline.workers == [worker]
     assert pipeline.projections == [total]
     assert pipeline.enrichers == []
-    built_in = ["signature", "replay", "throttle", "worm", "authority"]
+    built_in = ["signature", "replay", "throttle", "worm", "centralized", "authority"]
     built_in += ["confidentiality", "deltas"]
     mine = ["compression", "worker", "total"]
     assert [one.name for one in pipeline.plugins] == [*built_in, *mine]
 
 
-@pytest.mark.parametrize("name", ["signature", "replay", "throttle", "worm", "authority"])
+@pytest.mark.parametrize(
+    "name", ["signature", "replay", "throttle", "worm", "centralized", "authority"]
+)
 def test_a_built_in_gives_way_to_its_namesake(name: str) -> None:
     mine = Says(ALLOW, name)
     pipeline = Pipeline([mine], Origins())
     assert [one for one in pipeline.plugins if one.name == name] == [mine]
-    assert len(pipeline.validators) == 5
+    assert len(pipeline.validators) == 6
 
 
 async def test_any_deny_refuses_the_commit_and_names_the_plug_in() -> None:
