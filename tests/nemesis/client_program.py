@@ -130,6 +130,10 @@ class Program:
     async def _burst(self, worker: Worker) -> None:
         """Commit at many tasks at once, as a server program does."""
         while not self.stopping.is_set():
+            if not worker.chain.status.online or worker.chain.status.pending > BURST:
+                # What is made offline is sent one by one: it must be sent before the end, too.
+                await self.pace.pause(0.2)
+                continue
             outcomes = await asyncio.gather(
                 *(worker.new(ate.Durability.FULL) for _ in range(BURST)), return_exceptions=True
             )
@@ -144,7 +148,7 @@ class Program:
         for bell in (self.stopping, self.ending):
             await bell.wait()
             try:
-                await chain.sync(40)
+                await chain.sync(80)
             except AteError as error:
                 what = f"{self.author.name} cannot sync {chain.name}: {error!r} {chain.status}"
                 self.journal.note(Broken(what))

@@ -42,7 +42,7 @@ KILLS, COMMITS = 20, 20_000
 #: A slow machine gets so much longer to reach these numbers.
 PATIENCE = 3.0
 RECOVERY_S = 2.0
-END_S = 90.0
+END_S = 120.0
 
 
 class ClientProcess:
