@@ -68,6 +68,13 @@ def registry() -> Registry:
     return found
 
 
+async def leave() -> None:
+    """Close all lines of this event loop, also those that are kept for the next opening."""
+    found = _registries.pop(asyncio.get_running_loop(), None)
+    if found is not None:
+        await found.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Joining:
     """How a chain is shared.

@@ -34,6 +34,7 @@ from ate.mesh.flipping import Flipping
 from ate.mesh.gate import Gate, OpenGate, Rights
 from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
+from ate.mesh.newsroom import Newsroom
 from ate.mesh.root import Root
 from ate.mesh.roster import Making, Roster, Shelf
 from ate.mesh.sequencing import Sequencing
@@ -126,6 +127,7 @@ class Hall:
         self.meter: Meter = meter or SilentMeter()
         self.server_id = entropy(16)
         self.changes = Changes(self.server_id)
+        self._news = Newsroom(self)
         #: Asked first about each chain that is to be opened; None where there is one server.
         self.office: Office | None = None
         making = Making(
@@ -181,11 +183,7 @@ class Hall:
             case Evidence():
                 self._prove(visitor, message)
             case Sync():
-                names = message.names or [one.name for one in self._channels[visitor].values()]
-                # Only of chains that it has open is a visitor told anything.
-                open_ = self._channels[visitor].values()
-                allowed = {one.name for one in open_ if one.rights.read}.intersection(names)
-                visitor.send(self.changes.answer(message.ref, message.cursor, allowed))
+                visitor.send(await self._news.answer(visitor, message, self._channels[visitor]))
             case _:
                 raise ProtocolError(f"a client does not send {type(message).__name__}")
 
