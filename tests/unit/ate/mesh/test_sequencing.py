@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.central import UNORDERED, Office, member, note, sequencer
 from tests.unit.ate.mesh.served import Scribe
 
 from ate.chain.genesis import Founding
@@ -21,6 +20,8 @@ from ate.mesh.sequencing import (
     with_sequencer,
 )
 from ate.mesh.url import Url
+from ate.testing.office import UNORDERED, Office, note, sequencer
+from ate.testing.stage import member
 from ate.testing.tamper import ordered
 from ate.wire.message import Opened
 from ate.wire.terms import PeerSession

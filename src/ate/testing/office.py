@@ -1,4 +1,7 @@
-"""A centralized chain between a server's ledger and its copies, for tests; there is no wire."""
+"""`Office`: a centralized chain between a server's ledger and its copies; there is no wire.
+
+It signs what it is told to sign, with the key that it is told to.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,6 @@ from ate.log.memory import MemoryLog
 from ate.session import Session
 from ate.testing.forger import Forger, Line
 from ate.testing.simclock import SimClock
-from ate.testing.stage import member
 from ate.testing.tamper import ordered
 from ate.trust.sequence import NO_SEQUENCE, Proved, Sequencer, Vouch
 
@@ -26,6 +28,7 @@ UNORDERED = SequencerPart(0, 0, 0, bytes(32))
 
 
 def sequencer(name: bytes = b"server") -> Sequencer:
+    """Return the same sequencer for the same name in every run."""
     return Sequencer(FastKey.from_seed(SeededEntropy(b"sequencer " + name)(32)))
 
 
@@ -125,6 +128,3 @@ def draft(body: bytes = b"a value", **fields: Any) -> Draft:
         "body": body,
     }
     return Draft(**{**told, **fields})
-
-
-__all__ = ["Office", "draft", "member", "note", "sequencer"]
