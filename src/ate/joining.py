@@ -117,7 +117,10 @@ async def join(
         TrustError: the server, or its chain, is not the one that is meant.
     """
     lines = joining.lines if joining.lines is not None else registry()
-    session = ledger.session
+    session, terms = ledger.session, joining.terms
+    is_central = founding is not None and founding.mode == "centralized"
+    if terms is None and (is_central or ledger.view.trust.sequencers):
+        terms = Terms(encryption=True)  # over no other connection a server signs for authors
     identity = session.own.sign if session is not None else None
     held: list[Line] = []
     try:
@@ -130,7 +133,7 @@ async def join(
     def line(url: str) -> Line:
         place = Url.parse(url)
         trust = joining.trust or known.trust(place)
-        found = lines.line(place, identity=identity, trust=trust, terms=joining.terms)
+        found = lines.line(place, identity=identity, trust=trust, terms=terms)
         held.append(found)
         return found
 
@@ -159,9 +162,7 @@ async def join(
         if ledger.view.trust.genesis is None:
             if founding is not None:
                 founding = with_sequencer(founding, offered(replica.opened))
-                replica.check_wire(is_centralized=founding.mode == "centralized")
             await _found(remote, ledger, joining, name, founding)
-        replica.check_wire()
         known.check(ledger.view, [one.key_id for one in roots])
     except BaseException:
         await release()

@@ -189,7 +189,7 @@ async def test_a_chain_moves_to_another_server(tmp_path: Path, servers: list[Ser
 
 async def test_what_is_refused_says_what_to_do(tmp_path: Path, servers: list[Server]) -> None:
     server = start(servers, tmp_path, "data")
-    with pytest.raises(UsageError, match="signs for nobody") as refused:
+    with pytest.raises(UsageError, match="does not sign") as refused:
         async with notes(server):
             pass
     assert "--trust centralized" in (refused.value.hint or "")
@@ -208,9 +208,7 @@ async def test_work_without_the_server_is_signed_by_it_later(
     async with notes(server, **options) as chain:
         await store(chain, 1)
     assert server.stop() == 0
-    async with ate.open(
-        "team/notes", url=server.url, session=ALICE, path=tmp_path / "mine", recovery="async"
-    ) as chain:
+    async with notes(server, **options) as chain:
         await store(chain, 2)
     # The port is another one now: the same directory, the same key.
     again = start(servers, tmp_path, "data", "--trust", "centralized")
@@ -220,10 +218,15 @@ async def test_work_without_the_server_is_signed_by_it_later(
         assert suites(chain)[-1] == 0
 
 
-async def test_over_an_encrypted_wire(tmp_path: Path, servers: list[Server]) -> None:
-    server = start(servers, tmp_path, "data", "--trust", "centralized", "--wire-encryption")
-    async with notes(server, connection={"terms": Terms(encryption=True)}) as chain:
+async def test_only_over_an_encrypted_wire(tmp_path: Path, servers: list[Server]) -> None:
+    server = start(servers, tmp_path, "data", "--trust", "centralized")
+    async with notes(server) as chain:
         await store(chain, 1)
-        assert suites(chain)[-1] == 0
+        async with ate.open("team/notes", url=server.url, session=BOB) as plain:
+            await store(plain, 2)
+            assert suites(plain)[-2:] == [0, 2]  # somebody between could have said it
+        async with notes(server, BOB, connection={"terms": Terms(encryption=True)}) as other:
+            await store(other, 3)
+            assert suites(other)[-1] == 0
     done = run(tmp_path, "solo", "--help")
     assert "centralized" in done.stdout

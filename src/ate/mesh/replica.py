@@ -32,7 +32,7 @@ from ate.mesh.flight import Author, Flight, Flights
 from ate.mesh.line import Line
 from ate.mesh.pump import report
 from ate.mesh.request import Requests, error_of
-from ate.mesh.sequencing import check_wire, proved
+from ate.mesh.sequencing import proved
 from ate.mesh.tree import ViewTree, frontier_at
 from ate.mesh.vigil import Vigil
 from ate.wire.message import (
@@ -318,7 +318,6 @@ class Replica:
         mine, commits = view.trust.chain_id, view.frontier.size
         if mine and opened.chain_id and mine != opened.chain_id:
             raise UntrustedRoot(f"the server has another chain under the name {self.name!r}")
-        self.check_wire()
         self._hear(opened.statement, is_answer=True)
         is_same = commits != opened.commits or not commits or view.frontier.root() == opened.root
         if commits > opened.commits or not is_same:
@@ -331,7 +330,7 @@ class Replica:
         elif opened.start != commits:
             raise Forked(f"the server begins with commit {opened.start}, here are {commits}")
         self.opened, self.trouble = opened, None
-        self.ledger.proved = proved(opened, self.ledger)
+        self.ledger.proved = proved(opened, self._peer, self.ledger)
         if opened.time_us:
             self.ledger.follow_time(opened.time_us)
         self._again_s, self._moves, self.lagged = _AGAIN_S, 0, False
@@ -341,15 +340,6 @@ class Replica:
         self.flights.resume(last, self.refusal)
         self._check_current()
         self._tell()
-
-    def check_wire(self, *, is_centralized: bool = False) -> None:
-        """Raise TrustError when the chain is centralized, and others can write to the connection.
-
-        Args:
-            is_centralized: it is going to be.
-        """
-        if self._peer is not None and (is_centralized or self.ledger.view.trust.sequencers):
-            check_wire(self._peer, self.line.url)
 
     def _hear(self, statement: bytes, *, is_answer: bool = False) -> None:
         if self._vigil is not None and self._peer is not None:

@@ -35,7 +35,7 @@ from ate.mesh.gate import Gate, OpenGate
 from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
 from ate.mesh.pump import report
-from ate.mesh.sequencing import OFFER, Sequencing, consider
+from ate.mesh.sequencing import Sequencing, consider
 from ate.wire.codec import Shared
 from ate.wire.message import Accepted, Found, Lookup, Open, Refused, Stated, Submit
 
@@ -141,7 +141,7 @@ class Root:
 
     def more(self, place: Place) -> dict[str, Any]:
         """Return what else is said in `Opened`."""
-        return {OFFER: self._sequencing.offer} if self._sequencing is not None else {}
+        return {}
 
     async def look_up(self, message: Lookup) -> Found:
         """Return what became of a commit."""
