@@ -44,11 +44,12 @@ class Device:
     disk: SimDisk
     clock: Any
     lines: Registry
+    pins: Pins = field(default_factory=lambda: Pins(None))
     chains: list[Chain] = field(default_factory=list)
 
     async def open(self, who: str = "alice", **options: Any) -> Chain:
         """Open the chain in the running process."""
-        connection = {"lines": self.lines, "pins": self.world.pins, **options.pop("connection", {})}
+        connection = {"lines": self.lines, "pins": self.pins, **options.pop("connection", {})}
         given = {"path": "/d", "disk": self.disk, "session": member(who), "clock": self.clock}
         given |= {"entropy": self.world.entropy(), "recovery": "async", "name": NAME}
         if options.get("memory"):
@@ -80,7 +81,6 @@ class World:
         self.clock = self.loop.clock()
         self.disk = SimDisk(1)
         self.identity = SigningKey.generate(SeededEntropy(77)) if signs else None
-        self.pins = Pins(None)
         self.hall_type, self.lives = hall, 0
 
     def entropy(self) -> SeededEntropy:
@@ -115,11 +115,11 @@ class World:
 
     async def log(self) -> list[Any]:
         """Return the records that the server has, in order."""
-        from ate.event.commit import Record
         from ate.event.prefix import is_commit
+        from ate.event.thinned import decode_record
 
         log = LocalLog.open(f"/s/{NAME}", disk=self.disk, readonly=True)
-        found = [Record(memoryview(bytes(p))) for _, p in log.scan() if is_commit(p)]
+        found = [decode_record(memoryview(bytes(p))) for _, p in log.scan() if is_commit(p)]
         log.close()
         return found
 

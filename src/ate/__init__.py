@@ -27,7 +27,6 @@ if typing.TYPE_CHECKING:
     from ate.dio.collections import Map as Map
     from ate.dio.collections import Ref as Ref
     from ate.dio.collections import Vec as Vec
-    from ate.dio.compactor import CompactPolicy as CompactPolicy
     from ate.dio.dao import Dao as Dao
     from ate.dio.dio import Dio as Dio
     from ate.dio.fork import Fork as Fork
@@ -36,6 +35,7 @@ if typing.TYPE_CHECKING:
     from ate.dio.logic import Logic as Logic
     from ate.dio.method import method as method
     from ate.dio.opening import home as home
+    from ate.dio.policy import CompactPolicy as CompactPolicy
     from ate.dio.queue import Queue as Queue
     from ate.dio.receipt import Proof as Proof
     from ate.dio.receipt import Receipt as Receipt
@@ -88,7 +88,6 @@ _HOMES = {
     "ate.chain.retention": ("Retention",),
     "ate.client": ("Chain", "open"),
     "ate.dio.collections": ("Child", "Link", "Map", "Ref", "Vec"),
-    "ate.dio.compactor": ("CompactPolicy",),
     "ate.dio.dao": ("Dao",),
     "ate.dio.dio": ("Dio",),
     "ate.dio.fork": ("Fork",),
@@ -97,6 +96,7 @@ _HOMES = {
     "ate.dio.logic": ("Logic",),
     "ate.dio.method": ("method",),
     "ate.dio.opening": ("home",),
+    "ate.dio.policy": ("CompactPolicy",),
     "ate.dio.queue": ("Queue",),
     "ate.dio.receipt": ("Proof", "Receipt"),
     "ate.dio.rpc": ("call", "serve"),

@@ -16,9 +16,9 @@ from ate.chain.ledger import Ledger
 from ate.clock import Clock, SystemClock
 from ate.crypto.entropy import Entropy, system_entropy
 from ate.dio.chain import Chain
-from ate.dio.compactor import CompactPolicy
 from ate.dio.heartbeat import seconds_of
 from ate.dio.opening import Opening, home, open_beside, open_outbox, open_store
+from ate.dio.policy import CompactPolicy
 from ate.dio.transaction import Durability
 from ate.dio.writer import Writer
 from ate.errors import NotFound, UsageError
@@ -81,7 +81,8 @@ def open(
         checkpoint_every: seconds; at this interval, and on closing, write a checkpoint if there are
             commits that none covers. The session must hold a root key.
         policy: for a new chain, e.g. {"worm": True}.
-        compact: when the chain compacts by itself: a mode such as "factor-or-timer", or a policy.
+        compact: when the chain compacts by itself: a mode such as "factor-or-timer", or a policy;
+            by default a shared one where a root's checkpoint says so, another never.
         create: make the chain when there is none.
         readonly: take no lock and write nothing; another process may be writing.
         salvage: with `readonly`, open a damaged chain too, up to the damage; see `chain.damage`.
@@ -114,7 +115,8 @@ def open(
             ChainName(name), path, disk, memory or (joining is not None and path is None),
             readonly, create, salvage and readonly, session, tuple(plugins), roots,
             Founding((), access, suite, mode, policy or {}), clock or SystemClock(), entropy,
-            joining, durability, destroy_when_empty, CompactPolicy.of(compact), beat_s,
+            joining, durability, destroy_when_empty,
+            CompactPolicy.of(compact, shared=url is not None), beat_s,
         ).make
     )  # fmt: skip
 
@@ -146,7 +148,7 @@ class _Plan:
         """Open it."""
         store = open_store(
             self.name, self.path, self.disk, memory=self.memory, readonly=self.readonly,
-            create=self.create,
+            create=self.create or self.joining is not None,
         )  # fmt: skip
         ledger = Ledger(
             store, plugins=self.plugins, session=self.session, clock=self.clock,
@@ -172,7 +174,10 @@ class _Plan:
         except BaseException:
             if remote is not None:
                 await remote.close()
-            store.close()
+            if self.joining is not None and ledger.view.trust.genesis is None and not store.torn:
+                store.destroy()  # nothing came from there: no copy is left that was never begun
+            else:
+                store.close()
             raise
         return chain
 

@@ -158,6 +158,7 @@ async def join(
         remote = Remote(replica, forwarder, joining.recovery, release)
         resume(forwarder)
         replica.start()
+        forwarder.patience.look()  # there may be a connection in a moment
         await _arrive(remote, replica, ledger, joining)
         if ledger.view.trust.genesis is None:
             if founding is not None:

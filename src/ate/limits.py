@@ -27,6 +27,8 @@ RARE_BYTES_MAX: Final = 8 * MIB
 COMMIT_CERTIFICATES_MAX: Final = 64
 #: A signature section: one composite signature and some room.
 SIGNATURE_BYTES_MAX: Final = 8 * KIB
+#: Objects that one submitted commit may stand on besides what it changes: each is looked up.
+GUARDS_MAX: Final = 64
 #: A segment is the unit of sealing, archiving and repair.
 SEGMENT_BYTES_MAX: Final = 64 * MIB
 #: Bytes of an object in a backup: small enough to hold a few at once and to send in one request,

@@ -56,7 +56,8 @@ EXITS: Final = (
     Exit(LOCKED, "another process writes to the chain", (errors.LogLocked,)),
     Exit(REFUSED, "a commit was refused or is in conflict", (errors.CommitError, FileExistsError)),
     Exit(FULL, "the disk is full", (errors.OutOfSpace,)),
-    Exit(9, "a peer failed, or there is no way to it", (errors.NetworkError, errors.RemoteError)),
+    Exit(9, "a peer failed, or there is no way to it",
+         (errors.NetworkError, errors.Offline, errors.RemoteError)),
     Exit(INTERRUPTED, "ended by ctrl-c", (KeyboardInterrupt, click.Abort)),
     Exit(BROKEN_PIPE, "the reader of the output went away", (BrokenPipeError,)),
 )  # fmt: skip

@@ -14,6 +14,7 @@ from ate.chain.past import is_kept, lineage
 from ate.chain.reader import Reader
 from ate.client import Chain
 from ate.crypto.hash import digest
+from ate.dio.bell import Bell
 from ate.dio.fork import fork_of
 from ate.dio.schema import decode_any, name_of
 from ate.dio.values import BUILTINS
@@ -51,8 +52,17 @@ def ledger_of(chain: Chain) -> Ledger:
 
 
 async def heads(chain: Chain, *, follow: bool) -> AsyncIterator[int]:
-    """Yield the head of a read-only chain, and each later one when it is to be followed."""
+    """Yield the head of a chain that is only read, and each later one when it is to be followed."""
     seen = -1
+    if not chain.readonly:  # it is shared, and tells by itself
+        with Bell(chain) as bell:
+            while True:
+                if chain.head != seen:
+                    seen = chain.head
+                    yield seen
+                if not follow:
+                    return
+                await bell.rest()
     never = asyncio.Event()
     while True:
         if chain.head != seen:

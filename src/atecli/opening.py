@@ -6,13 +6,14 @@ Commands that only read open read-only, so that they work beside a writer.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from ate.dio.opening import Opening
     from ate.log.local import LocalLog
     from ate.session import Session
+
+#: How long a server may take to answer before what is written waits in the copy.
+_ARRIVE_S: Final = 5.0
 
 
 @dataclass(slots=True)
@@ -33,6 +37,8 @@ class Target:
         identity: name of the identity that acts; None is nobody.
         passphrase_file: see `atecli.passphrase`.
         as_json: JSON instead of tables.
+        url: of the server that the chain is shared through; None is a chain of this machine alone.
+            With `path` the copy there is used, else one in memory.
     """
 
     name: str
@@ -40,6 +46,7 @@ class Target:
     identity: str | None
     passphrase_file: str | None
     as_json: bool
+    url: str | None = None
     _session: Session | None = field(default=None, repr=False)
 
     def directory(self) -> Path:
@@ -58,7 +65,7 @@ class Target:
         """Raise NotFound when there is no such chain."""
         from ate.errors import NotFound
 
-        if not self.exists():
+        if self.url is None and not self.exists():
             known = "ate chains" if self.path is None else f"ate chains --path {self.path}"
             raise NotFound(f"there is no chain {self.name!r}", hint=f"see what there is: {known}")
 
@@ -89,9 +96,20 @@ class Target:
         from ate import client
 
         self.check_exists()
+        if self.url is not None:
+            return self.join()
         return client.open(
             self.name, path=self.path, session=self.session(), readonly=True, salvage=salvage,
             plugins=filters(),
+        )  # fmt: skip
+
+    def join(self, *, create: bool = False, recovery: str = "readonly-async") -> Opening:
+        """Open the chain through its server; the copy of `path` serves while that is away."""
+        from ate import client
+
+        return client.open(
+            self.name, path=self.path, session=self.session(), create=create, url=self.url,
+            recovery=recovery, plugins=filters(),
         )  # fmt: skip
 
     @asynccontextmanager
@@ -113,14 +131,19 @@ class Target:
         from atecli.exits import say
         from atecli.history import is_signed
 
-        is_new = create and not self.exists()
+        is_new = create and self.url is None and not self.exists()
         if not is_new:
             self.check_exists()
         session = self.session()
-        opening = client.open(
-            self.name, path=self.path, session=session, create=is_new, plugins=filters()
-        )
+        if self.url is not None:
+            # With a copy on the disk what is written waits there while there is no server.
+            opening = self.join(create=create, recovery="async" if self.path else "readonly-async")
+        else:
+            opening = client.open(
+                self.name, path=self.path, session=session, create=is_new, plugins=filters()
+            )
         async with opening as chain:
+            await arrive(chain)
             if is_new:
                 how = f"sealed and signed by {session.identity}" if session else "without keys"
                 say(f"made the chain {self.name!r}, {how}")
@@ -128,6 +151,8 @@ class Target:
                 hint = "act as somebody who may write: --as NAME"
                 raise WriteDenied("the chain takes signed commits only", hint=hint)
             yield chain
+            if chain.status.pending:
+                say("there is no connection: it waits here, and `ate sync` sends it")
 
     def store(self) -> LocalLog:
         """Open the log alone, for reading; what is in it is not judged."""
@@ -135,6 +160,15 @@ class Target:
 
         self.check_exists()
         return LocalLog.open(self.directory(), readonly=True)
+
+
+async def arrive(chain: Chain) -> None:
+    """Wait until a shared chain is as its server has it, or there is no connection."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_ARRIVE_S):
+            async for status in chain.statuses():
+                if status.current or status.trouble:
+                    return
 
 
 def filters() -> tuple[Any, ...]:
@@ -229,12 +263,12 @@ def passphrase_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def chain_command(
-    function: Callable[..., None], *, is_required: bool = True
+    function: Callable[..., None], *, is_required: bool = True, is_shared: bool = False
 ) -> Callable[..., None]:
     """Give a command the chain argument and the options that all of them share.
 
     The function is called with a `Target` and with what the command adds itself. Where no chain is
-    required, its name may be empty.
+    required, its name may be empty. A shared one takes --url.
     """
 
     @functools.wraps(function)
@@ -245,11 +279,17 @@ def chain_command(
         passphrase_file: str | None,
         *,
         as_json: bool,
+        url: str | None = None,
         **own: Any,
     ) -> None:
-        function(Target(chain or "", path, identity, passphrase_file, as_json), **own)
+        function(Target(chain or "", path, identity, passphrase_file, as_json, url), **own)
 
     wrapped: Callable[..., Any] = command
+    if is_shared:
+        wrapped = click.option(
+            "--url", metavar="URL",
+            help="The server that shares the chain; --path then holds a copy.",
+        )(wrapped)  # fmt: skip
     for add in (
         json_option,
         passphrase_option,
@@ -261,3 +301,8 @@ def chain_command(
     ):  # fmt: skip
         wrapped = add(wrapped)
     return click.argument("chain", shell_complete=chain_names, required=is_required)(wrapped)
+
+
+def shared_command(function: Callable[..., None]) -> Callable[..., None]:
+    """As `chain_command`, for a command that also works on a server's chain: it takes --url."""
+    return chain_command(function, is_shared=True)

@@ -46,6 +46,10 @@ WORDS: Final[dict[str, dict[str, Word]]] = {
         "prove": Word("prove", "write a proof of an object, for somebody without the chain"),
         "check": Word("check", "check such proofs, without the chain"),
     },
+    "sharing": {
+        "status": Word("status", "tell how a chain stands with its server"),
+        "sync": Word("sync", "send what waits here, and decide about conflicts"),
+    },
     "in and out": {
         "import": Word("importer", "make typed objects from a JSON-lines or CSV file"),
         "export": Word("exporter", "write the objects to a JSON-lines or CSV file"),

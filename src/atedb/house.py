@@ -93,6 +93,7 @@ class House:
             sequencing=_sequencing(settings, identity),
             max_open=settings.bounds.chains or _chains_max(settings.max_connections),
             idle_close_s=settings.idle_close_s,
+            compacts=settings.compact == "heartbeat",
             clock=clock,
         )
 

@@ -100,6 +100,10 @@ class Metrics:
         )
         self.records = Counter("atedb_records_sent_total", "Commits times their followers.")
         self.lagged = Counter("atedb_lagged_total", "Followers told that they are far behind.")
+        self.compactions = Counter(
+            "atedb_compactions_total", "Compactions where a chain's root said so.", "outcome"
+        )
+        self.reclaimed = Counter("atedb_reclaimed_bytes_total", "Bytes that they made free.")
         self.draining = Gauge("atedb_draining", "1 while the server ends.")
         self._all: list[Counter | Gauge | Histogram] = [
             one for one in vars(self).values() if isinstance(one, Counter | Gauge | Histogram)
@@ -149,6 +153,10 @@ class HallMeter:
 
     def lagged(self) -> None:
         self._metrics.lagged.add()
+
+    def compacted(self, outcome: str, nbytes: int) -> None:
+        self._metrics.compactions.add(1, outcome)
+        self._metrics.reclaimed.add(max(nbytes, 0))
 
 
 def _head(name: str, help: str, kind: str) -> tuple[str, str]:

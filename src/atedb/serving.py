@@ -145,6 +145,13 @@ _MIB = 1024 * 1024
     help="Close chains that nobody has open.",
 )
 @click.option(
+    "--compact",
+    default="heartbeat",
+    show_default=True,
+    type=click.Choice(["heartbeat", "never"]),
+    help="Compact a chain where a checkpoint of its root says so, or keep all of it.",
+)
+@click.option(
     "--create/--no-create",
     default=True,
     show_default=True,

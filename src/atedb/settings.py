@@ -57,6 +57,7 @@ class Settings:
     bounds: Limits = field(default_factory=Limits)
     quota: Allowance = field(default_factory=Allowance)
     idle_close_s: float = IDLE_CLOSE_S
+    compact: str = "heartbeat"
     create: bool = True
     as_json: bool = False
     verbose: bool = False

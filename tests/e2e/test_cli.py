@@ -16,6 +16,8 @@ The words of a transcript:
     copy FROM TO          a folder or a file
     writer CHAIN          another process opens the chain for writing, until `release`
     reader CHAIN          likewise, for reading
+    server NAME           start a server; `$NAME` is its address; also after `away`
+    away                  kill it
     holds PATTERN TEXT    one of these files holds the text; `! holds PATTERN TEXT`
 
 Files follow at the end, each behind a line `-- NAME --`. Everything happens in a folder of its own.
@@ -23,6 +25,7 @@ Files follow at the end, each behind a line `-- NAME --`. Everything happens in 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -63,6 +66,7 @@ class Stage:
         self.status = 0
         self.said = {"stdout": "", "stderr": ""}
         self.others: list[subprocess.Popen[bytes]] = []
+        self.server: subprocess.Popen[bytes] | None = None
 
     def play(self, line: str) -> None:
         """Perform one line of a transcript."""
@@ -148,6 +152,23 @@ class Stage:
     def do_reader(self, chain: str) -> None:
         self.do_writer(chain, "reader")
 
+    def do_server(self, name: str) -> None:
+        port = self.names.get(name, ":0/").rpartition(":")[2].rstrip("/")
+        words = ["solo", "server", "--no-auth", "--json", "--port", port]
+        self.server = subprocess.Popen(
+            [sys.executable, "-m", "atedb", *words],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=self.folder,
+            env=self.environment,
+        )  # fmt: skip
+        assert self.server.stdout is not None
+        self.names[name] = json.loads(self.server.stdout.readline())["url"]
+
+    def do_away(self) -> None:
+        if self.server is not None:
+            self.server.kill()
+            self.server.communicate(timeout=TIMEOUT_S)
+            self.server = None
+
     def do_release(self) -> None:
         while self.others:
             self.others.pop().communicate(timeout=TIMEOUT_S)
@@ -157,6 +178,7 @@ class Stage:
 def stage(tmp_path: Path) -> Iterator[Stage]:
     made = Stage(tmp_path)
     yield made
+    made.do_away()
     made.do_release()
 
 

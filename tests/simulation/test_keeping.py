@@ -14,7 +14,7 @@ from ate.chain.retention import Retention
 from ate.chain.thinning import Cut
 from ate.chain.verify import verify
 from ate.client import Chain
-from ate.dio.compactor import CompactPolicy
+from ate.dio.policy import CompactPolicy
 from ate.errors import Compacted, CorruptLog, Refused, UsageError, WriteDenied
 from ate.event.access import Access, Everyone, Inherit
 from ate.event.draft import Draft

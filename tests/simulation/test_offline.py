@@ -1,4 +1,4 @@
-"""Chains without their server: what each recovery mode allows, and that nothing is lost or doubled."""
+"""Chains without a server: what each recovery mode allows, and that nothing is lost or doubled."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_what_waits_is_seen_as_if_it_had_landed() -> None:
         dio = chain.dio()
         parent = dio.store(Note("parent"))
         child = dio.store(Note("child"), parent=parent)
-        below = dio.store(Note("below"), parent=top.id)
+        dio.store(Note("below"), parent=top.id)
         dio.delete(old.id)
         await dio.commit()
         for _ in range(2):
@@ -297,7 +297,7 @@ def test_a_lost_update_is_somebodys_to_decide(way: str, restarts: bool) -> None:
 
 def test_a_change_of_what_was_deleted_meanwhile_can_be_stored_anew_or_dropped() -> None:
     async def main(world: World) -> None:
-        _, a, b, dao = await both_change(world, "mine", None)
+        _, a, b, _ = await both_change(world, "mine", None)
         world.net.heal()
         await a.sync()
         (setback,) = a.conflicts
@@ -315,7 +315,7 @@ def test_a_change_of_what_was_deleted_meanwhile_can_be_stored_anew_or_dropped() 
 @pytest.mark.parametrize("how", ["merge", "last"])
 def test_commits_offline_that_say_what_to_do_about_conflicts(how: str) -> None:
     async def main(world: World) -> None:
-        device, chain = await offline(world)
+        _, chain = await offline(world)
         dao = await put(chain, "a")
         first, second = chain.dio(), chain.dio()
         one, two = await first.load(Note, dao.id), await second.load(Note, dao.id)
@@ -390,7 +390,7 @@ def test_a_damaged_outbox_is_told_and_left_alone() -> None:
         file.pwrite([b"\xff" * 8], 60)
         file.datasync()
         file.close()
-        with pytest.raises(AteError, match="damaged|outbox"):
+        with pytest.raises(AteError, match="damaged"):
             await device.open()
         file = device.disk.open(path)
         file.pwrite([before], 0)

@@ -134,7 +134,7 @@ def check_vouched(view: View, record: Record, state: bytes) -> None:
             body = view.body(record, record.row(at))
             if digest(body) != record.row(at).body_hash:
                 break
-            if decode(Checkpoint, body).state == state:
+            if decode(Checkpoint, body).present == state:
                 return
     raise CorruptLog(
         "no root key vouches for the compacted part of this log: objects were left out or put back"

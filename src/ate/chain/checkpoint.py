@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ate.chain.flip import check_flip, flip_at
 from ate.chain.present import CHECKPOINT_ID, state_of
 from ate.chain.run import U64
 from ate.chain.view import View
@@ -17,12 +18,20 @@ from ate.errors import BadSignature, CorruptLog, ProtocolError, UsageError
 from ate.event.commit import Record
 from ate.event.draft import Draft
 from ate.event.row import Kind
-from ate.event.system import CHECKPOINT_CONTEXT, Checkpoint, decode, encode
+from ate.event.system import (
+    CHECKPOINT_CONTEXT,
+    FLIP_BYTES,
+    PRESENT_BYTES,
+    Checkpoint,
+    decode,
+    encode,
+)
 from ate.ids import ROOT
 from ate.session import KeyPair, Session
 
 if TYPE_CHECKING:
     from ate.chain.ledger import Ledger
+    from ate.chain.retention import Retention
 
 
 def root_key(ledger: Ledger, session: Session | None) -> KeyPair | None:
@@ -32,13 +41,17 @@ def root_key(ledger: Ledger, session: Session | None) -> KeyPair | None:
     return next((one for one in held if one.key_id in trust.root_keys()), None)
 
 
-def checkpoint_row(ledger: Ledger, session: Session | None, dropped: U64 | None = None) -> Draft:
+def checkpoint_row(
+    ledger: Ledger, session: Session | None, dropped: U64 | None = None, *,
+    keep: Retention | None = None,
+) -> Draft:  # fmt: skip
     """Return the row that seals everything up to the present head, and vouches for the present.
 
     It must be committed `at` that head; a commit in between would make it untrue.
 
     Args:
         dropped: seqs of live rows that retention is about to drop, sorted.
+        keep: let all who hold the chain compact here, and keep this.
 
     Raises:
         UsageError: the session holds none of the chain's root keys.
@@ -48,7 +61,12 @@ def checkpoint_row(ledger: Ledger, session: Session | None, dropped: U64 | None 
     if pair is None:
         raise UsageError("a checkpoint is signed with a root key, and the session holds none")
     frontier = view.frontier
+    flip = view.trust.checkpoint.flip if view.trust.checkpoint else None
+    if keep is not None:
+        flip = flip_at(frontier.size, keep, view)
     now_us, state = ledger.now_us(), state_of(view, dropped)
+    if flip is not None:
+        state += flip.encode()
     unsigned = Checkpoint(frontier.size, frontier.root(), now_us, pair.key_id, state=state)
     message = unsigned.message(view.trust.chain_id)
     signature = pair.sign.sign(message, CHECKPOINT_CONTEXT)
@@ -71,12 +89,13 @@ def check_checkpoints(view: View, record: Record) -> None:
     if at < 0:
         return
     checkpoint = decode(Checkpoint, view.body(record, record.row(at)))
-    if len(checkpoint.state) not in (0, 32):
+    if len(checkpoint.state) not in (0, PRESENT_BYTES, PRESENT_BYTES + FLIP_BYTES):
         raise ProtocolError("a checkpoint's hash of the present has the wrong length")
     if checkpoint.size != view.frontier.size or checkpoint.root != view.frontier.root():
         raise CorruptLog(
             f"the checkpoint in commit {record.sequencer.index} does not cover what is before it"
         )
+    check_flip(view, checkpoint)
     keys = view.trust.keys.get(checkpoint.key_id)
     if keys is None or checkpoint.key_id not in view.trust.root_keys():
         raise BadSignature("a checkpoint is not signed by a root key")

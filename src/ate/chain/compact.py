@@ -24,6 +24,7 @@ from ate.chain.ledger import Ledger
 from ate.chain.run import U64
 from ate.chain.seqs import among, minus, seqs_of
 from ate.chain.snapshot import encode_snapshot
+from ate.chain.succession import COMPACTION
 from ate.chain.thinning import Cut, Kept
 from ate.crypto.hash import digest, digest_many
 from ate.errors import Conflict, CorruptLog, StorageError
@@ -82,7 +83,12 @@ class Compaction:
     def __init__(self, ledger: Ledger, cut: Cut, progress: Progress | None = None) -> None:
         self._ledger, self.cut, self._progress = ledger, cut, progress
         self._old, self._view = ledger.store, ledger.view
-        self._new = self._old.successor()
+        ledger.succession.begin(COMPACTION)
+        try:
+            self._new = self._old.successor()
+        except BaseException:
+            ledger.succession.end(COMPACTION)
+            raise
         self._first, self._place, self._leaf = array("Q"), array("Q"), bytearray()
         self._tail = 0
         self._bodies_end = self._rows = 0
@@ -345,7 +351,10 @@ class Compaction:
             self._is_over = True
             gone, live = (self._old, self._new) if self._lives else (self._new, self._old)
         gone.close()
-        return live.size(), live.sweep()
+        try:
+            return live.size(), live.sweep()
+        finally:  # from here on nothing of it is touched
+            self._ledger.succession.end(COMPACTION)
 
 
 def _altered(record: Record, at: int) -> CorruptLog:

@@ -21,6 +21,7 @@ from ate.chain.fetched import Fetched
 from ate.chain.replay import Replay
 from ate.chain.run import U64
 from ate.chain.snapshot import read_snapshot, write_snapshot
+from ate.chain.succession import RENEWAL, Succession
 from ate.chain.timeline import Timeline
 from ate.chain.transfer import check_complete, countersigned, numbered, unpack
 from ate.chain.view import View
@@ -64,15 +65,14 @@ class Ledger:
         self.store, self.session, self.clock, self.entropy = store, session, clock, entropy
         self.guard = guard
         self.view = View(store)
-        self._timeline = Timeline(clock)
-        self._plugins = tuple(plugins)
+        self._timeline, self._plugins = Timeline(clock), tuple(plugins)
         self.pipeline = Pipeline(plugins, self.view.origins, self.view.pace)
         self.feed = Feed()
         self._domains: dict[int, tuple[Session | None, Domains]] = {}
         self._snapshot_head = self._last_place = 0
-        self._has_appended = False
-        self.verified_commits = 0
+        self._has_appended, self.verified_commits = False, 0
         self._incoming: Replay | None = None
+        self.succession = Succession()
         #: Asks for bodies that are not held here.
         self.fetched: Fetched | None = None
         #: To whom this session has proved its key; see `ate.trust.sequence`.
@@ -179,7 +179,8 @@ class Ledger:
         self._last_place = int(places[-1])
 
     def renewal(self) -> Ledger:
-        """Return an empty copy that can take this one's place with `succeed`."""
+        """Return an empty copy that can take this one's place with `succeed`; or Conflict."""
+        self.succession.begin(RENEWAL)
         return Ledger(
             self.store.successor(), plugins=self._plugins, session=self.session, clock=self.clock,
             entropy=self.entropy,
@@ -194,6 +195,7 @@ class Ledger:
         self.view.check_successor(fresh.view)
         fresh.store.take_over(self.store)
         self._replace(fresh)
+        self.succession.end(RENEWAL)
         self.store.sweep()
         self.feed.publish(self.view.head)
 
@@ -206,10 +208,6 @@ class Ledger:
     def now_us(self) -> int:
         """Return the time that a commit would get now; along the chain it never goes back."""
         return self._timeline.now_us(self.view.time_us)
-
-    def follow_time(self, server_us: int) -> None:
-        """Go by the time of the server that orders the chain, not by this machine's clock."""
-        self._timeline.follow(server_us)
 
     def skew_us(self) -> int:
         """Return how far this clock is off by the chain's time, 0 within `limits.TIME_SKEW_US`."""

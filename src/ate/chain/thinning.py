@@ -38,12 +38,13 @@ class Cut:
     Args:
         view: the chain.
         dropped: seqs of newest rows that retention drops.
+        seq: of the checkpoint to cut at; the newest one if 0.
 
     Raises:
         UsageError: the chain has roots, and no checkpoint vouches for anything.
     """
 
-    def __init__(self, view: View, dropped: set[int]) -> None:
+    def __init__(self, view: View, dropped: set[int], seq: int = 0) -> None:
         self.view, self.dropped = view, dropped
         #: Ids, as two numbers, of the objects of which nothing may stay: what is older would come
         #: back to life.
@@ -54,12 +55,12 @@ class Cut:
             stored = view.stored(CHECKPOINT_ID)
             if stored is None:
                 raise _nobody_vouches()
-            record, at = view.find(stored.seq)
+            record, at = view.find(seq or stored.seq)
             checkpoint = decode(Checkpoint, view.body(record, record.row(at)))
-            if not checkpoint.state:
+            if not checkpoint.present:
                 raise _nobody_vouches()
             self.index, self.seq = record.sequencer.index, record.first_seq
-            self.state = checkpoint.state
+            self.state = checkpoint.present
         self._run = view.index.run()
         self.origins = dict(view.origins.table)
         self.time_us, self.link = view.time_us, view.link

@@ -16,7 +16,7 @@ from ate.chain.compact import Progress, Thinned
 from ate.chain.ledger import Ledger
 from ate.chain.reader import Reader
 from ate.chain.retention import Retention
-from ate.dio.compactor import Compactor, CompactPolicy
+from ate.dio.compactor import Compactor
 from ate.dio.dio import Dio
 from ate.dio.follower import Followers
 from ate.dio.governance import (
@@ -30,6 +30,7 @@ from ate.dio.governance import (
 from ate.dio.heartbeat import Heartbeat
 from ate.dio.opening import chain_directory
 from ate.dio.overlay import EMPTY, Overlay
+from ate.dio.policy import CompactPolicy
 from ate.dio.proving import prove
 from ate.dio.receipt import Receipt
 from ate.dio.remote import Remote, Status
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from ate.dio.leasing import NamedLease
     from ate.dio.mailbox import Mailbox
     from ate.dio.rpc import Service
+    from ate.dio.stock import Stock
 
 
 class Chain:
@@ -64,7 +66,8 @@ class Chain:
         self._ids = IdSource(ledger.entropy)
         self._readers: dict[int, Reader] = {}
         self._watches: set[Watch] = set()
-        self._services: list[Service] = []
+        #: What ends with the chain while commits are still taken.
+        self._services: list[Service | Stock[Any]] = []
         self._mailbox: Mailbox | None = None
         self._followers = Followers(self)
         self._heartbeat: Heartbeat | None = None
@@ -216,16 +219,26 @@ class Chain:
         self._check_open()
         return await set_throttle(self, rows_s=rows_s, bytes_s=bytes_s, session=session)
 
-    async def checkpoint(self, *, session: Session | None = None) -> None:
+    async def checkpoint(
+        self, *, compact: bool | Retention = False, session: Session | None = None
+    ) -> None:
         """Seal all commits so far with a root key's composite signature.
+
+        Args:
+            compact: let all who hold the chain compact at this checkpoint, and do so here; what
+                stays beyond the present is a `Retention` or that of the chain's `CompactPolicy`.
 
         Raises:
             UsageError: the session holds no root key.
+            Refused: nothing may be compacted: the chain is write-once, or under a legal hold.
         """
         ledger, acting = self._ledger, session or self.session
+        keep = self._compactor.kept(compact)
         await self._writer.submit_made(
-            lambda: [checkpoint_row(ledger, acting)], acting, self.durability
+            lambda: [checkpoint_row(ledger, acting, keep=keep)], acting, self.durability
         )
+        if keep is not None:
+            await self._compactor.flip()
 
     async def prove(self, object_id: ObjectId | None = None, **options: Any) -> Evidence:
         """Return a proof that can be checked without the chain; see `ate.dio.proving.prove`."""

@@ -9,19 +9,20 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Coroutine, Generator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
 from ate.chain.checkpoint import checkpoint_row, root_key
 from ate.chain.compact import Compaction, Progress, Step, Thinned, finish
+from ate.chain.flip import Flips, due
 from ate.chain.index import SEQ_MASK
 from ate.chain.retention import Retention, ask, old_tombstones, older_versions
 from ate.chain.thinning import Cut, newest_rows
 from ate.dio.bell import Bell
-from ate.errors import AteError, Conflict, ReadOnly, Refused, UsageError
-from ate.limits import MIB
+from ate.dio.policy import CompactPolicy
+from ate.errors import AteError, Conflict, ReadOnly, Refused, StorageError, UsageError
 from ate.trust.plugin import Retention as Voter
 
 if TYPE_CHECKING:
@@ -38,62 +39,6 @@ _STEPS_MAX: Final = 32
 #: Rounds of copying what came during the one before; what is left then is copied while nobody
 #: commits.
 _ROUNDS: Final = 4
-#: Below this a log is not worth the work.
-_FACTOR_BYTES_MIN: Final = 2 * MIB
-
-MODES: Final = (
-    "never", "modified", "timer", "factor", "size", "factor-or-timer", "size-or-timer",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class CompactPolicy:
-    """When a chain compacts by itself.
-
-    Args:
-        mode: "never"; "modified": when the chain is closed and rows were superseded since the last
-            compaction; "timer", "factor", "size" and the two pairs: while it is open.
-        timer_s: so often, if rows were superseded.
-        factor: when so many rows were superseded for each row that is needed; logs under 2 MiB
-            are left alone.
-        size_bytes: when the log has grown by so much since the last compaction.
-        retention: what stays beyond the present.
-    """
-
-    mode: str = "never"
-    timer_s: float = 3600.0
-    factor: float = 0.2
-    size_bytes: int = 100 * MIB
-    retention: Retention = field(default_factory=Retention)
-
-    def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise UsageError(f"a mode of compaction is one of {', '.join(MODES)}")
-        if self.timer_s <= 0 or self.factor <= 0 or self.size_bytes <= 0:
-            raise UsageError("timer, factor and size of a compaction policy are greater than zero")
-
-    @classmethod
-    def of(cls, policy: CompactPolicy | str | None) -> CompactPolicy:
-        """Return a policy for a mode's name; None is "never"."""
-        if isinstance(policy, CompactPolicy):
-            return policy
-        return cls(policy or "never")
-
-    def is_due(self, superseded: int, needed: int, grown: int, total: int, waited_s: float) -> bool:
-        """Tell whether to compact now.
-
-        Args:
-            superseded: rows, since the last compaction.
-            needed: rows of the present.
-            grown, total: bytes of the log, since the last compaction and in all.
-            waited_s: since the last compaction or attempt.
-        """
-        if not superseded:
-            return False
-        by_timer = "timer" in self.mode and waited_s >= self.timer_s
-        enough = superseded >= self.factor * max(needed, 1) and total >= _FACTOR_BYTES_MIN
-        by_factor = self.mode.startswith("factor") and enough
-        return by_timer or by_factor or (self.mode.startswith("size") and grown >= self.size_bytes)
 
 
 class Compactor:
@@ -109,35 +54,67 @@ class Compactor:
         self._one = asyncio.Lock()
         self._bell = Bell(chain)
         self._task: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._flips: Flips | None = None
+        self._last_s = 0.0
 
     # --- by itself --------------------------------------------------------------------------
 
     def start(self) -> None:
-        if self.policy.mode not in ("never", "modified") and not self._chain.readonly:
+        if self._chain.readonly or self.policy.mode == "never":
+            return
+        self._last_s = self._chain._ledger.clock.monotonic_s()
+        if self._chain._ledger.fetched is None:
+            self._flips = Flips(self._chain._ledger, self._begin)
+            self._flips.look()
+        if self.policy.mode not in ("heartbeat", "modified"):
             self._task = asyncio.get_running_loop().create_task(self._watch())
 
     async def stop(self) -> None:
         """End; a compaction under way is given up, or finished if it is about to take over."""
         self._bell.end()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        if self._flips is not None:
+            self._flips.end()
+        for task in (self._task, self._following):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
         if self.policy.mode == "modified" and not self._chain.readonly and self._superseded():
             await self._try()
 
     async def _watch(self) -> None:
         clock = self._chain._ledger.clock
-        last_s = clock.monotonic_s()
         with self._bell as bell:
             while not bell.ended:
-                if self._is_due(clock.monotonic_s() - last_s):
+                if self._is_due():
                     await self._try()
-                    last_s = clock.monotonic_s()
-                await bell.rest(self.policy.timer_s - (clock.monotonic_s() - last_s))
+                    self._last_s = clock.monotonic_s()
+                await bell.rest(self.policy.timer_s - (clock.monotonic_s() - self._last_s))
+
+    def kept(self, compact: Retention | bool, /) -> Retention | None:  # noqa: FBT001
+        """Return what stays at a flip, None when none is wanted; raises Refused."""
+        if compact is False:
+            return None
+        self.check_allowed()
+        return self.policy.retention if compact is True else compact
+
+    def wants_flip(self) -> bool:
+        """Return whether the next checkpoint should let all who hold the chain compact."""
+        return self._leads() and self._is_due()
+
+    def _leads(self) -> bool:
+        """Whether others hold this chain, and compact when this one says so."""
+        chain = self._chain
+        if chain._remote is None or chain._ledger.view.hold is not None:
+            return False
+        return root_key(chain._ledger, chain.session) is not None
 
     async def _try(self) -> None:
         try:
-            await self.compact(None)
+            if self._leads():
+                await self._chain.checkpoint(compact=True)
+            else:
+                await self.compact(None)
         except AteError as error:
             self._chain._ledger.view.settle(self._chain._ledger.store)  # not again at once
             _log.warning("the chain could not be compacted: %s", error)
@@ -146,14 +123,46 @@ class Compactor:
         view = self._chain._ledger.view
         return view.held - view.index.objects - view.settled_rows
 
-    def _is_due(self, waited_s: float) -> bool:
+    def _is_due(self) -> bool:
         ledger = self._chain._ledger
+        waited_s = ledger.clock.monotonic_s() - self._last_s
         superseded = self._superseded()
         if superseded <= 0:
             return False
         total = ledger.store.size()
         grown = total - ledger.view.settled_bytes
         return self.policy.is_due(superseded, ledger.view.index.objects, grown, total, waited_s)
+
+    # --- where all do -----------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        if self._following is None or self._following.done():
+            self._following = asyncio.get_running_loop().create_task(self._follow())
+
+    async def _follow(self) -> None:
+        try:
+            await self.flip()
+        except AteError as error:  # tried again at the next checkpoint
+            _log.warning("the chain could not be compacted: %s", error)
+
+    async def flip(self) -> Thinned | None:
+        """Compact where the newest flip says, unless that is done; see `ate.chain.flip`.
+
+        Raises:
+            Refused: the chain is write-once, or under a legal hold.
+            StorageError: the medium failed; if nothing can be written now, open the chain again.
+            Conflict: the copy is being made anew, and needs no compaction then.
+        """
+        ledger = self._chain._ledger
+        if ledger.fetched is not None:
+            return None
+        async with self._one:
+            at = due(ledger.view)
+            if at is None:
+                return None
+            self.check_allowed()
+            compaction = Compaction(ledger, Cut(ledger.view, set(), at.seq))
+            return await self._build(compaction, at.retention, set(), at.now_us)
 
     # --- one --------------------------------------------------------------------------------
 
@@ -171,13 +180,8 @@ class Compactor:
         if chain._ledger.fetched is not None:
             raise UsageError("a sparse copy is not compacted", hint="compact where all bodies are")
         retention = retention or self.policy.retention
-        view = chain._ledger.view
-        if chain.readonly:
-            raise ReadOnly("this chain was opened read-only")
-        genesis = view.trust.genesis
-        if genesis is not None and genesis.policy.get("worm"):
-            raise Refused("a write-once chain keeps everything: it is never compacted")
-        self._check_hold()
+        self.check_allowed()
+        genesis = chain._ledger.view.trust.genesis
         kept = retention.widened(genesis.policy if genesis else {})
         async with self._one:
             for attempt in range(_TRIES):
@@ -187,6 +191,15 @@ class Compactor:
                     if attempt == _TRIES - 1:
                         raise
         raise AssertionError("unreachable")
+
+    def check_allowed(self) -> None:
+        """Raise ReadOnly or Refused when nothing may be compacted here."""
+        if self._chain.readonly:
+            raise ReadOnly("this chain was opened read-only")
+        genesis = self._chain._ledger.view.trust.genesis
+        if genesis is not None and genesis.policy.get("worm"):
+            raise Refused("a write-once chain keeps everything: it is never compacted")
+        self._check_hold()
 
     async def _compact_once(
         self, retention: Retention, progress: Progress | None, *, erase: bool
@@ -204,7 +217,15 @@ class Compactor:
             dropped.clear()  # only a root may say that something alive is not needed
         if view.trust.has_roots and is_root:
             await self._vouch(dropped)
-        compaction, erased = Compaction(ledger, Cut(view, dropped), progress), None
+        compaction = Compaction(ledger, Cut(view, dropped), progress)
+        return await self._build(compaction, retention, extra, now_us, erase=erase)
+
+    async def _build(
+        self, compaction: Compaction, retention: Retention, extra: set[int], now_us: int, *,
+        erase: bool = False,
+    ) -> Thinned:  # fmt: skip
+        """Write the next generation and let it take over."""
+        ledger, erased = self._chain._ledger, None
         try:
             await self._fill(compaction, retention, extra, now_us)
             done = await self._alone(compaction)
@@ -212,7 +233,7 @@ class Compactor:
                 erased = await _to_its_end(asyncio.to_thread(compaction.erase))
         finally:
             size, still_read = await asyncio.to_thread(compaction.tidy_up)
-        view.settle(ledger.store)
+        ledger.view.settle(ledger.store)
         return replace(done, bytes_after=size, still_read=still_read, erased=erased)
 
     async def _take_over(self, compaction: Compaction) -> Thinned:
@@ -234,14 +255,24 @@ class Compactor:
         """Let it take over while no commit is on its way.
 
         Once this has begun it is waited for, even by whoever is cancelled: what stands in which
-        generation is known only then.
+        generation is known only then. Until then it may take long, where the server is away.
         """
-        work = asyncio.ensure_future(
-            self._chain._writer.run_alone(lambda: self._take_over(compaction))
-        )
+        has_begun = is_over = False
+
+        async def take_over() -> Thinned:
+            nonlocal has_begun
+            if is_over:
+                raise StorageError("the compaction was given up")
+            has_begun = True
+            return await self._take_over(compaction)
+
+        work = asyncio.ensure_future(self._chain._writer.run_alone(take_over))
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
+            is_over = not has_begun
+            if is_over:
+                work.cancel()
             while not work.done():
                 with suppress(asyncio.CancelledError):
                     await asyncio.wait([work])

@@ -23,7 +23,15 @@ from ate.dio.patience import Patience
 from ate.dio.setback import Setbacks
 from ate.dio.transaction import Committed, Durability, Outcome, Transaction, Waiting
 from ate.dio.writer import Writer
-from ate.errors import AteError, Compacted, Conflict, ReadOnly, StorageError, UsageError
+from ate.errors import (
+    AteError,
+    BadSignature,
+    Compacted,
+    Conflict,
+    ReadOnly,
+    StorageError,
+    UsageError,
+)
 from ate.event.commit import Commit, Origin, Record, SequencerPart, encode_payload
 from ate.event.draft import Draft
 from ate.log.outbox import Outbox
@@ -34,7 +42,7 @@ _log = logging.getLogger("ate")
 #: Commits on their way at once; what comes meanwhile is gathered, and goes with the next one.
 _FLIGHTS_MAX: Final = 8
 #: How often a checkpoint and the like is made anew because somebody else was faster.
-_TRIES: Final = 8
+_TRIES: Final = 64
 #: How long closing waits for the answers to what was sent.
 _CLOSE_S: Final = 5.0
 _UNORDERED: Final = SequencerPart(0, 0, 0, bytes(32))
@@ -96,6 +104,7 @@ class Forwarder(Writer):
             transaction.over = True
             if not transaction.done.done():
                 transaction.done.set_exception(error)
+                transaction.done.exception()  # nobody may be waiting any more
         self.parking.forget(parcel.entry)
         self._go_on()
 
@@ -109,6 +118,12 @@ class Forwarder(Writer):
                 self._queue.insert(0, first)
                 self._go_on()
                 return
+        if isinstance(error, BadSignature) and not (first.tries or first.is_blind):
+            # What certifies its key may have expired, or been compacted, since it was signed.
+            for transaction in group:
+                transaction.tries = 1
+            self.skipped([parcel])
+            return
         if len(group) > 1:  # find out which of them it was
             self._queue[0:0] = self._apart(parcel)
         else:
@@ -313,6 +328,7 @@ class Forwarder(Writer):
             drafts, origin=origin, seen_seq=ledger.view.head, now_us=ledger.now_us()
         )
         payload = b"".join(encode_payload(commit, _UNORDERED, [None] * len(rows)))
+        self._lsn = origin.lsn  # used up, also when it cannot be kept
         number = self._session_number, origin.lsn
         parcel = Parcel(ready, number, payload, rows, len(rows) - len(drafts))
         parcel.entry, parcel.adopted = ready[0].entry, ready[0].first > 0
@@ -320,10 +336,10 @@ class Forwarder(Writer):
             parcel.at = ledger.view.head
         if parcel.entry:
             self.outbox.prepare(parcel.entry, *number, payload)
+            self.outbox.flush()  # a later process sends it by this number, or not at all
         elif parcel.at is None and not parcel.guards:
             parcel.entry = self.outbox.add_prepared(*number, payload)
         # What stands on a head or a lease is worth nothing to a later process: it is not kept.
-        self._lsn = origin.lsn
         parcel.ids = [one for transaction in ready for one in changed(transaction)]
         parcel.ids += [row.id for row in rows[: parcel.offset]]
         return parcel

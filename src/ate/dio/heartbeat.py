@@ -66,7 +66,7 @@ class Heartbeat:
         if is_sealed(chain._ledger.view):
             return
         try:
-            await chain.checkpoint()
+            await chain.checkpoint(compact=chain._compactor.wants_flip())
         except Exception as error:
             told = {"message": "ate: a checkpoint could not be written", "exception": error}
             asyncio.get_running_loop().call_exception_handler(told)

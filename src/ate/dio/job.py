@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from ate.dio.clash import Guard
 from ate.dio.dao import Dao
 from ate.dio.dio import Dio
-from ate.dio.lease import Lease
+from ate.dio.lease import Lease, standing
 from ate.dio.receipt import Receipt
 from ate.dio.transaction import Durability
-from ate.errors import AteError, Conflict, Fenced, LoadError, UsageError
+from ate.errors import AteError, BodyNotHeld, Conflict, Fenced, LoadError, Offline, UsageError
 from ate.event.draft import Draft
 from ate.event.header import Header
 from ate.ids import ObjectId
@@ -32,10 +32,11 @@ class Job(Generic[T]):
             look at it to find out how often the job was tried.
     """
 
-    __slots__ = ("_entered", "_lease", "_queue", "dio", "header", "id", "value")
+    __slots__ = ("_dao", "_entered", "_lease", "_queue", "dio", "header", "id", "value")
 
     value: T
     header: Header | None
+    _dao: Dao[T]
     _lease: Dao[Lease]
 
     def __init__(self, queue: Queue[T], job_id: ObjectId) -> None:
@@ -55,14 +56,24 @@ class Job(Generic[T]):
         """Whether the end of the job is committed, or it was given back."""
         return not self.dio._ending
 
-    async def _load(self) -> Dao[T]:
-        dao = await self.dio.load(self._queue.type, self.id)
-        self.value, self.header = dao.value, dao.header
-        return dao
+    async def _load(self) -> None:
+        try:
+            dao = await self.dio.load(self._queue.type, self.id)
+        except BodyNotHeld as error:  # the job is there: to look on would never end
+            raise Offline(f"the job is at the server: {error.message}") from error
+        self.value, self.header, self._dao = dao.value, dao.header, dao
 
     async def _hold(self) -> None:
-        """From now on the work ends the job."""
-        self.dio._will_end(await self._load(), self._lease)
+        """From now on the work ends the job; raises LoadError when it is gone."""
+        if self.dio._reader.view.index.locate(self.id) != self._dao.seq:
+            await self._load()
+        self.dio._will_end(self._dao, self._lease)
+
+    def _is_held_for(self, seconds: float) -> bool:
+        """Whether the lease lasts so long yet, and is the newest."""
+        ledger, lease = self._queue.chain._ledger, self._lease
+        is_newest = ledger.view.index.locate(lease.id) == lease.seq
+        return is_newest and lease.value.until_us - ledger.now_us() >= seconds * 1e6
 
     async def __aenter__(self) -> Self:
         self._entered = True
@@ -111,7 +122,7 @@ class Job(Generic[T]):
             if lease.seq != self._lease.seq:
                 raise Fenced("another holder took the job")
             lease.value = new
-            await dio.commit(self._queue._durability)
+            await dio.commit(self._queue._durability, lease=standing(dio, lease))
         except (Conflict, LoadError) as error:
             raise Fenced(f"the job is in other hands: {error.message}") from error
         self._lease = lease
@@ -150,6 +161,8 @@ class Work(Dio):
             Fenced: somebody else took the job; nothing was committed.
             AteError: as for any commit.
         """
+        if self._ending and not self.chain.is_sequencer:
+            lease = standing(self, self._ending[-1], lease)
         try:
             receipt = await super().commit(durability, at=at, on_conflict=on_conflict, lease=lease)
         except Conflict as conflict:

@@ -5,7 +5,9 @@ However many callers wait, a new row is looked at once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Self
 
 from ate.dio.bell import Bell
 
@@ -21,6 +23,8 @@ class Mailbox:
         self._seen = 0
         self._letters: dict[bytes, Letter] = {}
         self._first_s = float("inf")
+        #: What is sent behind the backs of callers.
+        self.tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._letters)
@@ -72,9 +76,27 @@ class Letter(Bell):
             self._chain._mailbox = Mailbox(self._chain)
         self._chain._mailbox.add(self)
         self._register()
+        if self._chain._remote is not None:
+            self._chain._remote.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._chain._mailbox is not None:
             self._chain._mailbox.remove(self)
         self._chain._watches.discard(self)
+        if self._chain._remote is not None:
+            self._chain._remote.discard(self)
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether a reply can come: there is a connection, or was a moment ago."""
+        remote = self._chain._remote
+        return remote is None or remote.forwarder.patience.is_reachable
+
+    def send(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` while the caller goes on."""
+        assert self._chain._mailbox is not None
+        tasks = self._chain._mailbox.tasks
+        task = asyncio.get_running_loop().create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)

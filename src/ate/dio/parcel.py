@@ -52,7 +52,7 @@ class Parcel:
         self.session, self.lsn = origin
         first = group[0] if group else None
         self.at: int | None = first.at if first is not None else None
-        self.guards = [pair for one in group for pair in one.guards]
+        self.guards = list(dict.fromkeys(pair for one in group for pair in one.guards))
         self.entry = 0
         self.abandoned = False
         #: It is kept and shown as work of its own, with nobody waiting for it.

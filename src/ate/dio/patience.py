@@ -82,6 +82,7 @@ class Patience:
                 owner._fail([transaction], failure or offline(goes_on=owner.goes_on))
         self._promise(promised)
         owner._go_on()
+        owner.tell()
 
     def _may_wait(self, transaction: Transaction) -> bool:
         """Whether a commit may wait for a connection with nobody waiting for it."""

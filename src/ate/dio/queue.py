@@ -9,8 +9,7 @@ whose lease went to somebody else cannot commit, whatever the clocks say.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ate.chain.index import DEAD, SEQ_MASK
@@ -18,11 +17,12 @@ from ate.dio.bell import Bell
 from ate.dio.dao import Dao
 from ate.dio.dio import Dio
 from ate.dio.job import Claim, Job
-from ate.dio.landing import land
-from ate.dio.lease import NEVER_US, Lease, lease_id_of
+from ate.dio.lease import Lease, Leases
 from ate.dio.schema import schema_of
+from ate.dio.stock import Stock
+from ate.dio.taking import take
 from ate.dio.transaction import Durability
-from ate.errors import AteError, Conflict, LoadError, NoReadKey, UsageError, WrongType
+from ate.errors import Disconnected, Offline, UsageError
 from ate.event.row import Kind, Row
 from ate.ids import ROOT, ObjectId
 from ate.session import Session
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from ate.dio.chain import Chain
 
 T = TypeVar("T")
+
+#: Parts that free jobs are cut into at most, when many take at the same time.
+_SPREAD_MAX = 8
+#: At least so often leases are looked into, though there are jobs without: one may have run out.
+_LOOK_EVERY_S = 1.0
 
 
 class Queue(Generic[T]):
@@ -45,7 +50,9 @@ class Queue(Generic[T]):
         session: acts instead of the session the chain was opened with.
 
     Any number of tasks may claim from one Queue, and any number of Queues may stand over the same
-    jobs. Jobs that the session cannot read are left to others.
+    jobs, on any number of machines when the chain is shared: there a loop over the queue takes
+    quick jobs several at a time, and waits while there is no connection. Jobs that the session
+    cannot read are left to others.
     """
 
     def __init__(
@@ -65,14 +72,17 @@ class Queue(Generic[T]):
         self.parent = ROOT if parent is None else parent.id if isinstance(parent, Dao) else parent
         self._schema_id = schema_of(type).schema_id
         self._reader = chain._reader(self.session)
-        #: Ids of the jobs that there are, oldest first, with the ids of their leases.
-        self._jobs: dict[bytes, ObjectId] = {}
+        #: Ids of the jobs that there are, oldest first.
+        self._jobs: dict[bytes, None] = {}
         self._trying: set[bytes] = set()
-        self._leases: dict[bytes, tuple[int, Lease]] = {}
+        self._leases = Leases(chain, self.session, alone=chain.is_sequencer)
         self._bells: set[Bell] = set()
-        #: Leases of other writing sessions are void: nobody else can be alive.
-        self._alone = chain.is_sequencer
-        self._seen = self._reader.view.head
+        self._stock: Stock[T] = Stock(self)
+        #: When leases were opened last, by the event loop's clock.
+        self._looked_s = float("-inf")
+        #: Into how many parts the free jobs are cut, one for each taker: more after a lost race.
+        self._spread = 1
+        self._turn = self._holder
         self._look_around()
 
     def __repr__(self) -> str:
@@ -110,18 +120,37 @@ class Queue(Generic[T]):
 
         A job whose block was not entered is given back when the next one is asked for.
         """
-        while True:
-            try:
-                job = await self._claim()
-            except UsageError:
-                if self.chain._closed:
-                    return
-                raise
-            try:
-                yield job
-            finally:
-                if not job._entered:
-                    await job.give_back()
+        with self._stock:
+            while True:
+                try:
+                    job = await self._stock.take()
+                except UsageError:
+                    if self.chain._closed:
+                        return
+                    raise
+                try:
+                    yield job
+                finally:
+                    if not job._entered:
+                        await job.give_back()
+
+    async def work(self, handler: Callable[[Job[T]], Awaitable[object]], at_once: int = 16) -> None:
+        """Do jobs with `await handler(job)`, several at a time, until the chain closes.
+
+        Jobs that end at the same moment end in one commit: that is much faster than one by one.
+
+        Raises:
+            ExceptionGroup: a handler has failed; its job is offered again, no other is begun.
+        """
+
+        async def do() -> None:
+            async for job in self:
+                async with job:
+                    await handler(job)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(at_once):
+                group.create_task(do())
 
     async def count(self) -> int:
         """Return how many jobs there are, those being worked on included."""
@@ -143,6 +172,8 @@ class Queue(Generic[T]):
 
     def _look_around(self) -> None:
         view = self._reader.view
+        self._store, self._seen = view.store, view.head
+        self._jobs.clear()
         for flagged in view.index.children(self.parent, self.collection):
             if not flagged & DEAD:
                 record, at = view.find(flagged & SEQ_MASK)
@@ -150,6 +181,9 @@ class Queue(Generic[T]):
 
     def _catch_up(self) -> None:
         view = self._reader.view
+        if view.store is not self._store:
+            self._look_around()  # another generation of the log: what ended a job may be gone
+            return
         for _, record, at in view.rows(self._seen + 1, view.head):
             self._sort_in(record.row(at))
         self._seen = view.head
@@ -161,15 +195,15 @@ class Queue(Generic[T]):
             and row.parent == self.parent
             and row.collection == self.collection
         ):
-            if row.id not in self._jobs:
-                self._jobs[row.id] = lease_id_of(row.id)
-        elif row.kind <= Kind.TOMBSTONE and self._jobs.pop(row.id, None) is not None:
-            self._leases.pop(row.id, None)
+            self._jobs[row.id] = None
+        elif row.kind <= Kind.TOMBSTONE and row.id in self._jobs:
+            del self._jobs[row.id]
+            self._leases.forget(row.id)
 
-    # --- taking one -------------------------------------------------------------------------
+    # --- taking some ------------------------------------------------------------------------
 
     async def _claim(self) -> Job[T]:
-        return (await self._claim_some(1))[0]
+        return self._stock.pop() or (await self._claim_some(1))[0]
 
     async def _claim_some(self, most: int) -> list[Job[T]]:
         """Wait until there is a job; return those that are free, at most so many."""
@@ -177,133 +211,120 @@ class Queue(Generic[T]):
             self._bells.add(bell)
             try:
                 while True:
-                    jobs, wait_s = await self._look_for(most)
+                    try:
+                        jobs, wait_s = await self._look_for(most)
+                    except (Disconnected, Offline):
+                        await self._reconnected()
+                        continue
                     if jobs:
                         return jobs
                     if bell.ended:
                         raise UsageError("the chain is closed")
                     await bell.rest(wait_s)
+                    if stocked := self._stock.pop():
+                        return [stocked]
             finally:
                 self._bells.discard(bell)
 
+    async def _reconnected(self) -> None:
+        """Wait for the connection; raises what ended it for good."""
+        chain, remote = self.chain, self.chain._remote
+        if remote is None:
+            raise UsageError("the chain is closed")
+        await remote.wait(lambda: remote.link.is_online or chain._closed, None)
+
     async def _look_for(self, most: int = 1) -> tuple[list[Job[T]], float | None]:
         """Return jobs that were free, or none and in how many seconds a lease will run out."""
-        passed: set[bytes] = set()
+        now_s = asyncio.get_running_loop().time()
+        if not self._alone and now_s < self._looked_s + _LOOK_EVERY_S:
+            # No lease is opened while there are jobs without one.
+            jobs, _ = await self._walk(most, self._leases.is_there)
+            if jobs:
+                return jobs, None
+        self._looked_s = now_s
+        return await self._walk(most, self._leases.left_s)
+
+    async def _walk(
+        self, most: int, left_s_of: Callable[[bytes], Awaitable[float]]
+    ) -> tuple[list[Job[T]], float | None]:
         free: list[bytes] = []
         wait_s: float | None = None
-        self._catch_up()
-        while not self.chain._closed:
-            # Jobs come and go while this waits, so the search starts anew each time; what it has to
-            # step over are jobs in other hands, as many as there are holders.
-            job_id = next((one for one in self._jobs if one not in passed), None)
-            if job_id is not None:
-                passed.add(job_id)
-                lease = await self._lease(job_id)
-                left_s = self._left_s(lease) if lease else 0
-                if left_s > 0:
-                    wait_s = left_s if wait_s is None else min(wait_s, left_s)
-                elif job_id not in self._trying:
-                    free.append(job_id)
-            if free and (job_id is None or len(free) == most):
-                jobs = await self._try_all(free)
-                if jobs:
-                    return jobs, None
-                free = []
-            if job_id is None:
-                break
+        async for job_id in self._each():
+            left_s = await left_s_of(job_id)
+            if left_s > 0:
+                wait_s = left_s if wait_s is None else min(wait_s, left_s)
+            elif job_id not in self._trying:
+                free.append(job_id)
+                if len(free) >= most * self._spread:
+                    if jobs := await self._try_all(self._share(free, most)):
+                        return jobs, None
+                    free = []
+        if free and (jobs := await self._try_all(self._share(free, most))):
+            return jobs, None
         return [], wait_s
+
+    async def _each(self) -> AsyncIterator[bytes]:
+        """Yield each job once, oldest first; jobs come and go while whoever asks waits."""
+        passed: set[bytes] = set()
+        self._catch_up()
+        rest = iter(self._jobs)
+        while not self.chain._closed:
+            try:
+                job_id = next(rest, None)
+            except RuntimeError:  # some came or went
+                rest = iter(self._jobs)
+                continue
+            if job_id is None:
+                return
+            if job_id not in passed:
+                passed.add(job_id)
+                yield job_id
+
+    def _share(self, free: list[bytes], most: int) -> list[bytes]:
+        """Return the part of the free jobs that this queue tries to take."""
+        most = min(most, max(1, len(free) // self._spread))
+        parts = max(1, len(free) // most)
+        at = self._turn % parts * most
+        return free[at : at + most]
 
     async def _try_all(self, ids: list[bytes]) -> list[Job[T]]:
         """Take what can be taken of these, together in one commit where possible."""
-        if len(ids) == 1:
-            job = await self._try(ids[0])
-            return [job] if job is not None else []
-        tasks = [asyncio.ensure_future(self._try(one)) for one in ids]
+        self._trying.update(ids)
+        jobs: list[Job[T]] = []
         try:
-            found = await asyncio.gather(*tasks)
-        except BaseException:
-            for one in await asyncio.gather(*tasks, return_exceptions=True):
-                if isinstance(one, Job):
-                    await one.give_back()
-            raise
-        return [job for job in found if job is not None]
+            jobs = await take(self, ids)
+            if not jobs and len(ids) > 1 and self._alone:
+                for one in ids:
+                    jobs += await take(self, [one])
+        finally:
+            self._trying.difference_update(ids)
+            if not jobs:
+                for bell in self._bells:  # those who passed by while this task tried
+                    bell.wake()
+        if self._alone:
+            return jobs
+        if jobs:
+            self._spread = max(1, self._spread - 1)
+        else:
+            self._spread, self._turn = min(2 * self._spread, _SPREAD_MAX), self._turn + 1
+        return jobs
 
-    async def _lease(self, job_id: bytes) -> Lease | None:
-        lease_id = self._jobs[job_id]
-        flagged = self._reader.view.index.locate(lease_id)
-        if not flagged or flagged & DEAD:
-            return None
-        known = self._leases.get(job_id)
-        if known is None or known[0] != flagged:
-            known = self._leases[job_id] = (flagged, await self._read_lease(job_id, lease_id))
-        return known[1]
+    async def _try(self, job_id: bytes) -> Job[T] | None:
+        """Take a job whose lease is free; None when somebody was faster."""
+        return next(iter(await self._try_all([job_id])), None)
 
-    async def _read_lease(self, job_id: bytes, lease_id: ObjectId) -> Lease:
-        try:
-            dao = await Dio(self.chain, self.session).load(Lease, lease_id)
-            if dao.parent == job_id:
-                return dao.value
-        except WrongType:
-            pass
-        # Somebody has put another object where the lease belongs: only this job cannot be taken.
-        return Lease(0, self._holder, NEVER_US)
-
-    def _left_s(self, lease: Lease) -> float:
-        if self._alone and lease.holder != self._holder:
-            return 0
-        return (lease.until_us - self.chain._ledger.clock.now_us()) / 1e6
+    @property
+    def _alone(self) -> bool:
+        """Whether nobody but this process can take a job."""
+        return self._leases.alone
 
     @property
     def _holder(self) -> int:
         return self.chain._writer._session_number
 
     def _new_lease(self, number: int) -> Lease:
-        until_us = self.chain._ledger.clock.now_us() + int(self.lease_s * 1e6)
-        return Lease(number, self._holder, until_us)
-
-    async def _try(self, job_id: bytes) -> Job[T] | None:
-        """Take a job whose lease is free; None when somebody was faster."""
-        job = None
-        self._trying.add(job_id)
-        try:
-            job = await self._take(ObjectId(job_id))
-        except (Conflict, LoadError):
-            pass  # the job was taken or is gone, and the search goes on
-        except NoReadKey:
-            self._jobs.pop(job_id, None)
-        finally:
-            self._trying.discard(job_id)
-            if job is None:
-                for bell in self._bells:  # those who passed by while this task tried
-                    bell.wake()
-        return job
-
-    async def _take(self, job_id: ObjectId) -> Job[T]:
-        job = Job(self, job_id)
-        await job._load()  # before the lease: what cannot be read is left to others
-        dio = Dio(self.chain, self.session)
-        lease_id = lease_id_of(job_id)
-        try:
-            lease = await dio.load(Lease, lease_id)
-            lease.value = self._new_lease(lease.value.number + 1)
-        except LoadError:
-            lease = dio.store(self._new_lease(1), parent=job_id, id=lease_id)
-        job._lease, before = lease, lease.seq
-        try:
-            await land(dio, self._durability)
-        except asyncio.CancelledError:
-            if lease.seq != before:  # it has landed and nobody will use it
-                await job._offer_again()
-            raise
-        try:
-            await job._hold()
-        except LoadError:
-            # Done by its holder between the look and the lease: the lease came too late.
-            with contextlib.suppress(AteError):
-                lease.delete()
-                await dio.commit(self._durability)
-            raise
-        return job
+        ttl_us = int(self.lease_s * 1e6)
+        return Lease(number, self._holder, self.chain._ledger.now_us() + ttl_us, ttl_us)
 
     @property
     def _durability(self) -> Durability | None:

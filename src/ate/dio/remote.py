@@ -16,6 +16,7 @@ from ate.errors import AteError, Disconnected, Offline, TimedOut, UsageError
 if TYPE_CHECKING:
     from ate.dio.forwarder import Forwarder
     from ate.dio.receipt import Receipt
+    from ate.dio.watch import Watch
 
 #: What a chain does without its server. See the guide about working offline.
 RECOVERY: Final = ("async", "readonly-async", "readonly-sync", "sync")
@@ -95,6 +96,7 @@ class Remote:
         self.link, self.forwarder, self.recovery = link, forwarder, recovery
         self._release = release
         self._bells: set[asyncio.Event] = set()
+        self._watches: set[Watch] = set()
         link.watch(self.tell)
         forwarder.ledger.feed.subscribe(self.tell)
         forwarder.tell = self.tell
@@ -103,6 +105,16 @@ class Remote:
         """Something has changed: whoever waits looks again."""
         for bell in tuple(self._bells) if self._bells else ():
             bell.set()
+        if self._watches and not self.forwarder.patience.is_reachable:
+            for watch in tuple(self._watches):
+                watch.wake()
+
+    def add(self, watch: Watch) -> None:
+        """Wake this one when there is no connection any more, after a moment of patience."""
+        self._watches.add(watch)
+
+    def discard(self, watch: Watch) -> None:
+        self._watches.discard(watch)
 
     def status(self) -> Status:
         """Return how things stand."""

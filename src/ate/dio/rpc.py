@@ -21,6 +21,7 @@ from ate.dio.dao import Dao
 from ate.dio.dio import Dio
 from ate.dio.job import Job
 from ate.dio.landing import land
+from ate.dio.lease import Standing
 from ate.dio.mailbox import Letter
 from ate.dio.queue import Queue
 from ate.dio.reply import Reply, check_declared, error_of, failure_of, value_of
@@ -105,11 +106,13 @@ async def call(
     Raises:
         TimedOut: nobody answered; the request is withdrawn.
         RemoteError: the handler failed in a way it did not declare.
-        Disconnected: the chain was closed meanwhile.
+        Offline: there is no connection; nothing was sent.
+        Disconnected: the connection was lost for more than a moment, or the chain was closed.
         Exception: what the handler raised, if it is an AteError or declared.
     """
     kind = type(request)
-    known = next((one for one in chain._services if one.request is kind), None)
+    services = (one for one in chain._services if isinstance(one, Service))
+    known = next((one for one in services if one.request is kind), None)
     wanted = reply or getattr(kind, "__reply__", None) or (known.reply if known else object)
     declared = (*raises, *getattr(kind, "__raises__", ()), *(known.raises if known else ()))
     answer = await _ask(chain, chain.dio(session), request, timeout, access)
@@ -127,11 +130,18 @@ async def _ask(
     asked._header = Header(access, unknown={_UNTIL: chain._ledger.now_us() + int(timeout * 1e6)})
     with Letter(chain, reply_id_of(asked.id), deadline_s) as letter:
         try:
-            await land(dio, _brief(chain))
+            # Without a connection a request is an error, not something to be sent some day.
+            guard = None if chain.is_sequencer else Standing(((asked.id, 0),))
+            await land(dio, _brief(chain), lease=guard)
             while (answer := await _answer(dio, asked.id)) is None:
                 left_s = deadline_s - clock.monotonic_s()
                 if letter.ended:
                     raise Disconnected("the chain was closed before the reply came")
+                if not letter.is_reachable:
+                    raise Disconnected(
+                        "the connection was lost before the reply came: it may have been answered",
+                        hint="call again when the connection is back, if it may be done twice",
+                    )
                 if left_s <= 0:
                     raise TimedOut(f"no reply to {type(request).__name__} within {timeout:g} s")
                 await letter.rest(left_s)
@@ -139,7 +149,10 @@ async def _ask(
             if asked.seq:
                 await _withdraw(chain, dio, asked)
             raise
-    await _forget(chain, dio, answer)
+    if chain.is_sequencer:
+        await _forget(chain, dio, answer)
+    else:  # the caller need not wait for the server once more
+        letter.send(_forget(chain, dio, answer))
     return answer.value
 
 

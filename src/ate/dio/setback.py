@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ate.dio.overlay import PROVISIONAL
-from ate.dio.schema import schema_of
+from ate.dio.schema import Schema, schema_of
+from ate.dio.typed import ANY
 from ate.dio.work import Work
 from ate.errors import AteError, Conflict, Deleted, LoadError, NotFound, UsageError, codes
 from ate.event.draft import Draft
@@ -44,7 +45,8 @@ class Mine:
 
     def value(self, type: type[T]) -> T:
         """Return the value that was to be stored; raises WrongType when it is of another type."""
-        schema = schema_of(type)
+        draft = self._draft
+        schema: Schema[T] = Schema.any(draft.body) if type in ANY else schema_of(type)
         return schema.decode(self._draft.body, self._draft.codec)
 
 

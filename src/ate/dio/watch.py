@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ate.chain.reader import Reader
 from ate.dio.schema import Schema, schema_of
-from ate.errors import LimitExceeded, NoReadKey, ProtocolError
+from ate.errors import Compacted, LimitExceeded, NoReadKey, ProtocolError
 from ate.event.row import Kind
 from ate.trust.plugin import Change
 
@@ -136,25 +136,33 @@ async def changes(
     schemas: Collection[int] | None = None,
     parent: bytes | None = None,
 ) -> list[Change]:
-    """Return the data changes of rows `first` to `last` that match."""
+    """Return the data changes of rows `first` to `last` that match and are kept."""
     found: list[Change] = []
-    for seq, record, at in reader.view.rows(first, last):
-        row = record.row(at)
-        if row.kind > Kind.TOMBSTONE:
-            continue
-        if schemas is not None and row.schema not in schemas:
-            continue
-        if parent is not None and row.parent != parent:
-            continue
-        plain, codec = None, row.codec
-        if row.kind == Kind.DATA:
-            try:
-                opened = await reader.open(seq)
-                plain, codec = opened.plain, opened.codec
-            except (NoReadKey, ProtocolError, LimitExceeded):
-                pass  # one author's broken delta must not stop those who follow the whole chain
-        found.append(
-            Change(seq, record.sequencer.time_us, row, record.header(at), plain,
-                   record.author.key_id, codec)
-        )  # fmt: skip
+    view = reader.view
+    while first <= last:
+        store = view.store
+        for seq, record, at in view.rows(first, last):
+            row = record.row(at)
+            first = seq + 1
+            if row.kind > Kind.TOMBSTONE:
+                continue
+            if schemas is not None and row.schema not in schemas:
+                continue
+            if parent is not None and row.parent != parent:
+                continue
+            header, author = record.header(at), record.author.key_id
+            time_us, plain, codec = record.sequencer.time_us, None, row.codec
+            if row.kind == Kind.DATA:
+                try:
+                    opened = await reader.open(seq)
+                    plain, codec = opened.plain, opened.codec
+                except (NoReadKey, ProtocolError, LimitExceeded):
+                    pass  # one author's broken delta must not stop those who follow the whole chain
+                except Compacted:
+                    continue  # superseded, and dropped while its body was on its way
+            found.append(Change(seq, time_us, row, header, plain, author, codec))
+            if view.store is not store:
+                break  # the log was compacted meanwhile: what is left is in its successor
+        else:
+            break
     return found

@@ -223,12 +223,16 @@ class Writer:
         rows = len(first.drafts)
         ids = {draft.id for draft in first.drafts}
         parents = {draft.parent for draft in first.drafts}.union(one for one, _ in first.guards)
+        guards = set(first.guards)
         while queue:
             other = queue[0]
             rows += len(other.drafts)
             if other.session is not first.session or other.at is not None or rows > _GATHER_ROWS:
                 break
             if other.make is not None or other.alone:
+                break
+            guards.update(other.guards)
+            if len(guards) > limits.GUARDS_MAX:
                 break
             more = {draft.id for draft in other.drafts}
             above = {draft.parent for draft in other.drafts}.union(one for one, _ in other.guards)

@@ -7,7 +7,7 @@ They are MessagePack maps; decoding one raises ProtocolError and nothing else.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -18,6 +18,8 @@ from ate.event.access import Principal
 GRANT_CONTEXT: Final = b"ate/grant/1"
 CHECKPOINT_CONTEXT: Final = b"ate/checkpoint/1"
 ROLE_CONTEXT: Final = b"ate/role/1"
+PRESENT_BYTES: Final = 32
+FLIP_BYTES: Final = 24
 
 #: Numbers of these bodies are written into signed messages with a fixed width.
 Unsigned: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
@@ -104,6 +106,29 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
     past: bytes = b""
 
 
+class Flip(NamedTuple):
+    """Where all who hold the chain compact, and what they keep, so that all end up with the same.
+
+    Args:
+        size: commits below the cut, which is at the checkpoint that says so first.
+        versions, window_us: of the past that stays; see `ate.chain.retention`.
+    """
+
+    size: int
+    versions: int = 1
+    window_us: int = 0
+
+    def encode(self) -> bytes:
+        """Return the bytes behind the hash of the present, 24."""
+        return b"".join(number.to_bytes(8, "little") for number in self)
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Flip:
+        """Read what `encode` wrote."""
+        numbers = [int.from_bytes(raw[at : at + 8], "little") for at in range(0, 24, 8)]
+        return cls(*numbers)
+
+
 class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     """The master's word about the chain so far.
 
@@ -113,7 +138,8 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
         time_us: when.
         key_id: the root key that signed.
         signature: composite, over `message()`.
-        state: hash of the present (`ate.chain.present`); empty in a checkpoint of before.
+        state: hash of the present (`ate.chain.present`), and behind it where all compact, if a
+            root ever said so; empty in a checkpoint of before.
     """
 
     size: Unsigned
@@ -126,6 +152,17 @@ class Checkpoint(msgspec.Struct, frozen=True, array_like=True):
     def fields(self) -> tuple[int, bytes, int, bytes]:
         """Return what is signed, in order."""
         return self.size, self.root, self.time_us, self.key_id
+
+    @property
+    def present(self) -> bytes:
+        """Hash of the present; empty when this one vouches for none."""
+        return self.state[:PRESENT_BYTES]
+
+    @property
+    def flip(self) -> Flip | None:
+        """Where all compact, by this checkpoint or one before it."""
+        told = self.state[PRESENT_BYTES:]
+        return Flip.decode(told) if told else None
 
     def message(self, chain_id: bytes) -> bytes:
         """Return the bytes that are signed."""

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ate.chain.compact import Compaction, Step, Thinned, finish
+from ate.chain.flip import Due
 from ate.chain.index import SEQ_MASK
 from ate.chain.retention import Retention, old_tombstones, older_versions
 from ate.chain.thinning import Cut, newest_rows
@@ -31,8 +32,11 @@ _REST_S: Final = 0.002
 _ROUNDS: Final = 4
 
 
-async def compact(root: Root, retention: Retention) -> Thinned:
+async def compact(root: Root, retention: Retention, at: Due | None = None) -> Thinned:
     """Compact the chain of a root, which goes on meanwhile.
+
+    Args:
+        at: where and how all who hold the chain do, if that is what is wanted.
 
     Raises:
         Refused: the chain is write-once, or under a legal hold.
@@ -43,11 +47,11 @@ async def compact(root: Root, retention: Retention) -> Thinned:
     genesis = view.trust.genesis
     if genesis is not None and genesis.policy.get("worm"):
         raise Refused("a write-once chain keeps everything: it is never compacted")
-    kept = retention.widened(genesis.policy if genesis else {})
+    kept = retention.widened(genesis.policy if genesis else {}) if at is None else at.retention
     for attempt in range(_TRIES):
         _check_hold(root)
         try:
-            return await _once(root, kept)
+            return await _once(root, kept, at)
         except Conflict:  # a commit went on from what was about to go
             if attempt == _TRIES - 1:
                 raise
@@ -60,11 +64,13 @@ def _check_hold(root: Root) -> None:
         raise Refused(f"a legal hold forbids compaction: {hold}")
 
 
-async def _once(root: Root, retention: Retention) -> Thinned:
+async def _once(root: Root, retention: Retention, at: Due | None) -> Thinned:
     ledger = root.ledger
     view, now_us = ledger.view, max(ledger.clock.now_us(), ledger.view.time_us)
+    if at is not None:
+        now_us = at.now_us
     async with root.alone:  # all that is read now is durable
-        compaction = Compaction(ledger, Cut(view, set()))
+        compaction = Compaction(ledger, Cut(view, set(), at.seq if at is not None else 0))
     try:
         await _fill(root, compaction, retention, now_us)
         done = await _to_its_end(_take_over(root, compaction))

@@ -28,6 +28,7 @@ from ate.errors import (
 )
 from ate.ids import ChainName
 from ate.mesh.changes import Changes
+from ate.mesh.flipping import Flipping
 from ate.mesh.gate import Gate, OpenGate, Rights
 from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
@@ -100,6 +101,7 @@ class Hall:
         guard: 32 secret bytes that the server keeps: with them a large chain opens at once. Whoever
             knows them and writes to the disk can deceive the server, and no client.
         sequencing: for whose centralized chains it signs; None takes none that are new.
+        compacts: chains, where a root's checkpoint says so.
         clock, entropy: handed in by tests.
 
     Attributes:
@@ -110,12 +112,12 @@ class Hall:
         self, shelf: Shelf, *, gate: Gate | None = None, meter: Meter | None = None,
         where: Callable[[str], Place] = lambda _: Place(),
         state: Callable[[Ledger, bytes], bytes] | None = None, idle_close_s: float = 60.0,
-        max_open: int = limits.CHAINS_OPEN_MAX, guard: bytes = b"",
+        max_open: int = limits.CHAINS_OPEN_MAX, guard: bytes = b"", compacts: bool = True,
         follow: Callable[[ChainName, Place], Awaitable[Root]] | None = None,
         sequencing: Sequencing | None = None,
         clock: Clock | None = None, entropy: Entropy = system_entropy,
     ) -> None:  # fmt: skip
-        self.where = where
+        self.where, self._compacts = where, compacts
         self.gate: Gate = gate or OpenGate()
         self.meter: Meter = meter or SilentMeter()
         self._sequencing = sequencing
@@ -262,6 +264,8 @@ class Hall:
         ledger.feed.subscribe(lambda: self.changes.note(root.name, ledger.view.head))
         if ledger.view.head:
             self.changes.note(root.name, ledger.view.head)
+        if self._compacts:
+            Flipping(root)  # its ledger's feed keeps it
 
     # --- what is asked of an open chain ---
 

@@ -39,6 +39,10 @@ class Meter(Protocol):
         """A follower was told that it is far behind."""
         ...
 
+    def compacted(self, outcome: str, nbytes: int) -> None:
+        """A chain was compacted where its root said so ("done"), by so many bytes; or "failed"."""
+        ...
+
 
 class SilentMeter:
     """Takes no notes."""
@@ -62,4 +66,7 @@ class SilentMeter:
         return
 
     def lagged(self) -> None:
+        return
+
+    def compacted(self, outcome: str, nbytes: int) -> None:
         return

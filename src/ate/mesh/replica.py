@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from ate.chain.ledger import Ledger
+from ate.chain.succession import RENEWAL
 from ate.errors import (
     AteError,
-    Compacted,
     CorruptLog,
     Disconnected,
     Forked,
@@ -26,14 +26,14 @@ from ate.errors import (
     UsageError,
     WriteDenied,
 )
-from ate.merkle import Frontier
 from ate.mesh.completion import Completions
+from ate.mesh.continuing import begins_anew, frontier_of
 from ate.mesh.flight import Author, Flight, Flights
 from ate.mesh.line import Line
 from ate.mesh.pump import report
 from ate.mesh.request import Requests, error_of
 from ate.mesh.sequencing import proved
-from ate.mesh.tree import ViewTree, frontier_at
+from ate.mesh.settling import Settling
 from ate.mesh.vigil import Vigil
 from ate.wire.message import (
     Bodies,
@@ -62,11 +62,8 @@ CREDIT_BYTES: Final = 8 << 20
 _AGAIN_S: Final = 0.25
 _AGAIN_MAX_S: Final = 30.0
 _MOVES_MAX: Final = 8
-#: A power cut takes at most so much of the local copy; the server has it still.
-_FLUSH_EVERY_S: Final = 1.0
-#: Errors that end all hope: what the server has is not our chain …
+#: Errors that end all hope, and words of a server that do. Rights, for example, may come back.
 _FINAL: Final = (TrustError, RemoteProtocolError)
-#: … and the words of a server that do. Rights, for example, may come back.
 _FINAL_WORDS: Final = (UntrustedRoot, Forked)
 
 
@@ -106,6 +103,7 @@ class Replica:
         self.lagged = False
         #: Held while a message is worked on: the ledger must not change then.
         self.taking = asyncio.Lock()
+        self._settling = Settling(ledger, self.taking)
         self.device = device
         #: A copy from the start, when what is missing here was compacted there.
         self._renewed: Ledger | None = None
@@ -116,15 +114,13 @@ class Replica:
         self._task: asyncio.Task[None] | None = None
         self._watchers: list[Callable[[], None]] = []
         self._used, self._moves, self._ch = 0, 0, -1
-        self._flushing: asyncio.TimerHandle | None = None
-        self._flush_due = False
         self._again_s = _AGAIN_S
         self._again: asyncio.TimerHandle | None = None
 
     # --- for the chain ---
 
     def start(self) -> None:
-        """Connect, and go on for ever."""
+        """Connect, and go on."""
         self._task = asyncio.get_running_loop().create_task(self._work())
         self._ch = self.line.attach(self)
 
@@ -150,7 +146,6 @@ class Replica:
 
     @property
     def channel(self) -> int:
-        """Its number on the line."""
         return self._ch
 
     async def newest(self) -> int:
@@ -164,7 +159,8 @@ class Replica:
             UsageError: the server signs nothing.
             Compacted: the way from the commit to the statement is not known any more.
         """
-        if self._vigil is None or (self.opened is not None and not self.opened.statement):
+        opened = self.opened
+        if self._vigil is None or (opened and opened.chain_id and not opened.statement):
             raise UsageError(
                 "this server signs no statements",
                 hint="`atedb` does with an identity; `receipt.proof()` needs none",
@@ -186,9 +182,9 @@ class Replica:
                 self.line.send(Close(self._ch))
             self.line.detach(self._ch)
         self.flights.close()
-        for timer in (self._again, self._flushing):
-            if timer is not None:
-                timer.cancel()
+        if self._again is not None:
+            self._again.cancel()
+        await self._settling.close()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -246,31 +242,12 @@ class Replica:
             self._wake.clear()
             if not self._inbox:
                 await self._wake.wait()
-            if self._flush_due:
-                await self._flush()
-
-    def _flush_soon(self) -> None:
-        """What has come is made durable now and then, to be there when the server is not."""
-        if self._flushing is None:
-            loop = asyncio.get_running_loop()
-            self._flushing = loop.call_later(_FLUSH_EVERY_S, self._flush_now)
-
-    def _flush_now(self) -> None:
-        self._flush_due = True
-        self._wake.set()
-
-    async def _flush(self) -> None:
-        self._flush_due, self._flushing = False, None
-        try:
-            async with self.taking:
-                await asyncio.to_thread(self.ledger.store.flush)
-        except AteError as error:
-            self._come_again(error, 0)
 
     async def _take(self, message: Any) -> None:
         match message:
             case Records():
-                await self._take_records(message)
+                if self.opened is not None:  # else it follows one that could not be taken
+                    await self._take_records(message)
             case Refused():
                 self.flights.refuse(message)
             case PeerSession():
@@ -314,25 +291,14 @@ class Replica:
         )  # fmt: skip
 
     def _take_opened(self, opened: Opened) -> None:
-        view = self.ledger.view
-        mine, commits = view.trust.chain_id, view.frontier.size
-        if mine and opened.chain_id and mine != opened.chain_id:
-            raise UntrustedRoot(f"the server has another chain under the name {self.name!r}")
-        self._hear(opened.statement, is_answer=True)
-        is_same = commits != opened.commits or not commits or view.frontier.root() == opened.root
-        if commits > opened.commits or not is_same:
-            raise Forked(
-                f"the server has {opened.commits} commits, and they do not go on from the "
-                f"{commits} that are here"
-            )
-        if opened.start == 0 and commits:
+        if opened.chain_id in (b"", self.ledger.view.trust.chain_id):
+            self._hear(opened.statement, is_answer=True)  # its own words first: they are evidence
+        if begins_anew(self.name, self.ledger.view, opened):
             self._renewed = self.ledger.renewal()
-        elif opened.start != commits:
-            raise Forked(f"the server begins with commit {opened.start}, here are {commits}")
         self.opened, self.trouble = opened, None
         self.ledger.proved = proved(opened, self._peer, self.ledger)
         if opened.time_us:
-            self.ledger.follow_time(opened.time_us)
+            self.ledger._timeline.follow(opened.time_us)
         self._again_s, self._moves, self.lagged = _AGAIN_S, 0, False
         if self._renewed is None:
             self._find_flights()
@@ -355,20 +321,10 @@ class Replica:
                 known = found.lookup(self.device, flight.session, flight.lsn)
                 if known is not None:
                     record = view.find(known.first_seq)[0]
-                    self.flights.land(record, self._frontier(known.index + 1))
+                    self.flights.land(record, frontier_of(view, known.index + 1))
                 else:
                     self.flights.remove(flight)
                     self.author.passed(flight)
-
-    def _frontier(self, size: int) -> Frontier:
-        """Return the frontier that the chain had; an empty one when it is not known any more."""
-        view = self.ledger.view
-        try:
-            return view.frontier if size == view.frontier.size else frontier_at(
-                ViewTree(view), size
-            )  # fmt: skip
-        except Compacted:
-            return Frontier()
 
     def _check_current(self) -> None:
         opened = self.opened
@@ -400,7 +356,7 @@ class Replica:
         if self._used >= CREDIT_BYTES // 2:
             self.line.send(Credit(self._ch, self._used))
             self._used = 0
-        self._flush_soon()
+        self._settling.soon()
         self._check_current()
         if self.is_current and not was_current:
             self._tell()
@@ -447,3 +403,4 @@ class Replica:
         if self._renewed is not None:
             self._renewed.store.close()
             self._renewed = None
+            self.ledger.succession.end(RENEWAL)

@@ -41,6 +41,7 @@ from ate.wire.message import Accepted, Found, Lookup, Open, Refused, Stated, Sub
 
 if TYPE_CHECKING:
     from ate.chain.compact import Thinned
+    from ate.chain.flip import Due
     from ate.mesh.subscriber import Subscriber
     from ate.mesh.topology import Place
 
@@ -180,22 +181,25 @@ class Root:
         exists = self.ledger.view.trust.genesis is not None
         return self._state(self.ledger, answers) if self._state is not None and exists else b""
 
-    async def compact(self, retention: Retention | None = None) -> Thinned:
+    async def compact(self, retention: Retention | None = None, at: Due | None = None) -> Thinned:
         """Compact the log while the chain is served; see `ate.mesh.compacting`.
 
         Who is catching up below the cut is told to open the chain anew.
 
         Args:
             retention: what stays beyond the present; the chain's own policy may keep more.
+            at: where all who hold the chain compact, and how; see `ate.mesh.flipping`.
 
         Raises:
             Refused: the chain is write-once, or under a legal hold.
             UsageError: no checkpoint of a root vouches for what would be left.
             StorageError: the medium failed.
         """
+        if self._closing:
+            raise Disconnected("the chain is being closed")
         work = self._compacting
         if work is None:
-            work = asyncio.ensure_future(compact(self, retention or Retention()))
+            work = asyncio.ensure_future(compact(self, retention or Retention(), at))
             self._compacting = work
         try:
             return await asyncio.shield(work)

@@ -158,6 +158,8 @@ class Subscriber:
                         self.next = int.from_bytes(raw, "little") + 1
                     return payload
             self._scan = None
+            # Commits may have been dropped right up to the cut.
+            self.next = max(self.next, self.root.ledger.view.cut)
         if self.next >= self.root.durable:
             return None
         payload = self.root.frame(self.next)

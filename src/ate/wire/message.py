@@ -12,6 +12,8 @@ from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
+from ate import limits
+
 #: A number that fits into 63 bits.
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 #: A random 64-bit number.
@@ -111,7 +113,7 @@ class Submit(Message, tag=17, frozen=True):
     ch: Channel
     commit: bytes
     at: Count | None = None
-    guards: Annotated[list[tuple[Id, Count]], msgspec.Meta(max_length=64)] = []
+    guards: Annotated[list[tuple[Id, Count]], msgspec.Meta(max_length=limits.GUARDS_MAX)] = []
     epoch: Count = 0
     more: More = {}
 

@@ -15,7 +15,7 @@ import click
 
 from atecli import output
 from atecli.exits import say
-from atecli.opening import Target, chain_command, examples, run
+from atecli.opening import Target, examples, run, shared_command
 from atecli.point import POINT, row_at
 from atecli.text import brief, count, cut, dumps, iso, moment, visible
 
@@ -37,7 +37,7 @@ _COLOURS: Final = {"+": "green", "-": "red", "~": "cyan", "@": "cyan"}
         "ate diff notes --at 2026-01-31 --json",
     ),
 )
-@chain_command
+@shared_command
 @click.argument("object_id", metavar="[ID]", required=False)
 @click.argument("first", metavar="[A]", type=POINT, required=False)
 @click.argument("last", metavar="[B]", type=POINT, required=False)

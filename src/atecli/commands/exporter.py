@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import click
 
 from atecli.commands.ls import tell_hidden
-from atecli.opening import Target, chain_command, examples, run
+from atecli.opening import Target, examples, run, shared_command
 from atecli.text import count, dumps, visible
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _STEP: Final = 256
         "ate export people --type Person --plain | jq .name",
     ),
 )
-@chain_command
+@shared_command
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--format", "form", type=click.Choice(["jsonl", "csv"]), help="Else by FILE's name.")
 @click.option("--type", "type_name", metavar="NAME", help="Objects of this type alone.")

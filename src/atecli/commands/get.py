@@ -8,7 +8,7 @@ import click
 
 from atecli import output
 from atecli.commands.ls import described
-from atecli.opening import Target, chain_command, examples, run
+from atecli.opening import Target, examples, run, shared_command
 from atecli.point import POINT, row_at
 from atecli.text import dumps, iso
 
@@ -21,7 +21,7 @@ from atecli.text import dumps, iso
         "ate get notes 3f0c1d9a5b7e4c2f8a6d0b1e2c3d4f5a --at 2026-01-31T18:00",
     ),
 )
-@chain_command
+@shared_command
 @click.argument("object_id", metavar="ID")
 @click.option("--at", metavar="SEQ|TIME", type=POINT, help="As of this row of the log, or time.")
 def command(target: Target, *, object_id: str, at: int | datetime | None) -> None:

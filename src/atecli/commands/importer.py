@@ -9,7 +9,7 @@ import click
 
 from atecli import output
 from atecli.exits import say
-from atecli.opening import Target, chain_command, examples, run_to_write
+from atecli.opening import Target, examples, run_to_write, shared_command
 from atecli.text import count
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _BATCH_ROWS_MAX: Final = 60_000
         "ate import events events.jsonl --as robot --batch 10000",
     ),
 )
-@chain_command
+@shared_command
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--type", "type_name", metavar="NAME", help="The type of the rows; else FILE's name.")
 @click.option("--id-field", metavar="F", help="The field that tells rows apart.")

@@ -8,7 +8,7 @@ import click
 
 from atecli import output
 from atecli.exits import say
-from atecli.opening import Target, chain_command, examples, run
+from atecli.opening import Target, examples, run, shared_command
 from atecli.text import Columns, iso, moment, size
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _VERSIONS: Final = Columns(
         "ate log people --object 3f0c1d9a5b7e4c2f8a6d0b1e2c3d4f5a",
     ),
 )
-@chain_command
+@shared_command
 @click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until ctrl-c.")
 @click.option(
     "--since", metavar="SEQ", type=click.IntRange(min=0), default=0, help="Rows behind this one."

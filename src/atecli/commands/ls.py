@@ -8,7 +8,7 @@ import click
 
 from atecli import output
 from atecli.exits import say
-from atecli.opening import Target, chain_command, examples, run
+from atecli.opening import Target, examples, run, shared_command
 from atecli.text import Columns, brief, count, iso, moment
 
 _TABLE: Final = Columns(("id", 32), (">seq", 8), ("updated", 19), ("type", 12), ("value", 0))
@@ -18,7 +18,7 @@ _TABLE: Final = Columns(("id", 32), (">seq", 8), ("updated", 19), ("type", 12), 
     "ls",
     epilog=examples("ate ls people", "ate ls people --type Person --json | jq .value.name"),
 )
-@chain_command
+@shared_command
 @click.option("--type", "type_name", metavar="NAME", help="Objects of this type alone.")
 def command(target: Target, *, type_name: str | None) -> None:
     """List the objects of CHAIN in the order of the log, with the beginning of their values.

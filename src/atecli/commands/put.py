@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from atecli import output
-from atecli.opening import Target, chain_command, examples, run_to_write
+from atecli.opening import Target, examples, run_to_write, shared_command
 from atecli.text import iso
 
 
@@ -20,7 +20,7 @@ from atecli.text import iso
         "curl -s https://example.org/x.json | ate put pages -",
     ),
 )
-@chain_command
+@shared_command
 @click.argument("value", metavar="JSON")
 @click.option("--type", "type_name", metavar="NAME", help="The name of the object's type.")
 @click.option("--id", "object_id", metavar="ID", help="Store it under this id.")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from atecli import output
-from atecli.opening import Target, chain_command, examples, run_to_write
+from atecli.opening import Target, examples, run_to_write, shared_command
 
 
 @click.command("rm", epilog=examples("ate rm notes 3f0c1d9a5b7e4c2f8a6d0b1e2c3d4f5a"))
-@chain_command
+@shared_command
 @click.argument("object_id", metavar="ID")
 def command(target: Target, *, object_id: str) -> None:
     """Delete an object of CHAIN, and everything below it, in one commit.

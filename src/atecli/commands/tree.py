@@ -9,14 +9,14 @@ import click
 
 from atecli import output
 from atecli.commands.ls import described, tell_hidden
-from atecli.opening import Target, chain_command, examples, run
+from atecli.opening import Target, examples, run, shared_command
 from atecli.text import brief, cut, visible
 
 _VALUE_MAX: Final = 60
 
 
 @click.command("tree", epilog=examples("ate tree projects", "ate tree projects --json"))
-@chain_command
+@shared_command
 def command(target: Target) -> None:
     """Show the objects of CHAIN below their parents.
 

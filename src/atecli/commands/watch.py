@@ -8,7 +8,7 @@ import click
 
 from atecli import output
 from atecli.commands.log import document
-from atecli.opening import Target, chain_command, examples, run
+from atecli.opening import Target, examples, run, shared_command
 from atecli.text import Columns, brief, moment
 
 _TABLE: Final = Columns(
@@ -23,7 +23,7 @@ _TABLE: Final = Columns(
         "ate watch people --since 0 --once --json | jq .value",
     ),
 )
-@chain_command
+@shared_command
 @click.option(
     "--since", metavar="SEQ", type=click.IntRange(min=0), help="Changes behind this row first."
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,3 +84,34 @@ def alice(ate: Ate, home: Path, keys: Path, monkeypatch: pytest.MonkeyPatch) -> 
     passphrase.write_text(PASSPHRASE + "\n")
     monkeypatch.setenv("ATE_PASSPHRASE_FILE", str(passphrase))
     return "alice"
+
+
+class Server:
+    """An `atedb solo` for chains without keys, to be stopped and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._port = folder, 0
+        self.start()
+
+    def start(self) -> None:
+        words = ["solo", str(self._folder), "--no-auth", "--json", "--port", str(self._port)]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "atedb", *words],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        ready = json.loads(self._process.stdout.readline())
+        self.url, self._port = ready["url"], ready["port"]
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path, home: Path) -> Iterator[Server]:
+    made = Server(tmp_path / "server")
+    yield made
+    made.stop()

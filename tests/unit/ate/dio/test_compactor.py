@@ -9,7 +9,7 @@ import pytest
 
 import ate
 from ate.chain.retention import Retention
-from ate.dio.compactor import MODES, CompactPolicy
+from ate.dio.policy import MODES, CompactPolicy
 from ate.errors import AteError, ReadOnly, Refused, StorageError, UsageError
 from ate.limits import MIB
 from ate.testing.chance import Chance

@@ -241,12 +241,12 @@ async def test_where_others_may_be_alive_a_lease_holds_until_its_time(tmp_path: 
     clock = SimClock()
     async with ate.open("jobs", path=tmp_path, clock=clock) as chain:
         queue = Queue(chain, Task, lease_s=10)
-        queue._alone = False
+        queue._leases.alone = False
         await queue.push(Task("a"))
         await queue._claim()
     async with ate.open("jobs", path=tmp_path, clock=clock) as chain:
         queue = Queue(chain, Task, lease_s=10)
-        queue._alone = False
+        queue._leases.alone = False
         assert (await queue._look_for())[1] == pytest.approx(10)
         clock.advance(10)
         async with queue.claim() as job:
