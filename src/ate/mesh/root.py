@@ -270,7 +270,7 @@ class Root:
         last = ledger.view.origins.last(author.device, author.session)
         if author.prev != last:
             text = f"it follows commit {author.prev} of its session, and {last} is here"
-            return Refused(message.ch, *_source(author), last, "lsn_gap", text)
+            return Refused(message.ch, *author.origin[:3], last, "lsn_gap", text)
         retry_ms = 0
         try:
             wait_s = self.gate.may_submit(asked.guest, self.name, len(payload))
@@ -292,7 +292,7 @@ class Root:
         frames.append(frame)
         self.gate.stored(asked.guest, self.name, len(payload))
         self.completions.add(author, record)
-        return Accepted(message.ch, *_source(author), record.first_seq, record.sequencer.index)
+        return Accepted(message.ch, *author.origin[:3], record.first_seq, record.sequencer.index)
 
     def _check_asked(self, message: Submit) -> None:
         """Raise unless the chain is as the author wants it to be."""
@@ -312,7 +312,7 @@ class Root:
         # What is wrong with a submitted commit is not wrong with this log.
         code = "protocol" if isinstance(error, CorruptLog) else error.code
         return Refused(
-            ch, *_source(author), last, code, error.message[:1000], error.hint[:1000],
+            ch, *author.origin[:3], last, code, error.message[:1000], error.hint[:1000],
             bytes(about or b""), theirs, again=retry_ms > 0, retry_ms=retry_ms,
         )  # fmt: skip
 
@@ -398,7 +398,3 @@ class Root:
             self.ledger.close()
         else:  # the snapshot of a large chain takes its time
             await asyncio.to_thread(self.ledger.close)
-
-
-def _source(author: AuthorPart) -> tuple[int, int, int]:
-    return author.device, author.session, author.lsn

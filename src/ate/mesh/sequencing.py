@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from ate.chain import ordering
 from ate.chain.genesis import Founding, check_genesis
 from ate.chain.ledger import Ledger
 from ate.crypto.sign import FAST_PUBLIC_BYTES, FastVerifyKey
@@ -75,14 +76,14 @@ async def consider(
     Raises:
         BadSignature: its author has not signed it, and nobody here can.
         UsageError: it founds a chain that is not to be here.
-        AteError: what `Ledger.consider` and `check_genesis` raise.
+        AteError: what `ordering.consider` and `check_genesis` raise.
     """
     trust, vouch = ledger.view.trust, None
     if not AuthorPart.decode(payload).suite and trust.sequencers:
         if sequencing is None:
             raise unsigned()
         vouch = sequencing.vouch(guest, trust)
-    record, current = await ledger.consider(payload, vouch)
+    record, current = await ordering.consider(ledger, payload, vouch)
     if trust.genesis is None:
         check_founding(sequencing, check_genesis(record, name))
     return record, current

@@ -9,6 +9,7 @@ from typing import Any
 
 from ate.chain.genesis import Founding, prepare_genesis
 from ate.chain.ledger import Ledger
+from ate.chain.ordering import consider
 from ate.crypto.entropy import SeededEntropy, system_entropy
 from ate.crypto.sign import FastKey
 from ate.event.access import Access, Only
@@ -73,7 +74,7 @@ class Office:
         if over is not None:
             vouch = Vouch(over.own.sign.public.raw, (key or self.key).sign)
         payload = memoryview(ordered(commit, UNORDERED))
-        record, current = await self.ledger.consider(payload, vouch)
+        record, current = await consider(self.ledger, payload, vouch)
         frame = bytes(record.payload)
         self.ledger.accept(record, current)
         self.frames.append(frame)
