@@ -125,6 +125,7 @@ class Hall:
         self.where, self._compacts = where, compacts
         self.gate: Gate = gate or OpenGate()
         self.meter: Meter = meter or SilentMeter()
+        self._sequencing = sequencing
         self.server_id = entropy(16)
         self.changes = Changes(self.server_id)
         self._news = Newsroom(self)
@@ -249,11 +250,12 @@ class Hall:
         self.meter.channels(1)
         self.roster.enter(root)
         last = [view.origins.table.get((d, s), (0, 0)) for d, s in message.sources]
+        offer = self._sequencing.offer(visitor) if self._sequencing is not None else {}
         visitor.send(
             Opened(
                 message.ch, chain_id, root.durable, view.head, view.frontier.root(), view.cut,
                 start, last, root.epoch, rights.write, place.role, root.statement(message.seen),
-                root.ledger.now_us(), self._more(root, message, place),
+                root.ledger.now_us(), {**self._more(root, message, place), **offer},
             )
         )  # fmt: skip
         if rights.commits_s or rights.bytes_s:
