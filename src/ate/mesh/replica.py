@@ -23,7 +23,6 @@ from ate.errors import (
     RemoteProtocolError,
     TrustError,
     UntrustedRoot,
-    UsageError,
     WriteDenied,
 )
 from ate.mesh.completion import Completions
@@ -34,7 +33,7 @@ from ate.mesh.pump import report
 from ate.mesh.request import Requests, error_of
 from ate.mesh.sequencing import check_wire, proved
 from ate.mesh.settling import Settling
-from ate.mesh.vigil import Vigil
+from ate.mesh.vigil import Vigil, acknowledge
 from ate.wire.message import (
     Bodies,
     Close,
@@ -88,7 +87,7 @@ class Replica:
         token: Callable[[], bytes] = bytes, vigil: Vigil | None = None,
     ) -> None:  # fmt: skip
         self.name, self.ledger, self.line, self.author = str(name), ledger, line, author
-        self.sparse, self._token, self._vigil = sparse, token, vigil
+        self.sparse, self.device, self._token, self._vigil = sparse, device, token, vigil
         self._reline = reline
         self.flights = Flights(device, author, self._submit)
         self.requests = Requests(self)
@@ -104,7 +103,6 @@ class Replica:
         #: Held while a message is worked on: the ledger must not change then.
         self.taking = asyncio.Lock()
         self._settling = Settling(ledger, self.taking)
-        self.device = device
         #: A copy from the start, when what is missing here was compacted there.
         self._renewed: Ledger | None = None
         self._peer: PeerSession | None = None
@@ -134,10 +132,8 @@ class Replica:
         """Why no commits are taken, however long one waits; None when they are."""
         if self.failure is not None or self.opened is None or self.opened.writable:
             return self.failure
-        return WriteDenied(
-            f"the server takes no commits to {self.name!r} from this session",
-            hint="ask whoever runs it for the right to write; what is here can be read",
-        )
+        text = f"the server takes no commits to {self.name!r} from this session"
+        return WriteDenied(text, hint="ask whoever runs it for the right to write")
 
     @property
     def address(self) -> str:
@@ -153,19 +149,8 @@ class Replica:
         return await self.requests.newest()
 
     def acknowledge(self, receipt: Receipt) -> bytes | None:
-        """Return a commit with a statement of the server that covers it; None while none does.
-
-        Raises:
-            UsageError: the server signs nothing.
-            Compacted: the way from the commit to the statement is not known any more.
-        """
-        opened = self.opened
-        if self._vigil is None or (opened and opened.chain_id and not opened.statement):
-            raise UsageError(
-                "this server signs no statements",
-                hint="`atedb` does with an identity; `receipt.proof()` needs none",
-            )
-        return self._vigil.acknowledge(receipt.proof(), self.ledger)
+        """Return a commit with a statement that covers it; see `Vigil.acknowledge`."""
+        return acknowledge(self._vigil, self.opened, receipt.proof(), self.ledger)
 
     def watch(self, tell: Callable[[], None]) -> None:
         """Call `tell` whenever the connection or what it brings has changed."""
@@ -197,8 +182,7 @@ class Replica:
 
     def connected(self, peer: PeerSession) -> None:
         """The line is up."""
-        self._inbox.append(peer)
-        self._wake.set()
+        self.received(peer)
 
     def received(self, message: Any) -> None:
         """Take a message of this channel."""
