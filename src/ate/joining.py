@@ -124,7 +124,7 @@ async def join(
     identity = session.own.sign if session is not None else None
     held: list[Line] = []
     try:
-        pins = joining.pins or _memory(joining.home)
+        pins = joining.pins or (_memory(joining.home) if joining.home else Pins(None))
         known = await Known.of(pins, joining.names, Url.parse(joining.url), name)
     except BaseException:
         outbox.close()
