@@ -28,7 +28,7 @@ ALICE, MALLORY = member("alice"), member("mallory")
 @asynccontextmanager
 async def shared(folder: Path) -> AsyncIterator[tuple[Hall, ate.Chain, ate.Chain]]:
     """Alice's chain, which Mallory may write to."""
-    access = ate.Access(read=ate.Everyone(), write=ate.Only([ALICE.public, MALLORY.public]))
+    access = ate.Access(read=ate.Everyone, write=ate.Any(ALICE.public, MALLORY.public))
     async with served(folder) as (hall, server):
         url: dict[str, Any] = {"url": server.url}
         async with (

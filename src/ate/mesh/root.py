@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from ate.chain.compact import Thinned
     from ate.chain.flip import Due
     from ate.mesh.subscriber import Subscriber
-    from ate.mesh.topology import Place
 
 #: A flush that usually takes less runs on the event loop: the way to a thread costs as much.
 _INLINE_FLUSH_S: Final = 0.0005
@@ -138,9 +137,9 @@ class Root:
             self._wake.set_result(None)
 
     async def welcome(self, message: Open) -> None:
-        """Be ready for who is about to open the chain; what is ordered here always is."""
+        """Be ready for who is about to open the chain."""
 
-    def more(self, place: Place) -> dict[str, Any]:
+    def more(self) -> dict[str, Any]:
         """Return what else is said in `Opened`."""
         return {}
 
@@ -149,15 +148,12 @@ class Root:
         async with self.alone:  # what was found is durable
             known = self.completions.lookup(message.device, message.session, message.lsn)
             last = self.ledger.view.origins.last(message.device, message.session)
-        first = known.first_seq if known is not None else 0
-        return Found(message.ch, message.ref, first, last, self.durable)
+        return Found(message.ch, message.ref, known.first_seq if known else 0, last, self.durable)
 
     def refusal(self, message: Submit, error: AteError) -> Refused:
         """Return the answer to a commit that is not even judged."""
-        payload = memoryview(message.commit)
-        if len(payload) < ROWS_AT:
-            return Refused(message.ch, 0, 0, 0, 0, error.code, error.message, error.hint)
-        return self._refused(message.ch, AuthorPart.decode(payload), error)
+        payload = message.commit.ljust(ROWS_AT, b"\0")
+        return self._refused(message.ch, AuthorPart.decode(memoryview(payload)), error)
 
     def retire(self) -> None:
         """Order nothing any more, not even what is queued; call it while holding `alone`."""
