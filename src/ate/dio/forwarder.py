@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+from ate.chain.admit import consult
 from ate.chain.ledger import Ledger
 from ate.chain.standing import Guards
 from ate.dio.moving import Moving
@@ -330,6 +331,9 @@ class Forwarder(Writer):
             drafts, origin=origin, seen_seq=ledger.view.head, now_us=ledger.now_us()
         )
         payload = b"".join(encode_payload(commit, UNORDERED, [None] * len(rows)))
+        if ledger.pipeline.own:
+            record = Record(memoryview(payload))
+            await consult(ledger.view, ledger.pipeline, record, rows, ledger.now_us())
         self._lsn = origin.lsn  # used up, also when it cannot be kept
         number = self._session_number, origin.lsn
         parcel = Parcel(ready, number, payload, rows, len(rows) - len(drafts))

@@ -316,11 +316,13 @@ class Replica:
     async def _take_records(self, message: Records) -> None:
         was_current = self.is_current
         ledger = self._renewed or self.ledger
+        if not message.frames:
+            ledger.end_past()
         for frame in message.frames:
             payload = memoryview(frame)
             flight = self.flights.of(payload)
             try:
-                record = await ledger.receive(payload, flight.rows if flight else None)
+                record = await ledger.receive(payload, is_mine=flight is not None)
             except CorruptLog as error:
                 raise Forked(f"the server sent what is no continuation: {error.message}") from error
             if record is not None and ledger is self.ledger:
