@@ -231,7 +231,8 @@ class Queue(Generic[T]):
         chain, remote = self.chain, self.chain._remote
         if remote is None:
             raise UsageError("the chain is closed")
-        await remote.wait(lambda: remote.link.is_online or chain._closed, None)
+        link = remote.link  # online alone is not enough for a mode that reads nothing old
+        await remote.wait(lambda: (link.is_online and link.is_current) or chain._closed, None)
 
     async def _look_for(self, most: int = 1) -> tuple[list[Job[T]], float | None]:
         """Return jobs that were free, or none and in how many seconds a lease will run out."""
