@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-import subprocess
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -226,16 +226,16 @@ async def test_a_client_that_is_killed_in_the_middle_converges(tmp_path: Path) -
             author, old_or_new = Author(one), set()
             await author.write()
             for _ in range(ROUNDS):
-                follower = subprocess.Popen(words, stdout=subprocess.PIPE)
+                follower = await asyncio.create_subprocess_exec(*words, stdout=PIPE)
                 try:
                     assert follower.stdout is not None
-                    assert await asyncio.to_thread(follower.stdout.readline) == b"here\n"
+                    assert await follower.stdout.readline() == b"here\n"
                     before = one._ledger.view.cut
                     work = asyncio.ensure_future(author.flip())
                     await pace.pause(chance.random() * 2 * FLIP_S)
                 finally:
                     follower.kill()
-                    follower.communicate()
+                    await follower.communicate()
                 size = await work
                 async with reread(tmp_path / "f" / "n") as ledger:
                     assert ledger.view.cut in (before, size)

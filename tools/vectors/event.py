@@ -15,6 +15,7 @@ from ate.event.row import Kind, unpack
 from ate.event.system import (
     CertificateBody,
     Checkpoint,
+    Flip,
     Genesis,
     Grant,
     PublicKeys,
@@ -264,6 +265,9 @@ def system() -> dict[str, Any]:
         "grant": Grant(bytes(oid(1)), 1, {b"r" * 16: bytes(1168)}),
         "grant of a later epoch": Grant(bytes(oid(1)), 3, {b"r" * 16: bytes(1168)}, bytes(80)),
         "checkpoint": Checkpoint(5, HASH, 1 << 50, b"r" * 16, bytes(3373), HASH),
+        "checkpoint where all compact": Checkpoint(
+            5, HASH, 1 << 50, b"r" * 16, bytes(3373), HASH + Flip(5, 3, 86_400_000_000).encode()
+        ),
     }
     invalid: list[tuple[str, str, Any]] = [
         ("Genesis", "a list", []),

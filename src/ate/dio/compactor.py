@@ -141,7 +141,8 @@ class Compactor:
 
     async def _follow(self) -> None:
         try:
-            await self.flip()
+            while await self.flip() is not None:
+                pass  # there may be another one by now
         except AteError as error:  # tried again at the next checkpoint
             _log.warning("the chain could not be compacted: %s", error)
 
@@ -256,8 +257,16 @@ class Compactor:
 
         Once this has begun it is waited for, even by whoever is cancelled: what stands in which
         generation is known only then. Until then it may take long, where the server is away.
+
+        Raises:
+            Conflict: the copy must be made anew first, which commits on their way wait for.
         """
         has_begun = is_over = False
+        turn: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        succession = self._chain._ledger.succession
+        succession.on_wanted = lambda: None if turn.done() else turn.set_result(None)
+        if succession.is_wanted:
+            turn.set_result(None)
 
         async def take_over() -> Thinned:
             nonlocal has_begun
@@ -268,6 +277,10 @@ class Compactor:
 
         work = asyncio.ensure_future(self._chain._writer.run_alone(take_over))
         try:
+            await asyncio.wait([work, turn], return_when=asyncio.FIRST_COMPLETED)
+            if not has_begun and not work.done():
+                is_over = work.cancel()
+                raise Conflict("the copy of this chain is to be made anew first")
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             is_over = not has_begun

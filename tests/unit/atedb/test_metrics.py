@@ -53,6 +53,13 @@ def test_two_halls_add_up() -> None:
     two.appended(1, 50)
     one.sent(10, 0.001)
     one.lagged()
+    one.compacted("done", 500)
+    two.compacted("failed", 0)
+    assert lines(metrics, "atedb_compactions_total") == [
+        'atedb_compactions_total{outcome="done"} 1',
+        'atedb_compactions_total{outcome="failed"} 1',
+    ]
+    assert lines(metrics, "atedb_reclaimed_bytes_total") == ["atedb_reclaimed_bytes_total 500"]
     assert lines(metrics, "atedb_chains_open") == ["atedb_chains_open 3"]
     assert lines(metrics, "atedb_channels_open") == ["atedb_channels_open 1"]
     assert lines(metrics, "atedb_commits_total") == ["atedb_commits_total 3"]

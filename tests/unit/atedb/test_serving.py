@@ -38,10 +38,12 @@ def test_options_are_settings() -> None:
         "data", "--listen", "::", "--service", "/a=b", "--no-auth", "--no-auth",
         "--max-chains", "3", "--max-subscriptions", "4", "--commits-per-second", "1,2,3",
         "--quota-bytes", "5", "--quota-chains", "6", "--idle-close", "7", "--no-create",
+        "--compact", "never",
     )  # fmt: skip
     assert found.path == Path("data")
     assert found.services == (Service("/a", Path("b")),)
     assert (found.no_auth, found.create, found.idle_close_s) == (2, False, 7.0)
+    assert found.compact == "never"
     assert found.quota == Allowance(5, 6)
     assert (found.bounds.chains, found.bounds.subscriptions) == (3, 4)
     assert found.bounds.server == Rate(3, 0)

@@ -11,6 +11,7 @@ from ate.errors import ProtocolError
 from ate.event.system import (
     CertificateBody,
     Checkpoint,
+    Flip,
     Genesis,
     Grant,
     PublicKeys,
@@ -95,6 +96,16 @@ def test_a_checkpoint_signs_chain_size_root_and_time() -> None:
     message = one.message(b"c" * 32)
     assert message == b"c" * 32 + (3).to_bytes(8, "little") + b"r" * 32 + (99).to_bytes(8, "little")
     assert Checkpoint(*one.fields()) == one
+
+
+def test_behind_the_present_stands_where_all_compact() -> None:
+    plain = Checkpoint(3, b"r" * 32, 99, b"k" * 16, b"", b"p" * 32)
+    assert (plain.present, plain.flip) == (b"p" * 32, None)
+    flip = Flip(3, 2, 60_000_000)
+    told = Checkpoint(3, b"r" * 32, 99, b"k" * 16, b"", b"p" * 32 + flip.encode())
+    assert (told.present, told.flip) == (b"p" * 32, flip)
+    assert told.message(b"c" * 32) == plain.message(b"c" * 32) + flip.encode()
+    assert Checkpoint(3, b"r" * 32, 99, b"k" * 16).flip is None
 
 
 def test_system_ids_differ_by_kind_and_subject() -> None:
