@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint bench fuzz docs verify-coverage clean
+.PHONY: help setup demo test lint bench fuzz nemesis docs verify-coverage clean
 
 PYTHON ?= python3
 VENV   := .venv
@@ -44,6 +44,10 @@ bench: $(PEERS)  ## race the peers on this machine
 
 fuzz: $(READY)  ## give the decoders many more inputs than `make test` does
 	@$(PY) -m pytest -n 2 -q --hypothesis-profile=fuzz tests/fuzz tests/properties
+
+NEMESIS_S ?= 1800
+nemesis: $(READY)  ## break real servers and clients for half an hour; NEMESIS_S says how long
+	@NEMESIS_S=$(NEMESIS_S) $(PY) -m pytest -q -n 0 tests/nemesis/test_real.py
 
 docs: $(READY)  ## run every example of the documents and check every link
 	@$(PY) -m pytest -q tests/test_docs.py tests/test_examples.py

@@ -68,6 +68,13 @@ def registry() -> Registry:
     return found
 
 
+async def leave() -> None:
+    """Close all lines of this event loop, also those that are kept for the next opening."""
+    found = _registries.pop(asyncio.get_running_loop(), None)
+    if found is not None:
+        await found.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Joining:
     """How a chain is shared.
@@ -118,7 +125,10 @@ async def join(
         TrustError: the server, or its chain, is not the one that is meant.
     """
     lines = joining.lines if joining.lines is not None else registry()
-    session = ledger.session
+    session, terms = ledger.session, joining.terms
+    is_central = founding is not None and founding.mode == "centralized"
+    if terms is None and (is_central or ledger.view.trust.sequencers):
+        terms = Terms(encryption=True)  # over no other connection a server signs for authors
     identity = session.own.sign if session is not None else None
     held: dict[Url, Line] = {}
     try:
@@ -132,7 +142,7 @@ async def join(
         place = Url.parse(url)
         if place not in held:
             held[place] = lines.line(
-                place, identity=identity, trust=trust(url), terms=joining.terms
+                place, identity=identity, trust=trust(url), terms=terms
             )
         return held[place]
 
@@ -165,9 +175,7 @@ async def join(
         if ledger.view.trust.genesis is None:
             if founding is not None:
                 founding = with_sequencer(founding, offered(replica.opened))
-                replica.check_wire(is_centralized=founding.mode == "centralized")
             await _found(remote, ledger, joining, name, founding)
-        replica.check_wire()
         known.check(ledger.view, [one.key_id for one in roots])
     except BaseException:
         await release()

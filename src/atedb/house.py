@@ -128,7 +128,7 @@ def _here(_: str) -> Place:
 def _sequencing(settings: Settings, identity: SigningKey) -> Sequencing | None:
     if settings.trust != "centralized":
         return None
-    return Sequencing(Sequencer.of(identity), is_protected=settings.tls_cert is not None)
+    return Sequencing(Sequencer.of(identity))
 
 
 def own_folder(folder: Path) -> Path:

@@ -116,9 +116,7 @@ class Worker:
     def _deed(self, kind: str, durability: int = FULL, rows: int = 1) -> Deed:
         self._number += 1
         name = token(self.author.client, self.life, self._number)
-        return Deed(
-            name, str(self.chain.name), kind, int(durability), self.journal.clock(), rows
-        )
+        return Deed(name, str(self.chain.name), kind, int(durability), self.journal.clock(), rows)
 
     async def _do(self, deed: Deed, dio: Dio, **options: Any) -> None:
         await self._note(deed, lambda: dio.commit(ate.Durability(deed.durability), **options))
@@ -148,8 +146,9 @@ class Worker:
 
     # --- writing ---
 
-    async def new(self) -> None:
-        deed, dio = self._deed("new", self._how()), self.chain.dio()
+    async def new(self, how: ate.Durability | None = None) -> None:
+        durability = self._how() if how is None else int(how)
+        deed, dio = self._deed("new", durability), self.chain.dio()
         dio.store(Note(deed.token))
         await self._do(deed, dio)
 
@@ -200,6 +199,7 @@ class Worker:
         async with self.chain.lease("pen", ttl_s=LEASE_S, wait_s=PATIENCE_S) as lease:
             for _ in range(1 + self.chance.below(3)):
                 deed, dio = self._deed("leased"), self.chain.dio()
+                deed.fence = lease.number
                 dio.store(Note(deed.token))
                 await self._do(deed, dio, lease=lease)
                 await self.pace.pause(self.chance.below(1000) / 1000)
@@ -252,7 +252,9 @@ class Worker:
         for setback in self.chain.conflicts:
             if not self.author.is_dead:
                 note_setback(self.journal, self.author.client, str(self.chain.name), setback)
-            what = self.chance.below(3)
+            # The end of a job that somebody else has done by now is not to be forced.
+            ends_a_job = any(b"job" in bytes(draft.body) for draft in setback._drafts)
+            what = 0 if ends_a_job else self.chance.below(3)
             if what == 0:
                 setback.drop()
             elif what == 1:

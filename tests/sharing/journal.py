@@ -42,7 +42,7 @@ class Deed(msgspec.Struct, tag=True):
         durability: of the commit that was asked for.
         rows: how many objects bear its token.
         seq: of its first row, when it is ok.
-        ids: of the objects.
+        fence: number of the lease that it was done under; 0 = none.
     """
 
     token: str
@@ -55,6 +55,7 @@ class Deed(msgspec.Struct, tag=True):
     outcome: Outcome = "info"
     seq: int = 0
     code: str = ""
+    fence: int = 0
 
 
 class Sent(msgspec.Struct, tag=True):
@@ -89,7 +90,18 @@ class Broken(msgspec.Struct, tag=True):
     what: str
 
 
-AnyNote: TypeAlias = Deed | Sent | SetBack | Watched | Broken
+class Facts(msgspec.Struct, tag=True):
+    """How a copy of a chain is at some moment."""
+
+    moment: str
+    chain: str
+    who: str
+    commits: int = 0
+    root: str = ""
+    state: str = ""
+
+
+AnyNote: TypeAlias = Deed | Sent | SetBack | Watched | Broken | Facts
 
 
 class Journal:
@@ -105,11 +117,14 @@ class Journal:
     ) -> None:
         self.clock, self._write = clock, write
         self.notes: list[AnyNote] = []
+        self.watched: list[Watched] = []
         self.history = History(clock, write)
 
     def note(self, one: AnyNote) -> None:
         """Keep a note. A deed is noted when it starts, and again when it is done."""
         self.notes.append(one)
+        if isinstance(one, Watched):
+            self.watched.append(one)
         if self._write is not None:
             self._write(_encode(one) + b"\n")
 
@@ -177,9 +192,7 @@ class NotingForwarder(Forwarder):
             mine = [own_token(self._noter.client, bytes(draft.body)) for draft in rows]
             source = author.device, author.session, author.lsn
             journal.note(Sent(chain, *source, mine))
-            call = Append(
-                chain, *source, record.root.hex(), at=parcel.at, rows=record.row_count
-            )
+            call = Append(chain, *source, record.root.hex(), at=parcel.at, rows=record.row_count)
             self._sent[parcel] = journal.history.invoke(self._noter.name, call)
         super()._send(parcel)
 

@@ -6,8 +6,8 @@ Hosts lose their processes or their power at any moment; it checks nothing.
 from __future__ import annotations
 
 import asyncio
-
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from typing import Any, Final
 
@@ -160,7 +160,8 @@ class Client:
     async def crash(self, power: bool) -> None:
         """Lose the program, or the machine's power."""
         life, author = self.life, self.author
-        assert life is not None and author is not None
+        assert life is not None
+        assert author is not None
         life.is_over = author.is_dead = True
         style = self.chance.choice(STYLES) if power else KILLED
         self.disk = self.disk.cut(style)
@@ -185,6 +186,26 @@ class Client:
             connection={"lines": lines, "pins": Pins(None), "home": None, "timeout_s": 3.0},
             **options,
         )  # fmt: skip
+
+    async def arrive(self, name: str) -> None:
+        """Bring a chain up to date at the end of a run; one whose disk had failed is reopened."""
+        chain = self.chains.get(name)
+        if chain is not None:
+            try:
+                await chain.sync(20)
+                return
+            except AteError:
+                assert chain._remote is not None
+                if not isinstance(chain._remote.link.trouble, StorageError):
+                    raise
+                with suppress(AteError):
+                    await chain.close()
+                chain._ledger.store.close()
+        assert self.life is not None
+        entropy = SeededEntropy(f"{self.loop.seed} {self.name} {name} at the end".encode())
+        AUTHOR.set(Author(self.journal, f"{self.name}.{self.lives + 1}"))
+        self.chains[name] = await self.open(name, entropy, self.registry(self.life, entropy))
+        await self.chains[name].sync(20)
 
     def registry(self, life: Life, entropy: SeededEntropy) -> Registry:
         dial = self.net.dial(self.name)
@@ -223,6 +244,8 @@ class Client:
             except StorageError as error:
                 # What a program does whose disk fails: it ends, and is started again.
                 self.loop.note(f"{author.name}: {name}: {error.code}")
+                if self.chains.get(name) is not chain:
+                    return  # somebody has it in hand already
                 del self.chains[name]
                 try:
                     await chain.close()
@@ -278,5 +301,3 @@ async def jobs_of(chain: Chain) -> tuple[list[str], list[str]]:
     dio = chain.dio()
     done = [dao.value.job async for dao in dio.all(Done)]
     return done, [dao.value.token.strip("<>") async for dao in dio.all(Task)]
-
-

@@ -79,11 +79,26 @@ def _deeds(notes: Sequence[AnyNote], truth: Truth) -> list[str]:
         for name, count in Counter(found.tokens if found is not None else ()).items():
             if name:
                 landed[name].append((entry, count))
-    broken = []
+    deeds = [one for one in notes if isinstance(one, Deed)]
+    broken = _fences([(landed[one.token][0][0].seq, one) for one in deeds if landed[one.token]])
     for deed in notes:
         if isinstance(deed, Deed):
             broken += _deed(deed, landed[deed.token], is_set_back=deed.token in known)
     return broken
+
+
+def _fences(landed: list[tuple[int, Deed]]) -> list[str]:
+    """Once a lease was used by a later holder, no earlier one lands anything."""
+    broken, highest = [], 0
+    for seq, deed in sorted(((seq, one) for seq, one in landed if one.fence), key=_first):
+        if deed.fence < highest:
+            broken.append(f"fence: {deed.kind} {deed.token} at {seq} is behind holder {highest}")
+        highest = max(highest, deed.fence)
+    return broken
+
+
+def _first(pair: tuple[int, Deed]) -> int:
+    return pair[0]
 
 
 def _deed(deed: Deed, landed: list[tuple[Entry, int]], *, is_set_back: bool) -> list[str]:
@@ -121,7 +136,9 @@ def _watchers(notes: Sequence[AnyNote], truth: Truth) -> list[str]:
     return broken
 
 
-def jobs_done_once(chain: str, done: Sequence[str], left: Iterable[str], notes: Iterable[AnyNote]) -> list[str]:
+def jobs_done_once(
+    chain: str, done: Sequence[str], left: Iterable[str], notes: Iterable[AnyNote]
+) -> list[str]:
     """Each job that is gone was done once, none that is left was done.
 
     Args:
@@ -137,5 +154,3 @@ def jobs_done_once(chain: str, done: Sequence[str], left: Iterable[str], notes: 
             if one.chain == chain and not counts[name] and name not in waiting:
                 broken.append(f"job {name} of {chain} vanished undone")
     return broken
-
-

@@ -38,6 +38,7 @@ class Run:
     Args:
         hall, forwarder: of the servers, of the clients; with a bug, maybe.
         patch: plants one.
+        flush_s: so long may a flush in a thread take.
     """
 
     seed: int
@@ -45,17 +46,18 @@ class Run:
     hall: type[Hall] = Hall
     forwarder: type[NotingForwarder] = NotingForwarder
     patch: Callable[[pytest.MonkeyPatch], None] | None = None
+    flush_s: float = 0.001
     log: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     acknowledged: int = 0
     digest: str = ""
 
     def run(self) -> list[str]:
-        loop = TownLoop(self.seed, limit_s=3600)
         with pytest.MonkeyPatch.context() as patch:
             install(patch, self.forwarder)
             if self.patch is not None:
                 self.patch(patch)
+            loop = TownLoop(self.seed, limit_s=3600, executor_s=self.flush_s)
             loop.run(self.main)
         self.digest = loop.digest
         return self.broken
@@ -118,17 +120,17 @@ class Run:
         stated: list[Stated] = []
         reader = Client("z", loop, clients[0].net, journal, places)
         reader.keeps, reader.sparse = False, 0
+        for name in (*places, *places):  # the second time everybody has what the others sent
+            for client in clients:
+                try:
+                    await client.arrive(name)
+                except AteError as error:
+                    broken.append(f"{client.name} cannot sync {name}: {error!r}")
         for name in places:
             states = {}
             for client in clients:
                 chain = client.chains.get(name)
                 if chain is None:
-                    broken.append(f"{client.name} has not got {name}")
-                    continue
-                try:
-                    status = await chain.sync(20)
-                except AteError as error:
-                    broken.append(f"{client.name} cannot sync {name}: {error!r} {chain.status}")
                     continue
                 states[client.name] = chain.commits, chain.root, await state_of(chain)
                 stated.append(Stated(name, chain.commits, chain.root, client.name))

@@ -31,13 +31,13 @@ class Bell(Watch):
 
     def _register(self) -> None:
         """Ring when the chain closes, or at once if it is closed."""
-        self._chain._watches.add(self)
+        self._chain._watches[self] = None
         if self._chain._closed:
             self.end()
 
     def __exit__(self, *_: object) -> None:
         self._chain._ledger.feed.unsubscribe(self.wake)
-        self._chain._watches.discard(self)
+        self._chain._watches.pop(self, None)
 
     async def rest(self, seconds: float | None = None) -> None:
         """Wait for the next ring, at most `seconds`; the caller asks its own clock afterwards."""

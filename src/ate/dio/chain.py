@@ -65,7 +65,7 @@ class Chain:
         self._writer, self._remote = writer, remote
         self._ids = IdSource(ledger.entropy)
         self._readers: dict[int, Reader] = {}
-        self._watches: set[Watch] = set()
+        self._watches: dict[Watch, None] = {}
         #: What ends with the chain while commits are still taken.
         self._services: list[Service | Stock[Any]] = []
         self._mailbox: Mailbox | None = None

@@ -83,7 +83,7 @@ class Letter(Bell):
     def __exit__(self, *_: object) -> None:
         if self._chain._mailbox is not None:
             self._chain._mailbox.remove(self)
-        self._chain._watches.discard(self)
+        self._chain._watches.pop(self, None)
         if self._chain._remote is not None:
             self._chain._remote.discard(self)
 

@@ -76,7 +76,7 @@ class Queue(Generic[T]):
         self._jobs: dict[bytes, None] = {}
         self._trying: set[bytes] = set()
         self._leases = Leases(chain, self.session, alone=chain.is_sequencer)
-        self._bells: set[Bell] = set()
+        self._bells: dict[Bell, None] = {}
         self._stock: Stock[T] = Stock(self)
         #: When leases were opened last, by the event loop's clock.
         self._looked_s = float("-inf")
@@ -208,7 +208,7 @@ class Queue(Generic[T]):
     async def _claim_some(self, most: int) -> list[Job[T]]:
         """Wait until there is a job; return those that are free, at most so many."""
         with Bell(self.chain) as bell:
-            self._bells.add(bell)
+            self._bells[bell] = None
             try:
                 while True:
                     try:
@@ -224,14 +224,15 @@ class Queue(Generic[T]):
                     if stocked := self._stock.pop():
                         return [stocked]
             finally:
-                self._bells.discard(bell)
+                self._bells.pop(bell, None)
 
     async def _reconnected(self) -> None:
         """Wait for the connection; raises what ended it for good."""
         chain, remote = self.chain, self.chain._remote
         if remote is None:
             raise UsageError("the chain is closed")
-        await remote.wait(lambda: remote.link.is_online or chain._closed, None)
+        link = remote.link  # what is behind may be refused to be read just as well
+        await remote.wait(lambda: chain._closed or (link.is_online and link.is_current), None)
 
     async def _look_for(self, most: int = 1) -> tuple[list[Job[T]], float | None]:
         """Return jobs that were free, or none and in how many seconds a lease will run out."""

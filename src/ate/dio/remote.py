@@ -95,8 +95,8 @@ class Remote:
             raise UsageError(f"recovery is one of {', '.join(RECOVERY)}, not {recovery!r}")
         self.link, self.forwarder, self.recovery = link, forwarder, recovery
         self._release = release
-        self._bells: set[asyncio.Event] = set()
-        self._watches: set[Watch] = set()
+        self._bells: dict[asyncio.Event, None] = {}
+        self._watches: dict[Watch, None] = {}
         link.watch(self.tell)
         forwarder.ledger.feed.subscribe(self.tell)
         forwarder.tell = self.tell
@@ -111,10 +111,10 @@ class Remote:
 
     def add(self, watch: Watch) -> None:
         """Wake this one when there is no connection any more, after a moment of patience."""
-        self._watches.add(watch)
+        self._watches[watch] = None
 
     def discard(self, watch: Watch) -> None:
-        self._watches.discard(watch)
+        self._watches.pop(watch, None)
 
     def status(self) -> Status:
         """Return how things stand."""
@@ -142,7 +142,7 @@ class Remote:
             AteError: the server is not followed any more.
         """
         bell = asyncio.Event()
-        self._bells.add(bell)
+        self._bells[bell] = None
         try:
             async with asyncio.timeout(timeout_s):
                 while not ready():
@@ -155,7 +155,7 @@ class Remote:
             why = f": {trouble.message}" if trouble is not None else ""
             raise TimedOut(f"no answer from {self.link.address} in {timeout_s:g} s{why}") from None
         finally:
-            self._bells.discard(bell)
+            self._bells.pop(bell, None)
 
     async def sync(self, timeout_s: float | None) -> Status:
         """Return when all that was committed here is at the server, and all it has is here."""
@@ -187,7 +187,7 @@ class Remote:
     async def events(self) -> AsyncIterator[Status]:
         """Yield the status now, and each time it changes in more than its head."""
         bell = asyncio.Event()
-        self._bells.add(bell)
+        self._bells[bell] = None
         last: object = None
         try:
             while True:
@@ -199,7 +199,7 @@ class Remote:
                 bell.clear()
                 await bell.wait()
         finally:
-            self._bells.discard(bell)
+            self._bells.pop(bell, None)
 
     async def close(self) -> None:
         """Give the connection back."""

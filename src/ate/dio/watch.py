@@ -112,7 +112,7 @@ async def watch(
     seq = since + 1
     bell = Watch()
     chain._ledger.feed.subscribe(bell.wake)
-    chain._watches.add(bell)
+    chain._watches[bell] = None
     try:
         while True:
             while seq <= view.head:
@@ -125,7 +125,7 @@ async def watch(
             await bell.wait()
     finally:
         chain._ledger.feed.unsubscribe(bell.wake)
-        chain._watches.discard(bell)
+        chain._watches.pop(bell, None)
 
 
 async def changes(

@@ -34,6 +34,7 @@ from ate.mesh.flipping import Flipping
 from ate.mesh.gate import Gate, OpenGate, Rights
 from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
+from ate.mesh.newsroom import Newsroom
 from ate.mesh.root import Root
 from ate.mesh.roster import Making, Roster, Shelf
 from ate.mesh.sequencing import Sequencing
@@ -124,8 +125,10 @@ class Hall:
         self.where, self._compacts = where, compacts
         self.gate: Gate = gate or OpenGate()
         self.meter: Meter = meter or SilentMeter()
+        self._sequencing = sequencing
         self.server_id = entropy(16)
         self.changes = Changes(self.server_id)
+        self._news = Newsroom(self)
         #: Asked first about each chain that is to be opened; None where there is one server.
         self.office: Office | None = None
         making = Making(
@@ -181,11 +184,7 @@ class Hall:
             case Evidence():
                 self._prove(visitor, message)
             case Sync():
-                names = message.names or [one.name for one in self._channels[visitor].values()]
-                # Only of chains that it has open is a visitor told anything.
-                open_ = self._channels[visitor].values()
-                allowed = {one.name for one in open_ if one.rights.read}.intersection(names)
-                visitor.send(self.changes.answer(message.ref, message.cursor, allowed))
+                visitor.send(await self._news.answer(visitor, message, self._channels[visitor]))
             case _:
                 raise ProtocolError(f"a client does not send {type(message).__name__}")
 
@@ -251,11 +250,12 @@ class Hall:
         self.meter.channels(1)
         self.roster.enter(root)
         last = [view.origins.table.get((d, s), (0, 0)) for d, s in message.sources]
+        offer = self._sequencing.offer(visitor) if self._sequencing is not None else {}
         visitor.send(
             Opened(
                 message.ch, chain_id, root.durable, view.head, view.frontier.root(), view.cut,
                 start, last, root.epoch, rights.write, place.role, root.statement(message.seen),
-                root.ledger.now_us(), self._more(root, message, place),
+                root.ledger.now_us(), {**self._more(root, message, place), **offer},
             )
         )  # fmt: skip
         if rights.commits_s or rights.bytes_s:

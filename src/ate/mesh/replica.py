@@ -30,7 +30,7 @@ from ate.mesh.line import Line
 from ate.mesh.listener import Listener, unwritable
 from ate.mesh.pump import report
 from ate.mesh.request import Requests, error_of
-from ate.mesh.sequencing import check_wire, proved
+from ate.mesh.sequencing import proved
 from ate.mesh.settling import Settling
 from ate.wire.message import (
     Bodies,
@@ -278,7 +278,6 @@ class Replica:
         )  # fmt: skip
 
     def _take_opened(self, opened: Opened) -> None:
-        self.check_wire()
         if not self._listener.learn(opened, self.ledger):
             self.line.send(Close(self._ch))
             self._open()
@@ -292,7 +291,7 @@ class Replica:
         if self._again is not None:
             self._again.cancel()
             self._again = None
-        self.ledger.proved = proved(opened, self.ledger)
+        self.ledger.proved = proved(opened, self._listener.peer, self.ledger)
         if opened.time_us:
             self.ledger._timeline.follow(opened.time_us)
         self._again_s, self._moves, self._tries, self.lagged = _AGAIN_S, 0, 0, False
@@ -303,15 +302,6 @@ class Replica:
         self._check_current()
         self._tell()
 
-    def check_wire(self, *, is_centralized: bool = False) -> None:
-        """Raise TrustError when the chain is centralized, and others can write to the connection.
-
-        Args:
-            is_centralized: it is going to be.
-        """
-        peer = self._listener.peer
-        if peer is not None and (is_centralized or self.ledger.view.trust.sequencers):
-            check_wire(peer, self.line.url)
 
     def _check_current(self) -> None:
         opened = self.opened

@@ -35,7 +35,7 @@ from ate.mesh.gate import Gate, OpenGate
 from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
 from ate.mesh.pump import report
-from ate.mesh.sequencing import OFFER, Sequencing, consider
+from ate.mesh.sequencing import Sequencing, consider
 from ate.wire.codec import Shared
 from ate.wire.message import Accepted, Found, Lookup, Open, Refused, Stated, Submit
 
@@ -141,7 +141,7 @@ class Root:
 
     def more(self) -> dict[str, Any]:
         """Return what else is said in `Opened`."""
-        return {OFFER: self._sequencing.offer} if self._sequencing is not None else {}
+        return {}
 
     async def look_up(self, message: Lookup) -> Found:
         """Return what became of a commit."""
@@ -266,7 +266,7 @@ class Root:
         last = ledger.view.origins.last(author.device, author.session)
         if author.prev != last:
             text = f"it follows commit {author.prev} of its session, and {last} is here"
-            return Refused(message.ch, *_source(author), last, "lsn_gap", text)
+            return Refused(message.ch, *author.origin[:3], last, "lsn_gap", text)
         retry_ms = 0
         try:
             wait_s = self.gate.may_submit(asked.guest, self.name, len(payload))
@@ -288,7 +288,7 @@ class Root:
         frames.append(frame)
         self.gate.stored(asked.guest, self.name, len(payload))
         self.completions.add(author, record)
-        return Accepted(message.ch, *_source(author), record.first_seq, record.sequencer.index)
+        return Accepted(message.ch, *author.origin[:3], record.first_seq, record.sequencer.index)
 
     def _check_asked(self, message: Submit) -> None:
         """Raise unless the chain is as the author wants it to be."""
@@ -308,7 +308,7 @@ class Root:
         # What is wrong with a submitted commit is not wrong with this log.
         code = "protocol" if isinstance(error, CorruptLog) else error.code
         return Refused(
-            ch, *_source(author), last, code, error.message[:1000], error.hint[:1000],
+            ch, *author.origin[:3], last, code, error.message[:1000], error.hint[:1000],
             bytes(about or b""), theirs, again=retry_ms > 0, retry_ms=retry_ms,
         )  # fmt: skip
 
@@ -394,7 +394,3 @@ class Root:
             self.ledger.close()
         else:  # the snapshot of a large chain takes its time
             await asyncio.to_thread(self.ledger.close)
-
-
-def _source(author: AuthorPart) -> tuple[int, int, int]:
-    return author.device, author.session, author.lsn

@@ -120,7 +120,7 @@ async def test_closing_the_chain_ends_the_watch_after_what_is_there() -> None:
         await asyncio.sleep(0)
     assert await rest == []
     assert len(chain._ledger.feed) == 0
-    assert chain._watches == set()
+    assert not chain._watches
     with pytest.raises(ate.UsageError, match="closed"):
         chain.watch()
 

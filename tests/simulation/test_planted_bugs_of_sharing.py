@@ -1,0 +1,166 @@
+"""Bugs planted in clients and servers, one by one: the simulation of real clients finds each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.sharing.journal import NotingForwarder
+from tests.simulation.test_real_clients import Run
+
+from ate.chain.ledger import Ledger
+from ate.dio.overlay import Overlay
+from ate.dio.parcel import Parcel
+from ate.dio.parking import Parking
+from ate.errors import AteError
+from ate.mesh.flight import Flights
+from ate.mesh.root import Root
+from ate.mesh.roster import Roster
+from ate.testing.simloop import SimulationFailed
+
+Patch = pytest.MonkeyPatch
+#: A bug that needs more of them is not found in practice.
+SEEDS = 60
+
+
+# --- of the server ------------------------------------------------------------------------------
+
+
+def acknowledges_before_the_flush(patch: Patch) -> None:
+    async def flush(self: Root) -> None:
+        """What is in the page cache is good enough."""
+
+    patch.setattr(Root, "_flush", flush)
+
+
+def streams_before_the_flush(patch: Patch) -> None:
+    real_flush, real_stream = Root._flush, Root._stream
+
+    async def flush(self: Root) -> None:
+        first, self.durable = self.durable, self.ledger.view.frontier.size
+        real_stream(self, [bytes(self.frame(at)) for at in range(first, self.durable)], first)
+        self._flush_s = 1.0
+        await real_flush(self)
+
+    patch.setattr(Root, "_flush", flush)
+    patch.setattr(Root, "_stream", lambda *_: None)
+
+
+def forgets_origins_at_restart(patch: Patch) -> None:
+    real = Roster._add
+
+    def add(self: Roster, root: Root) -> Root:
+        root.ledger.view.origins.table.clear()
+        return real(self, root)
+
+    patch.setattr(Roster, "_add", add)
+
+
+def ignores_guards(patch: Patch) -> None:
+    patch.setattr("ate.mesh.root.check_guards", lambda *_: None)
+
+
+def ignores_conditions(patch: Patch) -> None:
+    real = Root._check_asked
+
+    def check_asked(self: Root, message: Any) -> None:
+        with pytest.MonkeyPatch.context() as inner:
+            if message.at is not None:
+                inner.setattr(self.ledger.view, "head", message.at)
+            real(self, message)
+
+    patch.setattr(Root, "_check_asked", check_asked)
+
+
+# --- of the client ------------------------------------------------------------------------------
+
+
+def retries_under_a_new_number(patch: Patch) -> None:
+    def resume(self: Flights, last: dict[int, int], refusal: AteError | None = None) -> None:
+        """Whatever was not answered is made anew."""
+        flights = list(self)
+        for flight in flights:
+            self.remove(flight)
+        self.author.skipped(flights)
+
+    patch.setattr(Flights, "resume", resume)
+
+
+def resends_conditions_after_a_restart(patch: Patch) -> None:
+    real = NotingForwarder._send
+
+    def send(self: NotingForwarder, parcel: Parcel) -> None:
+        if not parcel.entry:
+            parcel.entry = self.outbox.add_prepared(parcel.session, parcel.lsn, parcel.payload)
+        real(self, parcel)
+
+    patch.setattr(NotingForwarder, "_send", send)
+
+
+def drops_the_entry_before_the_landing(patch: Patch) -> None:
+    real = NotingForwarder._send
+
+    def send(self: NotingForwarder, parcel: Parcel) -> None:
+        real(self, parcel)
+        self.outbox.remove(parcel.entry)
+        self.outbox.flush()
+
+    patch.setattr(NotingForwarder, "_send", send)
+
+
+def numbers_again_from_one(patch: Patch) -> None:
+    real = NotingForwarder.__init__
+
+    def init(self: Any, ledger: Ledger, device: int, _: int, *rest: Any, **options: Any) -> None:
+        real(self, ledger, device, 7, *rest, **options)
+
+    patch.setattr(NotingForwarder, "__init__", init)
+
+
+def shows_what_was_refused(patch: Patch) -> None:
+    real = Parking.refuse
+
+    def refuse(self: Parking, *args: Any) -> None:
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(Overlay, "lift", lambda *_: None)
+            real(self, *args)
+
+    patch.setattr(Parking, "refuse", refuse)
+
+
+def forgets_what_was_refused(patch: Patch) -> None:
+    real = Parking.refuse
+
+    def refuse(self: Parking, entry: int, *rest: Any) -> None:
+        real(self, entry, *rest)
+        self.outbox.remove(entry)
+
+    patch.setattr(Parking, "refuse", refuse)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        acknowledges_before_the_flush,
+        streams_before_the_flush,
+        forgets_origins_at_restart,
+        ignores_guards,
+        ignores_conditions,
+        retries_under_a_new_number,
+        resends_conditions_after_a_restart,
+        drops_the_entry_before_the_landing,
+        numbers_again_from_one,
+        shows_what_was_refused,
+        forgets_what_was_refused,
+    ],
+)
+def test_a_planted_bug_is_caught(plant: Callable[[Patch], None]) -> None:
+    for seed in range(SEEDS):
+        run = Run(seed, patch=plant, flush_s=0.3 if plant is streams_before_the_flush else 0.001)
+        try:
+            if run.run():
+                return
+        except (SimulationFailed, AssertionError, AteError):
+            return
+    pytest.fail(f"{plant.__name__} was not caught in {SEEDS} seeds")
