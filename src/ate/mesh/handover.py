@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from ate.chain.ledger import Ledger
@@ -72,6 +73,7 @@ class Handover:
         self._clock, self._entropy = clock, entropy
         self._bringing: dict[str, asyncio.Task[int]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._ended = asyncio.Event()
 
     # --- being asked ------------------------------------------------------------------------
 
@@ -179,7 +181,9 @@ class Handover:
                 # The source may have given it away already: only from there it can come.
                 epoch = coming[1]
                 _log.warning("the chain %s is still to be brought here: %s", name, error)
-                await asyncio.sleep(_AGAIN_S)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_AGAIN_S):
+                        await self._ended.wait()
 
     async def _once(self, name: ChainName, source: str, epoch: int) -> int:
         root = self._hall.roots.get(name)
@@ -235,6 +239,7 @@ class Handover:
 
     async def close(self) -> None:
         """Leave what is not finished: it goes on at the next start."""
+        self._ended.set()
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()

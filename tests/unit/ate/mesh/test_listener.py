@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from tests.unit.ate.mesh.served import NAME, Scribe
@@ -21,9 +21,10 @@ from ate.wire.message import Opened
 from ate.wire.terms import PeerSession
 
 RELAY, MASTER = SigningKey.generate(), SigningKey.generate()
+MASTERS: Final = MASTER.public.raw.hex()
 
 
-def opened(by: Any = MASTER.public.raw.hex(), role: str = "relay", **fields: Any) -> Opened:
+def opened(by: Any = MASTERS, role: str = "relay", **fields: Any) -> Opened:
     more = {"master": "ws://m/", "key": by} if by else {}
     return Opened(1, b"", 0, 0, bytes(32), role=role, more={**more, **fields})
 
