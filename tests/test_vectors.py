@@ -249,6 +249,27 @@ async def test_judgements(case: dict[str, Any]) -> None:
     assert found == case["error"]
 
 
+@pytest.mark.parametrize("case", cases("trust/sequences.json", "cases"))
+async def test_sequences(case: dict[str, Any]) -> None:
+    told = load("trust/sequences.json")
+    ledger = Ledger(MemoryLog(), session=None, clock=SimClock(), entropy=system_entropy)
+    for frame in told["frames"]:
+        record = await ledger.receive(memoryview(bytes_of(frame)))
+    assert record is not None
+    (key,) = ledger.view.trust.sequencers.values()
+    assert (key.raw.hex(), record.leaf.hex()) == (told["sequencer"], told["signed"]["leaf"])
+    assert record.signature.hex() == told["signed"]["signature"]
+    key.verify(record.signature[16:], record.leaf, b"ate/sequence/1")
+    before = ledger.view.head
+    record = Record(memoryview(bytes_of(case["payload"])))
+    try:
+        await admit(ledger.view, ledger.pipeline, record, time_us=record.sequencer.time_us)
+        found = ""
+    except AteError as error:
+        found = error.code
+    assert (found, ledger.view.head) == (case["error"], before)
+
+
 @pytest.mark.parametrize("case", cases("trust/proofs.json", "valid"))
 def test_proofs(case: dict[str, Any]) -> None:
     raw = bytes_of(case["proof"])

@@ -26,6 +26,7 @@ from typing import Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tools.packages import Found, Inventory, gather
+from tools.sharing import Sharing
 
 import ate
 from ate.archive.backup import Backup
@@ -172,6 +173,9 @@ class Demo:
         await self.back_up()
         await self.intrude()
         await self.damage()
+        keys, folder = self.folder / "keys", self.folder / "sharing"
+        folder.mkdir()
+        await Sharing(folder, keys, self.session, step=self.ledger.step, claim=claim).run()
 
     def opened(self, **more: Any) -> Any:
         """Return the opening of the chain with our keys."""

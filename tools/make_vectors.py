@@ -25,6 +25,7 @@ from tools.vectors import (
     judgements,
     outbox,
     proof,
+    sequences,
     statements,
     trust,
     values,
@@ -65,6 +66,8 @@ async def make() -> None:
             await golden.golden(name, folder)
     if not (VECTORS / "trust" / "judgements.json").exists():
         write(VECTORS / "trust" / "judgements.json", await judgements.judgements())
+    if not (VECTORS / "trust" / "sequences.json").exists():
+        write(VECTORS / "trust" / "sequences.json", await sequences.sequences())
     if not (VECTORS / "trust" / "proofs.json").exists():
         write(VECTORS / "trust" / "proofs.json", await proof.proofs())
 

@@ -76,6 +76,8 @@ if typing.TYPE_CHECKING:
     from ate.ids import ChainName as ChainName
     from ate.ids import ObjectId as ObjectId
     from ate.ntp.clock import NtpClock as NtpClock
+    from ate.overview import Changes as Changes
+    from ate.overview import changes as changes
     from ate.session import Session as Session
 
     FULL, LOCAL, NONE = Durability.FULL, Durability.LOCAL, Durability.NONE
@@ -112,6 +114,7 @@ _HOMES = {
     "ate.event.access": ("Access", "Any", "Everyone", "Inherit", "Nobody", "Only", "Principal"),
     "ate.ids": ("ChainName", "ObjectId"),
     "ate.ntp.clock": ("NtpClock",),
+    "ate.overview": ("Changes", "changes"),
     "ate.session": ("Session",),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine, Iterator
 from functools import partial
@@ -50,9 +51,24 @@ class Runner:
             raise
 
     def stop(self) -> None:
+        self.run(_finish())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _finish() -> None:
+    """End what outlives a chain: connections that are kept for the next one."""
+    joining = sys.modules.get("ate.joining")  # not there: nothing was shared
+    if joining is not None:
+        await joining.leave()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    loop = asyncio.get_running_loop()
+    await loop.shutdown_asyncgens()
+    await loop.shutdown_default_executor()
 
 
 class Blocking:

@@ -37,6 +37,7 @@ from ate.log.outbox import Outbox
 from ate.mesh.dns import Names
 from ate.mesh.known import Known
 from ate.mesh.line import Line
+from ate.mesh.listener import Listener
 from ate.mesh.pins import Pins
 from ate.mesh.registry import Registry
 from ate.mesh.replica import Replica
@@ -65,6 +66,13 @@ def registry() -> Registry:
     if found is None:
         found = _registries[loop] = Registry(agent="ate")
     return found
+
+
+async def leave() -> None:
+    """Close all lines of this event loop, also those that are kept for the next opening."""
+    found = _registries.pop(asyncio.get_running_loop(), None)
+    if found is not None:
+        await found.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +125,12 @@ async def join(
         TrustError: the server, or its chain, is not the one that is meant.
     """
     lines = joining.lines if joining.lines is not None else registry()
-    session = ledger.session
+    session, terms = ledger.session, joining.terms
+    is_central = founding is not None and founding.mode == "centralized"
+    if terms is None and (is_central or ledger.view.trust.sequencers):
+        terms = Terms(encryption=True)  # over no other connection a server signs for authors
     identity = session.own.sign if session is not None else None
-    held: list[Line] = []
+    held: dict[Url, Line] = {}
     try:
         pins = joining.pins or _memory(joining.home)
         known = await Known.of(pins, joining.names, Url.parse(joining.url), name)
@@ -129,23 +140,27 @@ async def join(
 
     def line(url: str) -> Line:
         place = Url.parse(url)
-        trust = joining.trust or known.trust(place)
-        found = lines.line(place, identity=identity, trust=trust, terms=joining.terms)
-        held.append(found)
-        return found
+        if place not in held:
+            held[place] = lines.line(
+                place, identity=identity, trust=trust(url), terms=terms
+            )
+        return held[place]
+
+    def trust(url: str) -> Trust | None:
+        return joining.trust or known.trust(Url.parse(url))
 
     device = session.device if session is not None else 0
     number = int.from_bytes(ledger.entropy(8), "little")
     forwarder = Forwarder(ledger, device, number, outbox, goes_on=joining.recovery == "async")
     replica = Replica(
         name, ledger, line(joining.url), forwarder, reline=line, device=device,
-        sparse=joining.sparse, token=joining.token, vigil=Vigil(beside),
+        sparse=joining.sparse, token=joining.token, listener=Listener(Vigil(beside), trust),
     )  # fmt: skip
 
     async def release() -> None:
         await replica.close()
         while held:
-            lines.release(held.pop())
+            lines.release(held.popitem()[1])
         outbox.close()
 
     forwarder.carrier = replica
@@ -160,9 +175,7 @@ async def join(
         if ledger.view.trust.genesis is None:
             if founding is not None:
                 founding = with_sequencer(founding, offered(replica.opened))
-                replica.check_wire(is_centralized=founding.mode == "centralized")
             await _found(remote, ledger, joining, name, founding)
-        replica.check_wire()
         known.check(ledger.view, [one.key_id for one in roots])
     except BaseException:
         await release()

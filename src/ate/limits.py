@@ -132,6 +132,8 @@ BATCH_MESSAGES_MAX: Final = 4096
 UNCOUNTED_BYTES_MAX: Final = MIB
 #: Values in such a plaintext: all names of a `Sync` with their heads.
 MESSAGE_ITEMS_MAX: Final = 1 << 18
+#: Names in one `Sync`: as many chains as a client may have open.
+SYNC_NAMES_MAX: Final = 65_536
 #: Pings that a peer may send before it has taken the answers: one in a quarter minute is usual.
 PINGS_MAX: Final = 16
 #: Bytes that may wait for a peer that does not read: two of the largest messages. Who has more

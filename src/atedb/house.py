@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -23,8 +22,9 @@ from ate.mesh.hall import Hall
 from ate.mesh.sequencing import Sequencing
 from ate.mesh.shelf import DiskShelf
 from ate.mesh.stating import stating
-from ate.mesh.topology import Place, Topology
+from ate.mesh.topology import Place
 from ate.trust.sequence import Sequencer
+from atedb.cluster import Cluster
 from atedb.gate import SoloGate
 from atedb.journal import Journal
 from atedb.metrics import HallMeter, Metrics
@@ -50,7 +50,7 @@ class House:
         key: of the tokens; None wants none.
         nodes: where chains are sent that have no room.
         identity: signs what is stated about chains.
-        where: says which server has a chain; None = this one has all.
+        cluster: the other servers; None = this one has all chains.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class House:
         key: TokenKey | None,
         nodes: Nodes,
         identity: SigningKey,
-        where: Callable[[str], Place] | None,
+        cluster: Cluster | None,
         metrics: Metrics,
         journal: Journal,
         clock: Clock,
@@ -80,22 +80,31 @@ class House:
             quota,
             checker=Checker(key, self.path) if key is not None else None,
             create=settings.create,
-            elsewhere=nodes.elsewhere,
+            elsewhere=nodes.elsewhere
+            if cluster is None
+            else lambda name: nodes.elsewhere(name) or cluster.relief(name),
             remember=self._remember,
+            is_peer=cluster.is_peer if cluster is not None else None,
         )
+        shelf, meter = DiskShelf(self.folder), HallMeter(metrics)
+        following = cluster.follow(shelf, self.gate, meter) if cluster is not None else None
         self.hall = Hall(
-            DiskShelf(self.folder),
+            shelf,
             gate=self.gate,
-            meter=HallMeter(metrics),
-            where=where if where is not None else _here,
+            meter=meter,
+            where=cluster.where if cluster is not None else _here,
             state=stating(identity),
             guard=derive("atedb snapshot guard", identity.seed),
             sequencing=_sequencing(settings, identity),
             max_open=settings.bounds.chains or _chains_max(settings.max_connections),
             idle_close_s=settings.idle_close_s,
+            follow=following,
             compacts=settings.compact == "heartbeat",
             clock=clock,
         )
+        if cluster is not None and following is not None:
+            following.serve(self.hall)
+            cluster.serve(self.hall, shelf)
 
     def free_bytes(self) -> float | None:
         """Return how much room is left on the medium, None when that cannot be told."""
@@ -112,17 +121,6 @@ class House:
             self._journal.fault("the owner of a chain was not written down", error)
 
 
-def places(topology: Topology, own: str) -> Callable[[str], Place]:
-    """Return what says which server has a chain, seen from the server `own`."""
-
-    def where(name: str) -> Place:
-        place = topology.where(name)
-        url = "" if place.url == own else place.url
-        return Place(url, place.epoch, place.role if url else topology.role_of(own))
-
-    return where
-
-
 def _here(_: str) -> Place:
     return Place()
 
@@ -130,7 +128,7 @@ def _here(_: str) -> Place:
 def _sequencing(settings: Settings, identity: SigningKey) -> Sequencing | None:
     if settings.trust != "centralized":
         return None
-    return Sequencing(Sequencer.of(identity), is_protected=settings.tls_cert is not None)
+    return Sequencing(Sequencer.of(identity))
 
 
 def own_folder(folder: Path) -> Path:

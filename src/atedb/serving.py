@@ -92,6 +92,26 @@ _MIB = 1024 * 1024
     help="URLs of servers that take what has no room here, one in each line.",
 )
 @click.option("--topology", type=_FILE, metavar="FILE", help="Which server has which chain.")
+@click.option(
+    "--cluster",
+    default="",
+    metavar="URL",
+    help="Instead of --topology: each address that DNS has for this name is a server.",
+)
+@click.option(
+    "--name-server",
+    "name_servers",
+    multiple=True,
+    metavar="HOST[:PORT]",
+    help="Ask this DNS server for --cluster; may be repeated.",
+)
+@click.option(
+    "--peers",
+    type=_FILE,
+    metavar="FILE",
+    help="Keys of the cluster's servers, one in each line: they may follow all chains and take"
+    " them over.",
+)
 @click.option("--pure-tcp", is_flag=True, help="Frames over TCP instead of WebSockets; no HTTP.")
 @click.option("--no-http", is_flag=True, help="Neither /healthz nor /metrics nor a page.")
 @click.option(

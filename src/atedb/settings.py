@@ -50,6 +50,9 @@ class Settings:
     tls_key: Path | None = None
     nodes_list: Path | None = None
     topology: Path | None = None
+    cluster: str = ""
+    name_servers: tuple[str, ...] = ()
+    peers: Path | None = None
     pure_tcp: bool = False
     no_http: bool = False
     status_port: int | None = None
@@ -115,10 +118,16 @@ class Settings:
             raise UsageError("--status-port is for HTTP, and --no-http forbids it")
         if self.url:
             Url.parse(self.url)
-        elif self.topology is not None:
+        elif self.topology is not None or self.cluster:
             raise UsageError(
-                "which of the servers in --topology is this one?", hint="say so with --url"
+                "which of the servers of the cluster is this one?", hint="say so with --url"
             )
+        if self.cluster:
+            Url.parse(self.cluster)
+            if self.topology is not None:
+                raise UsageError("--cluster and --topology contradict each other")
+        if self.peers is not None and self.topology is None and not self.cluster:
+            raise UsageError("--peers are those of a cluster", hint="see --topology")
 
     def _check_services(self) -> None:
         seen: dict[str, Path] = {}

@@ -10,23 +10,23 @@ import asyncio
 import resource
 import signal
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 from ate.clock import Clock
-from ate.errors import UsageError
+from ate.errors import AteError, UsageError
 from ate.log.disk import DiskLock
 from ate.mesh import tcp
 from ate.mesh.attend import Visitor, attend
-from ate.mesh.topology import Topology
 from ate.mesh.transport import Transport
 from ate.trust.sequence import Sequencer
 from ate.wire.terms import Terms
 from atedb import identity as identities
+from atedb.cluster import Cluster, topology_of
 from atedb.counted import Counted
-from atedb.house import CHAINS_MAX, FILES_OF_A_CHAIN, House, own_folder, places, take
+from atedb.house import CHAINS_MAX, FILES_OF_A_CHAIN, House, own_folder, take
 from atedb.http import SPARE, Front, listening
 from atedb.identity import Guests
 from atedb.journal import Journal
@@ -106,6 +106,7 @@ class Solo:
         self._tls: ssl.SSLContext | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._guests: Guests | None = None
+        self._cluster: Cluster | None = None
         self._nodes = Nodes()
 
     # --- the beginning --------------------------------------------------------------------------
@@ -127,18 +128,24 @@ class Solo:
         self._identity, is_new = identities.load_or_new(where)
         if is_new:
             self._journal.note("made an identity", file=where.name, key=self.key_id)
-        seen = None
-        if settings.topology is not None:
-            seen = places(Topology.load(settings.topology), settings.address(0))
+        topology = await topology_of(settings)
+        if topology is not None:
+            self._cluster = Cluster(
+                topology, settings, identity=self._identity, journal=self._journal,
+                clock=self._clock,
+            )  # fmt: skip
         _raise_files(settings.max_connections + FILES_OF_A_CHAIN * CHAINS_MAX)
         for service in settings.all_services():
             self._houses[service.path] = House(
                 service, settings, key=key, nodes=self._nodes, identity=self._identity,
-                where=seen, metrics=self.metrics, journal=self._journal, clock=self._clock,
+                cluster=self._cluster if service.path == "/" else None,
+                metrics=self.metrics, journal=self._journal, clock=self._clock,
             )  # fmt: skip
         self._switch = Switch({path: house.hall for path, house in self._houses.items()})
         self._measure()
         await self._listen()
+        if self._cluster is not None:
+            self._cluster.start()
         self._sweep()
 
     @property
@@ -267,7 +274,23 @@ class Solo:
         except (OSError, UsageError) as error:
             self._journal.fault("a file was not read again", error)
         else:
+            if self._cluster is not None:
+                self._spawn(self._reread(self._cluster))
+            else:
+                self._journal.note("read the files again")
+
+    async def _reread(self, cluster: Cluster) -> None:
+        try:
+            await cluster.reread(await topology_of(self._settings))
+        except (AteError, OSError) as error:
+            self._journal.fault("the list of servers was not read again", error)
+        else:
             self._journal.note("read the files again")
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def mishap(self, _: asyncio.AbstractEventLoop, facts: dict[str, Any]) -> None:
         """Write down what nobody caught."""
@@ -305,6 +328,8 @@ class Solo:
         for front in (self._front, self._status):
             if front is not None:
                 await front.close()
+        if self._cluster is not None:
+            await self._cluster.hang_up()
         for task in self._tasks:
             task.cancel()
         for lock in self._locks:
@@ -316,6 +341,8 @@ class Solo:
         self._switch.hold()
         try:
             async with asyncio.timeout(_FINISH_S):
+                if self._cluster is not None:
+                    await self._cluster.close()
                 await asyncio.gather(*(house.hall.close() for house in self._houses.values()))
         except TimeoutError:
             self._journal.note("some commits were not finished in time: their authors send again")

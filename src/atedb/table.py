@@ -25,6 +25,7 @@ class Word(NamedTuple):
 
 WORDS: Final[dict[str, Word]] = {
     "solo": Word("atedb.serving", "serve the chains of a directory"),
+    "move": Word("atedb.moving", "move a chain to another server, while it is in use"),
     "token": Word("atedb.minting", "make an access token, or the key file that makes them"),
 }
 
@@ -73,7 +74,7 @@ class Table(click.Group):
             formatter.write_dl(
                 [
                     ("TERM, INT", "finish what was submitted, say goodbye, end within 5 s"),
-                    ("HUP", "read the certificate, --clients and --nodes-list again"),
+                    ("HUP", "read the certificate and the lists again"),
                 ]
             )
 

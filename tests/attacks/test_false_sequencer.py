@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from tests.central import UNORDERED, Office, draft, member, note, sequencer
 
 from ate.chain.transfer import countersigned, numbered
 from ate.errors import AteError, BadSignature, CorruptLog, Replayed, WriteDenied
@@ -20,6 +19,8 @@ from ate.event.system import PublicKeys, Role, encode, system_id
 from ate.ids import ROOT
 from ate.session import Session
 from ate.testing.forger import Line, ruled
+from ate.testing.office import UNORDERED, Office, draft, note, sequencer
+from ate.testing.stage import member
 from ate.testing.tamper import ordered, relinked
 from ate.trust.sequence import NO_SEQUENCE, Sequencer
 

@@ -28,7 +28,7 @@ ALICE, MALLORY = member("alice"), member("mallory")
 @asynccontextmanager
 async def shared(folder: Path) -> AsyncIterator[tuple[Hall, ate.Chain, ate.Chain]]:
     """Alice's chain, which Mallory may write to."""
-    access = ate.Access(read=ate.Everyone(), write=ate.Only([ALICE.public, MALLORY.public]))
+    access = ate.Access(read=ate.Everyone, write=ate.Any(ALICE.public, MALLORY.public))
     async with served(folder) as (hall, server):
         url: dict[str, Any] = {"url": server.url}
         async with (
@@ -54,7 +54,7 @@ def signed(chain: ate.Chain, key: SigningKey, one: Checkpoint, **change: Any) ->
 
 
 @pytest.mark.parametrize("as_root", [False, True])
-async def test_a_checkpoint_of_a_member_is_refused(tmp_path: Path, as_root: bool) -> None:  # noqa: FBT001
+async def test_a_checkpoint_of_a_member_is_refused(tmp_path: Path, as_root: bool) -> None:
     async with shared(tmp_path) as (hall, chain, other):
         row = checkpoint_row(chain._ledger, ALICE, keep=Retention())
         named = ALICE.public.key_id if as_root else MALLORY.public.key_id

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.e2e.test_atedb import Server, run
+from tests.e2e.test_atedb import TIMEOUT_S, Server, environment, run
 
 import ate
 from ate.chain.verify import verify
@@ -62,6 +64,26 @@ async def store(chain: ate.Chain, *values: int) -> list[ate.ObjectId]:
 def suites(chain: ate.Chain) -> list[int]:
     view = chain._ledger.view
     return [view.record(place).author.suite for place in view.commits.between(1, view.head)]
+
+
+async def sound(folder: Path) -> int:
+    """Verify the chain of a directory; returns how many commits a server has signed."""
+    log = LocalLog.open(str(folder / "team" / "notes"), readonly=True)
+    try:
+        told = await verify(log)
+    finally:
+        log.close()
+    assert told.ok, told.problems
+    return told.ordered
+
+
+def command(folder: Path, *words: str) -> None:
+    """Run `ate` in a directory."""
+    done = subprocess.run(
+        [sys.executable, "-m", "atecli", *words], cwd=folder, env=environment(folder),
+        capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 async def rule(chain: ate.Chain) -> None:
@@ -185,11 +207,34 @@ async def test_a_chain_moves_to_another_server(tmp_path: Path, servers: list[Ser
         assert ate.check_proof(await chain.prove(proved), roots=[ALICE.public]).proven
     async with notes(second, BOB) as chain:
         assert await values(chain) == [1, 2, 3, 4]
+        await store(chain, 5)
+    assert second.stop() == 0
+    async with ate.open("team/notes", path=tmp_path / "two", session=ALICE) as local:
+        await local.compact()  # what three keys have signed is sound without what was dropped
+    assert await sound(tmp_path / "two") >= 2
+
+
+async def test_it_is_backed_up_restored_and_repaired(tmp_path: Path, servers: list[Server]) -> None:
+    server = start(servers, tmp_path, "data", "--trust", "centralized")
+    async with notes(server) as chain:
+        for n in range(20):
+            await store(chain, n)
+    assert server.stop() == 0
+
+    command(tmp_path, "backup", "team/notes", "kept", "--path", "data")
+    command(tmp_path, "restore", "team/notes", "kept", "--path", "again")
+    assert await sound(tmp_path / "again") == 20
+    (head,) = (tmp_path / "data" / "team" / "notes").glob("*/head.*")
+    raw = bytearray(head.read_bytes())
+    raw[len(raw) // 3] ^= 1
+    head.write_bytes(raw)
+    command(tmp_path, "repair", "team/notes", "--path", "data", "--from", "kept")
+    assert await sound(tmp_path / "data") == 20
 
 
 async def test_what_is_refused_says_what_to_do(tmp_path: Path, servers: list[Server]) -> None:
     server = start(servers, tmp_path, "data")
-    with pytest.raises(UsageError, match="signs for nobody") as refused:
+    with pytest.raises(UsageError, match="does not sign") as refused:
         async with notes(server):
             pass
     assert "--trust centralized" in (refused.value.hint or "")
@@ -208,9 +253,7 @@ async def test_work_without_the_server_is_signed_by_it_later(
     async with notes(server, **options) as chain:
         await store(chain, 1)
     assert server.stop() == 0
-    async with ate.open(
-        "team/notes", url=server.url, session=ALICE, path=tmp_path / "mine", recovery="async"
-    ) as chain:
+    async with notes(server, **options) as chain:
         await store(chain, 2)
     # The port is another one now: the same directory, the same key.
     again = start(servers, tmp_path, "data", "--trust", "centralized")
@@ -220,10 +263,15 @@ async def test_work_without_the_server_is_signed_by_it_later(
         assert suites(chain)[-1] == 0
 
 
-async def test_over_an_encrypted_wire(tmp_path: Path, servers: list[Server]) -> None:
-    server = start(servers, tmp_path, "data", "--trust", "centralized", "--wire-encryption")
-    async with notes(server, connection={"terms": Terms(encryption=True)}) as chain:
+async def test_only_over_an_encrypted_wire(tmp_path: Path, servers: list[Server]) -> None:
+    server = start(servers, tmp_path, "data", "--trust", "centralized")
+    async with notes(server) as chain:
         await store(chain, 1)
-        assert suites(chain)[-1] == 0
+        async with ate.open("team/notes", url=server.url, session=BOB) as plain:
+            await store(plain, 2)
+            assert suites(plain)[-2:] == [0, 2]  # somebody between could have said it
+        async with notes(server, BOB, connection={"terms": Terms(encryption=True)}) as other:
+            await store(other, 3)
+            assert suites(other)[-1] == 0
     done = run(tmp_path, "solo", "--help")
     assert "centralized" in done.stdout

@@ -76,11 +76,13 @@ def test_the_demonstration_shows_every_step_and_leaves_nothing(tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert not done.stderr, "no progress where nobody watches"
     shown = {step["step"]: step["what"] for step in json.loads(done.stdout)["steps"]}
-    assert len(shown) == 17
+    assert len(shown) == 20
     assert "NoReadKey" in shown["a stranger opens it"]
     assert shown["verify everything"].startswith("sound")
     assert shown["flip one bit in a copy, verify"].startswith("not sound")
     assert shown["repair it from the other copy"].endswith("sound again")
+    assert "landed once" in shown["a server is back, offline work lands"]
+    assert "each done once" in shown["jobs for two processes, one is killed"]
     assert not list(tmp_path.iterdir())
 
 

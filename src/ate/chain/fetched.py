@@ -31,22 +31,19 @@ class Fetched:
             BodyNotHeld: there is nobody to ask.
             Compacted: one of them is kept no more.
         """
-        missing = [seq for seq in seqs if seq not in self._held]
-        found: dict[int, bytes] = {}
+        held = self._held
+        # Taken at once: others may come while the rest is under way, and this may be let go.
+        found = {seq: held[seq] for seq in seqs if seq in held}
+        missing = [seq for seq in dict.fromkeys(seqs) if seq not in found]
+        for seq in found:
+            held.move_to_end(seq)
         for seq, body in zip(missing, await self._fetch(missing) if missing else (), strict=True):
             if body is None:
                 raise Compacted(f"row {seq} was superseded and is not kept any more")
             found[seq] = body
-        bodies = []
-        for seq in seqs:
-            if seq in found:
-                bodies.append(found[seq])
-            else:
-                self._held.move_to_end(seq)
-                bodies.append(self._held[seq])
-        for seq, body in found.items():
-            self._held[seq] = body
-            self._size += len(body)
+            if seq not in held:
+                held[seq] = body
+                self._size += len(body)
         while self._size > limits.FETCHED_BYTES_MAX:
-            self._size -= len(self._held.popitem(last=False)[1])
-        return bodies
+            self._size -= len(held.popitem(last=False)[1])
+        return [found[seq] for seq in seqs]

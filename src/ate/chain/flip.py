@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from ate import limits
 from ate.chain.present import CHECKPOINT_ID
 from ate.chain.retention import Retention
 from ate.chain.view import View
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ate.chain.ledger import Ledger
 
 _STEP = timedelta(microseconds=1)
+_WINDOW_MAX = timedelta(days=limits.RETENTION_DAYS_MAX)
 
 
 class Due(NamedTuple):
@@ -42,13 +44,16 @@ def flip_at(size: int, keep: Retention, view: View) -> Flip:
     """Return the flip of a checkpoint over `size` commits.
 
     Raises:
-        UsageError: it would drop tombstones: a commit on its way may still rest on one.
+        UsageError: it would drop tombstones, and a commit on its way may still rest on one; or the
+            window is too long.
     """
     if keep.tombstones is not None:
         raise UsageError("tombstones are not dropped at a flip: compact each copy by itself")
     genesis = view.trust.genesis
     wide = keep.widened(genesis.policy if genesis else {})
     window = wide.window or timedelta()
+    if window > _WINDOW_MAX:
+        raise UsageError(f"a window of at most {limits.RETENTION_DAYS_MAX} days")
     return Flip(size, wide.versions, window // _STEP)
 
 
@@ -56,8 +61,8 @@ def check_flip(view: View, checkpoint: Checkpoint) -> None:
     """Raise CorruptLog unless a checkpoint is a flip, or repeats the one there was."""
     flip = checkpoint.flip
     if flip is not None and flip.size == checkpoint.size:
-        if not 0 < flip.versions < 1 << 63 or flip.window_us > timedelta.max // _STEP:
-            raise CorruptLog("a flip keeps an impossible number of versions")
+        if not 0 < flip.versions < 1 << 63 or flip.window_us > _WINDOW_MAX // _STEP:
+            raise CorruptLog("a flip keeps an impossible part of the past")
         return
     before = view.trust.checkpoint
     if flip != (before.flip if before is not None else None):

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from ate import limits
-from ate.chain.admit import admit, check_bodies
+from ate.chain.admit import admit
 from ate.chain.commits import CommitColumns
 from ate.chain.feed import Feed
 from ate.chain.fetched import Fetched
@@ -23,7 +23,7 @@ from ate.chain.run import U64
 from ate.chain.snapshot import read_snapshot, write_snapshot
 from ate.chain.succession import RENEWAL, Succession
 from ate.chain.timeline import Timeline
-from ate.chain.transfer import check_complete, countersigned, numbered, unpack
+from ate.chain.transfer import unpack
 from ate.chain.view import View
 from ate.clock import Clock
 from ate.crypto.entropy import Entropy
@@ -39,7 +39,7 @@ from ate.trust.domains import Domains
 from ate.trust.pipeline import Pipeline
 from ate.trust.prepare import Preparer
 from ate.trust.roles import join_roles
-from ate.trust.sequence import Proved, Vouch
+from ate.trust.sequence import Proved
 
 _log = logging.getLogger("ate")
 #: A replay pauses after so many bytes, where a frame counts for some by itself: 2 milliseconds.
@@ -245,34 +245,8 @@ class Ledger:
         place = self.store.append([record.payload])
         return Pending(record, place, current)
 
-    async def consider(
-        self, payload: memoryview, vouch: Vouch | None = None
-    ) -> tuple[Record, list[int]]:
-        """Judge and number a commit that was made elsewhere, for `accept`; nothing is written.
-
-        Args:
-            payload: all bodies inline; its sequencer part is put in here.
-            vouch: for a commit whose author has not signed it; see `ate.trust.sequence`.
-
-        Raises:
-            ReadOnly, ProtocolError, CorruptLog: it is no sound commit. And what `admit` raises.
-        """
-        if self.store.readonly:
-            raise ReadOnly("this chain was opened read-only")
-        view, time_us = self.view, self.now_us()
-        sequencer = SequencerPart(view.head + 1, time_us, view.frontier.size, view.link)
-        record = Record(memoryview(numbered(payload, sequencer)))
-        limits.check("rows in the chain", record.last_seq, limits.CHAIN_ROWS_MAX)
-        check_complete(record)
-        proved = vouch.key if vouch is not None else b""
-        current = await admit(view, self.pipeline, record, time_us=time_us, proved=proved)
-        check_bodies(view, record)
-        if vouch is not None:
-            record = Record(memoryview(countersigned(record, vouch.sign(record.leaf))))
-        return record, current
-
     def accept(self, record: Record, current: list[int]) -> Record:
-        """Append what was just considered, and let it count for those that follow.
+        """Append what `ordering.consider` has returned, and let it count for those that follow.
 
         It is not durable yet, and nobody is told.
 

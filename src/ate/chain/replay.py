@@ -100,7 +100,7 @@ class Replay:
         if self._state:
             check_vouched(view, record, self._state)
             self._state = b""
-        if self._bodies:
+        if self._bodies and drafts is None:
             check_bodies(view, record)
         place, record = keep(record)
         view.apply(record, place, current)

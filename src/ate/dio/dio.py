@@ -214,13 +214,8 @@ class Dio:
         self, parent: Dao[Any] | ObjectId | None, type: type[T], *, collection: int = 0
     ) -> AsyncIterator[Dao[T]]:
         """Yield the children of one type, in order of creation; unreadable ones are skipped."""
-        parent_id = self._parent_id(parent)
-        here = (parent_id, collection)
-        seqs = self._reader.view.index.children(parent_id, collection)
-        async for dao in self._iterate(seqs, type):
-            if dao.place == here:
-                yield dao
-        for dao in unlisted(self, type, here):
+        here = self._parent_id(parent), collection
+        async for dao in self._iterate(self._reader.view.index.children(*here), type, here):
             yield dao
 
     async def roots(self, type: type[T]) -> AsyncIterator[Dao[T]]:
@@ -230,28 +225,33 @@ class Dio:
 
     async def all(self, type: type[T]) -> AsyncIterator[Dao[T]]:
         """Yield all objects of one type (`object` or `dict`: of any), in the order of the log."""
-        async for dao in self._iterate(self._reader.view.index.all(), type):
-            yield dao
-        for dao in unlisted(self, type, None):
+        async for dao in self._iterate(self._reader.view.index.all(), type, None):
             yield dao
 
-    async def _iterate(self, seqs: Sequence[int], type: type[T]) -> AsyncIterator[Dao[T]]:
+    async def _iterate(
+        self, seqs: Sequence[int], type: type[T], here: tuple[bytes, int] | None
+    ) -> AsyncIterator[Dao[T]]:
         """Open rows in batches; those of other types are left out before they are opened."""
         wanted = None if type in ANY else schema_of(type)
         wanted_id = None if wanted is None else wanted.schema_id
         changed, seqs = self._changed, self._reader.view.listings.add(seqs)
         if (overlay := self._overlay) is not None:
             self.chain._check_readable()
+        ahead = {one.draft.id: one for one in overlay} if overlay else {}  # as of now
         for start in range(0, len(seqs), _BATCH):
             some = [seq & SEQ_MASK for seq in seqs[start : start + _BATCH] if seq < DEAD >> 1]
             for opened in await self._reader.open_many(some, schema_id=wanted_id):
                 pending = changed.get(opened.row.id) if changed else None
                 if pending is None:
-                    if overlay and overlay.get(opened.row.id) is not None:
+                    if opened.row.id in ahead:
                         continue  # what it will be is listed at the end
-                    yield self._dao(opened, type, wanted)
-                elif not pending._deleted and fits(pending._schema, type):
+                    pending = self._dao(opened, type, wanted)
+                elif pending._deleted or not fits(pending._schema, type):
+                    continue
+                if here is None or pending.place == here:
                     yield pending
+        for dao in unlisted(self, type, here, ahead.values()):
+            yield dao
 
     # --- committing -------------------------------------------------------------------------
 

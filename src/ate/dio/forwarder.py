@@ -102,7 +102,7 @@ class Forwarder(Writer):
             self.parking.lift(parcel.drafts, parcel.group[0].first, parcel.entry)
         for transaction in parcel.group:
             transaction.over = True
-            if not transaction.done.done():
+            if not transaction.first and not transaction.done.done():
                 transaction.done.set_exception(error)
                 transaction.done.exception()  # nobody may be waiting any more
         self.parking.forget(parcel.entry)
@@ -220,11 +220,22 @@ class Forwarder(Writer):
 
     # --- the queue ---
 
-    def _is_alone(self, loop: asyncio.AbstractEventLoop) -> bool:
-        return False
+    async def _run_one(self, transaction: Transaction, loop: asyncio.AbstractEventLoop) -> None:
+        """Send it in the author's own task, if it may leave now: that saves a round."""
+        if not self._may_leave(transaction):
+            self._queue.append(transaction)
+        else:
+            self._busy = True
+            try:
+                await self._forward([transaction])
+            finally:
+                self._busy = False
+        if self._queue or self._errands or self._task is None:
+            self._start(loop)
 
     def _go_on(self) -> None:
-        if self._news is not None and not self._news.done():
+        is_called_for = self._queue or self._errands or self._closed
+        if is_called_for and self._news is not None and not self._news.done():
             self._news.set_result(None)
 
     async def _submit(self, *args: Any, **kwargs: Any) -> Outcome:
@@ -241,7 +252,9 @@ class Forwarder(Writer):
         loop = asyncio.get_running_loop()
         while self._queue or self._errands or self.moving or not self._closed:
             self._news = loop.create_future()
-            if self._errands and not self.moving:
+            if self._busy:
+                await self._news
+            elif self._errands and not self.moving:
                 await self._run_errand()
             elif self._queue and not self._errands and self._may_leave(self._queue[0]):
                 await self._forward(self._gather())

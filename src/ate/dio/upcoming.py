@@ -5,7 +5,7 @@ It changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ate.dio.collections import bind
@@ -55,16 +55,19 @@ def handle(dio: Dio, upcoming: Upcoming, schema: Schema[T]) -> Dao[T]:
     return dao
 
 
-def unlisted(dio: Dio, type: type[T], here: tuple[bytes, int] | None) -> Iterator[Dao[T]]:
+def unlisted(
+    dio: Dio, type: type[T], here: tuple[bytes, int] | None, ahead: Iterable[Upcoming]
+) -> Iterator[Dao[T]]:
     """Yield what belongs to a list though the chain does not have it there yet.
 
     Args:
         here: parent and collection; None takes all.
+        ahead: what waited when the listing began.
     """
     for dao in list(dio._changed.values()):
         if (here is None or dao.place == here) and _is_unlisted(dio, dao, type, here):
             yield dao
-    for upcoming in dio._overlay or ():
+    for upcoming in ahead:
         draft = upcoming.draft
         if draft.kind == Kind.TOMBSTONE or draft.id in dio._changed:
             continue

@@ -7,9 +7,25 @@ so that nothing is missed. It reads no chain.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from ate.wire.message import Changed
+
+
+class News(NamedTuple):
+    """What has changed.
+
+    Args:
+        position: of the cursor that comes next.
+        heads: names with their heads, newest first.
+        unknown: names that nobody has opened since the server's start; they count as changed for
+            a cursor of another start.
+    """
+
+    position: int
+    heads: list[tuple[str, int]]
+    unknown: list[str]
 
 
 class Changes:
@@ -33,13 +49,19 @@ class Changes:
         self._heads[name] = (self._position, head)
         self._heads.move_to_end(name)
 
-    def answer(self, ref: int, cursor: dict[bytes, int], names: Iterable[str]) -> Changed:
-        """Return the chains of `names` that changed since `cursor`, newest first."""
-        wanted, since = set(names), cursor.get(self.server_id, 0)
+    def since(self, cursor: Mapping[bytes, int], names: Iterable[str]) -> News:
+        """Return what of `names` has changed since `cursor`, at the cost of all that has."""
+        wanted, since = set(names), cursor.get(self.server_id, -1)
         heads: list[tuple[str, int]] = []
         for name, (position, head) in reversed(self._heads.items()):
             if position <= since:
                 break
             if name in wanted:
                 heads.append((name, head))
-        return Changed(ref, {**cursor, self.server_id: self._position}, heads)
+        if since >= 0:
+            return News(self._position, heads, [])
+        return News(self._position, heads, sorted(wanted - self._heads.keys()))
+
+    def answer(self, ref: int, news: News, cursor: Mapping[bytes, int]) -> Changed:
+        """Return what a visitor is told; its cursor keeps what other servers said."""
+        return Changed(ref, {**cursor, self.server_id: news.position}, news.heads)

@@ -9,11 +9,14 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
+from ate.chain.ledger import Ledger
 from ate.chain.transfer import is_same
 from ate.errors import AteError
 from ate.event.commit import AUTHOR_BYTES, SEQUENCER_BYTES, Record
 from ate.event.draft import Draft
 from ate.merkle import Frontier
+from ate.mesh.completion import Completions
+from ate.mesh.continuing import frontier_of
 from ate.mesh.request import error_of
 from ate.wire.message import Refused
 
@@ -139,6 +142,19 @@ class Flights:
             self.author.landed(flight, record, frontier)
         else:
             self.author.refused(flight, AteError("another commit of its number is in the chain"))
+
+    def find(self, ledger: Ledger) -> None:
+        """Find flights whose record is here: it came before this process was started."""
+        view, found = ledger.view, Completions(ledger)
+        for flight in self:
+            if flight.lsn <= view.origins.last(self.device, flight.session):
+                known = found.lookup(self.device, flight.session, flight.lsn)
+                if known is not None:
+                    record = view.find(known.first_seq)[0]
+                    self.land(record, frontier_of(view, known.index + 1))
+                else:
+                    self.remove(flight)
+                    self.author.passed(flight)
 
     # --- what the server would not take ---
 

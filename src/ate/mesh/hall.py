@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
+
+from msgspec.structs import replace
 
 from ate import limits
 from ate.chain.ledger import Ledger
@@ -32,6 +34,7 @@ from ate.mesh.flipping import Flipping
 from ate.mesh.gate import Gate, OpenGate, Rights
 from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
+from ate.mesh.newsroom import Newsroom
 from ate.mesh.root import Root
 from ate.mesh.roster import Making, Roster, Shelf
 from ate.mesh.sequencing import Sequencing
@@ -63,6 +66,8 @@ _AGAIN_MS: Final = 1000
 _FETCHED: Final = 32
 #: Roles of servers that follow the chain's master.
 COPIES: Final = ("relay", "archive")
+#: What an office returns that will answer by itself.
+HANDLED: Final = Place("", -1)
 
 
 class Office(Protocol):
@@ -120,17 +125,19 @@ class Hall:
         self.where, self._compacts = where, compacts
         self.gate: Gate = gate or OpenGate()
         self.meter: Meter = meter or SilentMeter()
+        self._sequencing = sequencing
         self.server_id = entropy(16)
         self.changes = Changes(self.server_id)
+        self._news = Newsroom(self)
         #: Asked first about each chain that is to be opened; None where there is one server.
         self.office: Office | None = None
         making = Making(
             clock or SystemClock(), entropy, guard, self.gate, self.meter, state, follow,
             sequencing,
-        )
+        )  # fmt: skip
         self.roster = Roster(
             shelf, making, idle_close_s=idle_close_s, max_open=max_open,
-            on_opened=self._opened, on_failure=self._failed,
+            on_opened=self._opened, on_failure=self.failed,
         )  # fmt: skip
         self._channels: dict[Guest, dict[int, Channel]] = {}
 
@@ -177,11 +184,7 @@ class Hall:
             case Evidence():
                 self._prove(visitor, message)
             case Sync():
-                names = message.names or [one.name for one in self._channels[visitor].values()]
-                # Only of chains that it has open is a visitor told anything.
-                open_ = self._channels[visitor].values()
-                allowed = {one.name for one in open_ if one.rights.read}.intersection(names)
-                visitor.send(self.changes.answer(message.ref, message.cursor, allowed))
+                visitor.send(await self._news.answer(visitor, message, self._channels[visitor]))
             case _:
                 raise ProtocolError(f"a client does not send {type(message).__name__}")
 
@@ -193,8 +196,10 @@ class Hall:
             raise ProtocolError(f"channel {message.ch} is open already")
         limits.check("channels of a connection", len(channels) + 1, _CHANNELS_MAX)
         name = ChainName(message.name)
-        place = await self.office.asked(visitor, message) if self.office is not None else None
-        place = place or self.where(name)
+        asked = await self.office.asked(visitor, message) if self.office is not None else None
+        if asked is HANDLED:
+            return
+        place = asked if asked is not None else self.where(name)
         exists = self.roster.exists(name)
         if place.role == "legacy" and not exists and not place.url:
             place = place._replace(url=place.owner)
@@ -217,6 +222,8 @@ class Hall:
                     self.gate.may_open(visitor, name, message.token, exists=False)
                     self.gate.closed(visitor, name)
                 async with root.alone:  # what it is told must be durable
+                    if asked is None and self.where(name) != place:
+                        raise Disconnected("the chain was just moved", hint="open it again")
                     if self.roots.get(name) is root:
                         self._enter(visitor, message, root, rights, place)
                         return
@@ -243,11 +250,12 @@ class Hall:
         self.meter.channels(1)
         self.roster.enter(root)
         last = [view.origins.table.get((d, s), (0, 0)) for d, s in message.sources]
+        offer = self._sequencing.offer(visitor) if self._sequencing is not None else {}
         visitor.send(
             Opened(
                 message.ch, chain_id, root.durable, view.head, view.frontier.root(), view.cut,
                 start, last, root.epoch, rights.write, place.role, root.statement(message.seen),
-                root.ledger.now_us(), root.more(place),
+                root.ledger.now_us(), {**self._more(root, message, place), **offer},
             )
         )  # fmt: skip
         if rights.commits_s or rights.bytes_s:
@@ -255,6 +263,12 @@ class Hall:
         if subscriber is not None:
             root.subscribers[subscriber] = None
             subscriber.start()
+
+    def _more(self, root: Root, message: Open, place: Place) -> dict[str, Any]:
+        if message.more.get("ask") == "yield" and place.role == "legacy":
+            return {"yielded": place.epoch}
+        said = root.more()
+        return {**said, "owner": place.owner} if place.owner else said
 
     def _opened(self, root: Root) -> None:
         """Keep track of the head of a chain that was just opened."""
@@ -323,9 +337,11 @@ class Hall:
         self.gate.closed(visitor, channel.name)
         self.roster.leave(channel.root)
 
-    def _failed(self, root: Root, error: AteError) -> None:
+    def failed(self, root: Root, error: AteError) -> None:
+        """Tell all who have a chain open that it can not go on; they come again."""
         text = f"the server could not go on with the chain: {error.message}"[:1000]
-        self.part(root, lambda ch: Failed(ch, 0, error.code, text, "", _AGAIN_MS))
+        failed = Failed(0, 0, error.code, text, "", _AGAIN_MS)
+        self.part(root, lambda ch: replace(failed, ch=ch))
 
     def part(self, root: Root, say: Callable[[int], Message]) -> None:
         """Close a chain to all who have it open; each is told."""
@@ -344,18 +360,26 @@ class Hall:
             if place.role != root.role or (place.url and root.role == "master"):
                 await self.send_on(root, place)
 
-    async def send_on(self, root: Root, place: Place) -> None:
-        """Send all who have a chain open to another place, and close it."""
+    async def send_on(
+        self, root: Root, place: Place, settle: Callable[[], None] = lambda: None
+    ) -> None:
+        """Send all who have a chain open to another place, and close it.
+
+        Args:
+            settle: called when nothing is ordered any more; if it raises, the chain stays here.
+        """
         async with root.alone:
             root.retire()
+            try:
+                settle()
+            except AteError as failure:
+                self.roster.failed(root, failure)
+                raise
         url = place.url or place.owner
         error = Disconnected("the chain has another place now", hint="open it again")
-        self.part(
-            root,
-            lambda ch: Moved(ch, url, place.epoch)
-            if url
-            else Failed(ch, 0, error.code, error.message, error.hint, 1),
-        )
+        failed = Failed(0, 0, error.code, error.message, error.hint, 1)
+        say = Moved(0, url, place.epoch) if url else failed
+        self.part(root, lambda ch: replace(say, ch=ch))
         await self.roster.dismiss(root)
 
     async def close(self) -> None:

@@ -223,7 +223,7 @@ class Line:
 
     def _deliver(self, message: AnyMessage) -> None:
         ch = getattr(message, "ch", None)
-        if ch is None:
+        if not ch:  # an answer to `Sync`, or why there is none
             for port in tuple(self._ports.values()):
                 self._tell(port.received, message)
         else:

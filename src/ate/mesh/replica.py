@@ -23,18 +23,15 @@ from ate.errors import (
     RemoteProtocolError,
     TrustError,
     UntrustedRoot,
-    UsageError,
-    WriteDenied,
 )
-from ate.mesh.completion import Completions
-from ate.mesh.continuing import begins_anew, frontier_of
+from ate.mesh.continuing import begins_anew
 from ate.mesh.flight import Author, Flight, Flights
 from ate.mesh.line import Line
+from ate.mesh.listener import Listener, unwritable
 from ate.mesh.pump import report
 from ate.mesh.request import Requests, error_of
-from ate.mesh.sequencing import check_wire, proved
+from ate.mesh.sequencing import proved
 from ate.mesh.settling import Settling
-from ate.mesh.vigil import Vigil
 from ate.wire.message import (
     Bodies,
     Close,
@@ -62,6 +59,8 @@ CREDIT_BYTES: Final = 8 << 20
 _AGAIN_S: Final = 0.25
 _AGAIN_MAX_S: Final = 30.0
 _MOVES_MAX: Final = 8
+#: Whoever sent us where the chain is not to be had is asked again after so many tries.
+_TRIES: Final = 4
 #: Errors that end all hope, and words of a server that do. Rights, for example, may come back.
 _FINAL: Final = (TrustError, RemoteProtocolError)
 _FINAL_WORDS: Final = (UntrustedRoot, Forked)
@@ -79,17 +78,22 @@ class Replica:
         device: of the origins under which commits are sent.
         sparse: leave bodies that are longer on the server; 0 leaves none.
         token: for the server's gate.
-        vigil: keeps and compares what the server states; None believes its order.
+        listener: hears what the server states; without one its order is believed.
     """
 
     def __init__(
         self, name: str, ledger: Ledger, line: Line, author: Author, *,
         reline: Callable[[str], Line] | None = None, device: int = 0, sparse: int = 0,
-        token: Callable[[], bytes] = bytes, vigil: Vigil | None = None,
+        token: Callable[[], bytes] = bytes, listener: Listener | None = None,
     ) -> None:  # fmt: skip
         self.name, self.ledger, self.line, self.author = str(name), ledger, line, author
-        self.sparse, self._token, self._vigil = sparse, token, vigil
+        self.sparse, self._token = sparse, token
+        self._listener = listener or Listener()
         self._reline = reline
+        #: The server that was asked for, and the one that it sent us to last.
+        self._home, self._away = line, line
+        #: What else is said in `Open`.
+        self.more: dict[str, Any] = {}
         self.flights = Flights(device, author, self._submit)
         self.requests = Requests(self)
         #: The server's answer to `Open` on this connection; None while there is none.
@@ -107,13 +111,12 @@ class Replica:
         self.device = device
         #: A copy from the start, when what is missing here was compacted there.
         self._renewed: Ledger | None = None
-        self._peer: PeerSession | None = None
         self._sources: list[tuple[int, int]] = []
         self._inbox: deque[Any] = deque()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._watchers: list[Callable[[], None]] = []
-        self._used, self._moves, self._ch = 0, 0, -1
+        self._used, self._moves, self._tries, self._ch = 0, 0, 0, -1
         self._again_s = _AGAIN_S
         self._again: asyncio.TimerHandle | None = None
 
@@ -134,10 +137,7 @@ class Replica:
         """Why no commits are taken, however long one waits; None when they are."""
         if self.failure is not None or self.opened is None or self.opened.writable:
             return self.failure
-        return WriteDenied(
-            f"the server takes no commits to {self.name!r} from this session",
-            hint="ask whoever runs it for the right to write; what is here can be read",
-        )
+        return unwritable(self.name, self.opened)
 
     @property
     def address(self) -> str:
@@ -153,19 +153,8 @@ class Replica:
         return await self.requests.newest()
 
     def acknowledge(self, receipt: Receipt) -> bytes | None:
-        """Return a commit with a statement of the server that covers it; None while none does.
-
-        Raises:
-            UsageError: the server signs nothing.
-            Compacted: the way from the commit to the statement is not known any more.
-        """
-        opened = self.opened
-        if self._vigil is None or (opened and opened.chain_id and not opened.statement):
-            raise UsageError(
-                "this server signs no statements",
-                hint="`atedb` does with an identity; `receipt.proof()` needs none",
-            )
-        return self._vigil.acknowledge(receipt.proof(), self.ledger)
+        """See `Listener.acknowledge`."""
+        return self._listener.acknowledge(receipt, self.opened, self.ledger)
 
     def watch(self, tell: Callable[[], None]) -> None:
         """Call `tell` whenever the connection or what it brings has changed."""
@@ -189,8 +178,7 @@ class Replica:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         self._drop_renewed()
-        if self._vigil is not None:
-            self._vigil.keep()
+        self._listener.keep()
         self._lose(Disconnected("the chain was closed"))
 
     # --- the line's port ---
@@ -206,9 +194,12 @@ class Replica:
         self._wake.set()
 
     def disconnected(self, error: AteError) -> None:
-        """The line is down; it comes up again by itself."""
+        """The line is down; it comes up again by itself, but the chain may be elsewhere then."""
         self._inbox.clear()
-        self._lose(error)
+        if self._away is self._home:
+            self._lose(error)
+        else:
+            self._come_again(error, 0)
 
     def _lose(self, error: AteError) -> None:
         self.trouble = error
@@ -251,12 +242,12 @@ class Replica:
             case Refused():
                 self.flights.refuse(message)
             case PeerSession():
-                self._peer = message
+                self._listener.peer = message
                 self._open()
             case Opened():
                 self._take_opened(message)
             case Stated():
-                self._hear(message.statement)
+                self._listener.hear(message.statement, self.ledger)
                 self._tell()
             case Found() | Bodies() | Proved():
                 self.requests.answer(message.ref, message)
@@ -278,63 +269,39 @@ class Replica:
         commits = view.frontier.size
         root = view.frontier.root() if commits else bytes(32)
         self._used, self._sources = 0, self.flights.sources()
-        seen = b""
-        if self._vigil is not None and self._peer is not None:
-            self._vigil.meet(self._peer.key, view.trust.chain_id)
-            seen = self._vigil.show()
         self.line.send(
             Open(
                 self._ch, self.name, view.trust.chain_id, commits, root, self._sources,
                 sparse=self.sparse, token=self._token(), credit=CREDIT_BYTES,
-                seen=seen,
+                seen=self._listener.show(self.ledger), more=self.more,
             )
         )  # fmt: skip
 
     def _take_opened(self, opened: Opened) -> None:
-        self.check_wire()
+        if not self._listener.learn(opened, self.ledger):
+            self.line.send(Close(self._ch))
+            self._open()
+            return
         if opened.chain_id in (b"", self.ledger.view.trust.chain_id):
-            self._hear(opened.statement, is_answer=True)  # its own words first: they are evidence
+            # Its own words first: they are evidence.
+            self._listener.hear(opened.statement, self.ledger, is_answer=True)
         if begins_anew(self.name, self.ledger.view, opened):
             self._renewed = self.ledger.renewal()
         self.opened, self.trouble = opened, None
-        self.ledger.proved = proved(opened, self.ledger)
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        self.ledger.proved = proved(opened, self._listener.peer, self.ledger)
         if opened.time_us:
             self.ledger._timeline.follow(opened.time_us)
-        self._again_s, self._moves, self.lagged = _AGAIN_S, 0, False
+        self._again_s, self._moves, self._tries, self.lagged = _AGAIN_S, 0, 0, False
         if self._renewed is None:
-            self._find_flights()
+            self.flights.find(self.ledger)
         last = {source[1]: one[0] for source, one in zip(self._sources, opened.last, strict=False)}
         self.flights.resume(last, self.refusal)
         self._check_current()
         self._tell()
 
-    def check_wire(self, *, is_centralized: bool = False) -> None:
-        """Raise TrustError when the chain is centralized, and others can write to the connection.
-
-        Args:
-            is_centralized: it is going to be.
-        """
-        if self._peer is not None and (is_centralized or self.ledger.view.trust.sequencers):
-            check_wire(self._peer, self.line.url)
-
-    def _hear(self, statement: bytes, *, is_answer: bool = False) -> None:
-        if self._vigil is not None and self._peer is not None:
-            self._vigil.meet(self._peer.key, self.ledger.view.trust.chain_id)
-            self._vigil.hear(statement, self.ledger, is_answer=is_answer)
-
-    def _find_flights(self) -> None:
-        """Find flights whose record is here: it came before this process was started."""
-        view = self.ledger.view
-        found = Completions(self.ledger)
-        for flight in self.flights:
-            if flight.lsn <= view.origins.last(self.device, flight.session):
-                known = found.lookup(self.device, flight.session, flight.lsn)
-                if known is not None:
-                    record = view.find(known.first_seq)[0]
-                    self.flights.land(record, frontier_of(view, known.index + 1))
-                else:
-                    self.flights.remove(flight)
-                    self.author.passed(flight)
 
     def _check_current(self) -> None:
         opened = self.opened
@@ -345,7 +312,7 @@ class Replica:
                 return
             renewed, self._renewed = self._renewed, None
             self.ledger.succeed(renewed)
-            self._find_flights()
+            self.flights.find(self.ledger)
         self.is_current = self.ledger.view.frontier.size >= opened.commits
 
     async def _take_records(self, message: Records) -> None:
@@ -360,8 +327,7 @@ class Replica:
                 raise Forked(f"the server sent what is no continuation: {error.message}") from error
             if record is not None and ledger is self.ledger:
                 self.flights.land(record, ledger.view.frontier)
-                if self._vigil is not None:
-                    self._vigil.look(ledger)
+                self._listener.look(ledger)
             self._used += len(frame)
         if self._used >= CREDIT_BYTES // 2:
             self.line.send(Credit(self._ch, self._used))
@@ -387,11 +353,15 @@ class Replica:
             self._again = asyncio.get_running_loop().call_later(wait_s, self._reattach)
 
     def _reattach(self) -> None:
-        self._again = None
+        self._again, self._moves = None, 0
+        self._tries += 1
         if self.failure is None:
-            if self.line.is_up:
-                self.line.send(Close(self._ch))
-            self._change_line(self.line)
+            line = self.line
+            if line.is_up:
+                line.send(Close(self._ch))
+            if not line.is_up or self._tries % _TRIES == 0:
+                line = self._away if line is self._home else self._home
+            self._change_line(line)
 
     def _move(self, moved: Moved) -> None:
         self._moves += 1
@@ -400,12 +370,15 @@ class Replica:
             self._come_again(error, 0)
             return
         self._lose(error)
-        self._change_line(self._reline(moved.url))
+        self._away = self._reline(moved.url)
+        self._change_line(self._away)
 
     def _change_line(self, line: Line) -> None:
         """Take a new channel; what comes on the old one is nobody's any more."""
         self.line.detach(self._ch)
         self._inbox.clear()
+        if line is not self.line:
+            self._listener.forget()
         self.line = line
         self._ch = line.attach(self)
 

@@ -58,10 +58,14 @@ class Requests:
 
     async def lookup(self, session: int, lsn: int) -> int:
         """Return the first seq of a commit, 0 when the chain has not got it."""
+        return (await self.look_up(self._asker.device, session, lsn)).first_seq
+
+    async def look_up(self, device: int, session: int, lsn: int) -> Found:
+        """Return what the server says of a commit of any device."""
         ref, answer = self._ask()
-        self._send(Lookup(self._asker.channel, ref, self._asker.device, session, lsn))
+        self._send(Lookup(self._asker.channel, ref, device, session, lsn))
         found: Found = await answer
-        return found.first_seq
+        return found
 
     async def newest(self) -> int:
         """Return how many commits the server has now; all that it had acknowledged are counted."""

@@ -35,7 +35,7 @@ from ate.mesh.gate import Gate, OpenGate
 from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
 from ate.mesh.pump import report
-from ate.mesh.sequencing import OFFER, Sequencing, consider
+from ate.mesh.sequencing import Sequencing, consider
 from ate.wire.codec import Shared
 from ate.wire.message import Accepted, Found, Lookup, Open, Refused, Stated, Submit
 
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from ate.chain.compact import Thinned
     from ate.chain.flip import Due
     from ate.mesh.subscriber import Subscriber
-    from ate.mesh.topology import Place
 
 #: A flush that usually takes less runs on the event loop: the way to a thread costs as much.
 _INLINE_FLUSH_S: Final = 0.0005
@@ -138,26 +137,23 @@ class Root:
             self._wake.set_result(None)
 
     async def welcome(self, message: Open) -> None:
-        """Be ready for who is about to open the chain; what is ordered here always is."""
+        """Be ready for who is about to open the chain."""
 
-    def more(self, place: Place) -> dict[str, Any]:
+    def more(self) -> dict[str, Any]:
         """Return what else is said in `Opened`."""
-        return {OFFER: self._sequencing.offer} if self._sequencing is not None else {}
+        return {}
 
     async def look_up(self, message: Lookup) -> Found:
         """Return what became of a commit."""
         async with self.alone:  # what was found is durable
             known = self.completions.lookup(message.device, message.session, message.lsn)
             last = self.ledger.view.origins.last(message.device, message.session)
-        first = known.first_seq if known is not None else 0
-        return Found(message.ch, message.ref, first, last, self.durable)
+        return Found(message.ch, message.ref, known.first_seq if known else 0, last, self.durable)
 
     def refusal(self, message: Submit, error: AteError) -> Refused:
         """Return the answer to a commit that is not even judged."""
-        payload = memoryview(message.commit)
-        if len(payload) < ROWS_AT:
-            return Refused(message.ch, 0, 0, 0, 0, error.code, error.message, error.hint)
-        return self._refused(message.ch, AuthorPart.decode(payload), error)
+        payload = message.commit.ljust(ROWS_AT, b"\0")
+        return self._refused(message.ch, AuthorPart.decode(memoryview(payload)), error)
 
     def retire(self) -> None:
         """Order nothing any more, not even what is queued; call it while holding `alone`."""
@@ -270,7 +266,7 @@ class Root:
         last = ledger.view.origins.last(author.device, author.session)
         if author.prev != last:
             text = f"it follows commit {author.prev} of its session, and {last} is here"
-            return Refused(message.ch, *_source(author), last, "lsn_gap", text)
+            return Refused(message.ch, *author.origin[:3], last, "lsn_gap", text)
         retry_ms = 0
         try:
             wait_s = self.gate.may_submit(asked.guest, self.name, len(payload))
@@ -292,7 +288,7 @@ class Root:
         frames.append(frame)
         self.gate.stored(asked.guest, self.name, len(payload))
         self.completions.add(author, record)
-        return Accepted(message.ch, *_source(author), record.first_seq, record.sequencer.index)
+        return Accepted(message.ch, *author.origin[:3], record.first_seq, record.sequencer.index)
 
     def _check_asked(self, message: Submit) -> None:
         """Raise unless the chain is as the author wants it to be."""
@@ -312,7 +308,7 @@ class Root:
         # What is wrong with a submitted commit is not wrong with this log.
         code = "protocol" if isinstance(error, CorruptLog) else error.code
         return Refused(
-            ch, *_source(author), last, code, error.message[:1000], error.hint[:1000],
+            ch, *author.origin[:3], last, code, error.message[:1000], error.hint[:1000],
             bytes(about or b""), theirs, again=retry_ms > 0, retry_ms=retry_ms,
         )  # fmt: skip
 
@@ -398,7 +394,3 @@ class Root:
             self.ledger.close()
         else:  # the snapshot of a large chain takes its time
             await asyncio.to_thread(self.ledger.close)
-
-
-def _source(author: AuthorPart) -> tuple[int, int, int]:
-    return author.device, author.session, author.lsn

@@ -136,7 +136,7 @@ class Roster:
             raise
         root = Root(
             str(name), ledger, gate=made.gate, meter=made.meter, state=made.state,
-            on_failure=self._failed, epoch=place.epoch, role=place.role,
+            on_failure=self.failed, epoch=place.epoch, role=place.role,
             sequencing=made.sequencing,
         )  # fmt: skip
         return self._add(root)
@@ -189,7 +189,8 @@ class Roster:
         wait_s = max(self._idle_close_s, least_s)
         self._idle[root.name] = loop.call_later(wait_s, self._drop, root)
 
-    def _failed(self, root: Root, error: AteError) -> None:
+    def failed(self, root: Root, error: AteError) -> None:
+        """Tell of a chain that can not go on, and close it."""
         _log.error("the chain %s failed: %s", root.name, error)
         self._on_failure(root, error)
         self._drop(root)

@@ -1,23 +1,22 @@
 """Centralized chains on both ends: whose commits a server signs, and when a client lets it.
 
-It signs nothing before the root has judged it, and it never asks for less than a proved key on a
-connection that nobody between can write to.
+It signs nothing before the root has judged it, and it never asks for less than a key that was
+proved over an encrypted connection.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import replace
 from typing import Final
 
+from ate.chain import ordering
 from ate.chain.genesis import Founding, check_genesis
 from ate.chain.ledger import Ledger
 from ate.crypto.sign import FAST_PUBLIC_BYTES, FastVerifyKey
-from ate.errors import BadSignature, TrustError, UsageError
+from ate.errors import BadSignature, UsageError
 from ate.event.commit import AuthorPart, Record
 from ate.event.system import Genesis
 from ate.mesh.guest import Guest
-from ate.mesh.url import Url
 from ate.trust.sequence import Proved, Sequencer, Vouch
 from ate.trust.state import Trust, sequencers_of
 from ate.wire.message import Opened
@@ -31,31 +30,32 @@ _SIGN: Final = "open the chain again: what its server does not sign, your progra
 class Sequencing:
     """A server's side: for whom it signs.
 
+    Only who has proved a key over an encrypted connection can leave its signature to the server:
+    there nobody between the two ends can say anything. TLS is not enough. Whoever is at its other
+    end may be a stranger who passes on what a client of his proves.
+
     Args:
         sequencer: its key.
-        is_protected: something below keeps the connections from being written to by others: TLS,
-            here or in a proxy. Else only those count that are encrypted or of this machine.
     """
 
-    def __init__(self, sequencer: Sequencer, *, is_protected: bool = False) -> None:
-        self._sequencer, self._is_protected = sequencer, is_protected
+    def __init__(self, sequencer: Sequencer) -> None:
+        self._sequencer = sequencer
 
-    @property
-    def offer(self) -> str:
-        """What clients are told; see `offered`."""
-        return self._sequencer.public.raw.hex()
+    def offer(self, guest: Guest) -> dict[str, str]:
+        """Return what a client is told in `Opened`; see `offered`."""
+        peer: PeerSession = guest.peer
+        can = peer.key is not None and peer.encrypted
+        return {OFFER: self._sequencer.public.raw.hex()} if can else {}
 
     def vouch(self, guest: Guest, trust: Trust) -> Vouch:
         """Return what an unsigned commit is judged with; raises BadSignature if it cannot be."""
+        peer: PeerSession = guest.peer
         if self._sequencer.public.key_id not in trust.sequencers:
             raise unsigned()
-        peer: PeerSession = guest.peer
-        if peer.key is None:
-            raise BadSignature("its author has not signed it, and the connection proves no key")
-        if not (self._is_protected or peer.encrypted or is_here(guest.address)):
+        if peer.key is None or not peer.encrypted:
             raise BadSignature(
-                "its author has not signed it, and others could write to the connection",
-                hint="use wss://, or an encrypted connection",
+                "its author has not signed it, nor proved a key over an encrypted connection",
+                hint=_SIGN,
             )
         return Vouch(peer.key.raw, self._sequencer.sign)
 
@@ -76,14 +76,14 @@ async def consider(
     Raises:
         BadSignature: its author has not signed it, and nobody here can.
         UsageError: it founds a chain that is not to be here.
-        AteError: what `Ledger.consider` and `check_genesis` raise.
+        AteError: what `ordering.consider` and `check_genesis` raise.
     """
     trust, vouch = ledger.view.trust, None
     if not AuthorPart.decode(payload).suite and trust.sequencers:
         if sequencing is None:
             raise unsigned()
         vouch = sequencing.vouch(guest, trust)
-    record, current = await ledger.consider(payload, vouch)
+    record, current = await ordering.consider(ledger, payload, vouch)
     if trust.genesis is None:
         check_founding(sequencing, check_genesis(record, name))
     return record, current
@@ -123,10 +123,10 @@ def offered(opened: Opened | None) -> bytes:
     return raw if len(raw) == FAST_PUBLIC_BYTES else b""
 
 
-def proved(opened: Opened, ledger: Ledger) -> Proved | None:
+def proved(opened: Opened, peer: PeerSession | None, ledger: Ledger) -> Proved | None:
     """Return what the session of a ledger has proved to whom, now that a chain is open."""
     key, session = offered(opened), ledger.session
-    if not key or session is None:
+    if not key or session is None or peer is None or not peer.encrypted:
         return None
     return Proved(session.own.key_id, FastVerifyKey(key).key_id)
 
@@ -142,10 +142,11 @@ def with_sequencer(founding: Founding, offer: bytes) -> Founding:
     """
     if founding.mode != "centralized":
         return founding
-    if not offer:
+    if not offer and founding.roots:
         raise UsageError(
-            "this server signs for nobody, so a centralized chain cannot begin here",
-            hint='start it with --trust centralized, or open with mode="distributed"',
+            "no centralized chain can begin here: the server does not sign over this connection",
+            hint="start it with --trust centralized; give a session, and leave terms= away or "
+            "let them encrypt",
         )
     if not founding.roots:
         raise UsageError(
@@ -159,21 +160,3 @@ def with_sequencer(founding: Founding, offer: bytes) -> Founding:
             hint=f"its key is {offer.hex()}",
         )
     return replace(founding, policy={**founding.policy, "sequencers": list(named)})
-
-
-def check_wire(peer: PeerSession, url: Url) -> None:
-    """Raise TrustError when others could write to a connection of a centralized chain."""
-    if not (peer.encrypted or url.is_secure or is_here(url.host)):
-        raise TrustError(
-            "the chain is centralized: what comes over your connection counts as yours, and others "
-            "can write to this one",
-            hint='use wss://, or connection={"terms": Terms(encryption=True)}',
-        )
-
-
-def is_here(host: str) -> bool:
-    """Return whether an address is of this very machine."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -185,6 +185,8 @@ def _lines(target: Target, told: Audit) -> list[str]:
     rows += [("head", found.head), ("root", found.root.hex())]
     if genesis is not None:
         rows.append(("suite", f"{genesis.suite}, {SUITES.get(genesis.suite, 'unknown')}"))
+        if found.ordered:
+            rows.append(("mode", "centralized: the server signs for authors"))
         for one in genesis.roots:
             rows.append(("root key", f"{one.identity}  {fingerprint(one.principal.key_id.hex())}"))
     rows += [
@@ -230,4 +232,5 @@ def _document(target: Target, told: Audit) -> dict[str, Any]:
         ],
         "signatures": {str(suite): number for suite, number in found.signatures.items()},
         "signers": dict(found.signers),
+        "ordered": found.ordered,
     }

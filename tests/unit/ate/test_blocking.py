@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import pytest
 
 import ate
 from ate.blocking import Blocking, Runner
-from ate.errors import Conflict, LogLocked, NotFound, UsageError
+from ate.errors import Conflict, LogLocked, NotFound, Offline, UsageError
 from ate.ids import ObjectId
+from ate.mesh.hall import Hall
+from ate.mesh.shelf import DiskShelf
+from ate.server import Server, serve
 
 
 @dataclass
@@ -153,3 +157,62 @@ def test_collections_of_a_value_are_waited_for_through_the_chain() -> None:
         loaded = chain.dio().load(Errands, dao.id)
         assert [one.value for one in chain.each(loaded.value.items)] == ["milk", "bread"]
         assert chain.run(loaded.value.items.count()) == 2
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    """The address of a server in another thread."""
+    runner = Runner()
+
+    async def begin() -> tuple[Hall, Server]:
+        hall = Hall(DiskShelf(tmp_path / "server"))
+        server = serve(hall, host="127.0.0.1", port=0)
+        await server.start()
+        return hall, server
+
+    hall, server = runner.run(begin())
+    yield server.url
+    runner.run(server.close())
+    runner.run(hall.close())
+    runner.stop()
+
+
+def loops() -> set[threading.Thread]:
+    """The threads that a blocking chain has made."""
+    return {thread for thread in threading.enumerate() if thread.name == "ate"}
+
+
+def test_a_shared_chain_works_without_await(url: str, tmp_path: Path) -> None:
+    before = loops()
+    options = {"url": url, "session": ate.Session.new("alice")}
+    with (
+        ate.blocking.open("b", path=tmp_path / "one", **options) as one,
+        ate.blocking.open("b", **options) as two,
+    ):
+        with one.dio() as dio:
+            task = dio.store(Task("call"))
+        assert one.status.online
+        assert two.sync().head == one.head
+        assert two.dio().load(Task, task.id).value.text == "call"
+        changes = two.watch(type=Task, since=0)
+        assert next(changes).value.text == "call"
+        changes.close()
+        with two.dio() as dio:
+            dio.load(Task, task.id).update(text="write")
+        assert one.sync(10).pending == 0
+        assert one.dio().load(Task, task.id).value.text == "write"
+        one.checkpoint(compact=True)
+        statuses = one.statuses()
+        assert next(statuses).online
+        statuses.close()
+    assert loops() == before
+
+
+def test_a_server_that_is_not_there_leaves_nothing_behind() -> None:
+    before = loops()
+    with (
+        pytest.raises(Offline),
+        ate.blocking.open("b", url="ws://127.0.0.1:1/", connection={"timeout_s": 0.2}),
+    ):
+        pass
+    assert loops() == before

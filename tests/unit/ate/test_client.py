@@ -19,7 +19,11 @@ from ate.errors import (
     UsageError,
 )  # fmt: skip
 from ate.ids import ChainName
+from ate.joining import registry
 from ate.log.disk import RealDisk, RealFile
+from ate.mesh.hall import Hall
+from ate.mesh.shelf import MemoryShelf
+from ate.server import serve
 from ate.session import Session
 from ate.testing.simclock import SimClock
 from ate.testing.simdisk import SimDisk
@@ -393,3 +397,33 @@ async def test_a_fork_and_the_row_of_a_time(tmp_path: Path) -> None:
         assert (now.seq, now.objects) == (chain.head, 2)
     with pytest.raises(ate.UsageError, match="closed"):
         await chain.fork("late", path=tmp_path)
+
+
+# --- shared -------------------------------------------------------------------------------------
+
+
+async def test_a_shared_chain_is_opened_by_the_address_of_its_server(tmp_path: Path) -> None:
+    alice, hall = member("alice"), Hall(MemoryShelf())
+    async with serve(hall, websocket=False, tcp=True) as server:
+        with pytest.raises(NotFound):
+            await ate.open("s", url=server.url, session=alice, create=False)
+        async with ate.open("s", url=server.url, session=alice, path=tmp_path) as chain:
+            assert chain.status.url.startswith("tcp://127.0.0.1")
+            async with chain.dio() as dio:
+                dio.store("x")
+        with pytest.raises(UsageError, match="recovery"):
+            await ate.open("s", url=server.url, session=alice, path=tmp_path, recovery="maybe")
+        other = ate.open(
+            "s", url=server.url, session=alice, path=tmp_path, roots=[member("bob").public]
+        )
+        with pytest.raises(UntrustedRoot):
+            await other
+        async with ate.open("s", url=server.url, session=alice, path=tmp_path) as chain:
+            assert len(chain) == 1
+        await registry().close()
+    await hall.close()
+
+
+async def test_a_timer_of_checkpoints_needs_a_key() -> None:
+    with pytest.raises(UsageError, match="checkpoint_every"):
+        ate.open("c", memory=True, checkpoint_every=5)

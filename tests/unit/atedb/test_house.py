@@ -10,8 +10,7 @@ import pytest
 from ate.clock import SystemClock
 from ate.crypto.sign import SigningKey
 from ate.errors import LimitExceeded, LogLocked, StorageError
-from ate.mesh.topology import Topology
-from atedb.house import House, own_folder, places, take
+from atedb.house import House, own_folder, take
 from atedb.journal import Journal
 from atedb.metrics import Metrics
 from atedb.nodes import Nodes
@@ -35,7 +34,7 @@ class Alice:
 def house(folder: Path, out: io.StringIO, allowance: Allowance) -> House:
     return House(
         Service("/", folder), Settings(path=folder, quota=allowance), key=None, nodes=Nodes(),
-        identity=SigningKey.generate(), where=None, metrics=Metrics(),
+        identity=SigningKey.generate(), cluster=None, metrics=Metrics(),
         journal=Journal(out, SystemClock()), clock=SystemClock(),
     )  # fmt: skip
 
@@ -83,14 +82,3 @@ def test_an_owner_that_cannot_be_written_down_is_told(tmp_path: Path) -> None:
     one.gate.stored(Alice(), "notes", 1)
     assert "the owner of a chain was not written down" in out.getvalue()
     assert one.free_bytes() is None
-
-
-def test_places_are_seen_from_this_server() -> None:
-    topology = Topology.parse(
-        '[[node]]\nurl = "ws://a/"\n[[node]]\nurl = "ws://b/"\n[[node]]\nurl = "ws://c/"\n'
-        'role = "archive"\n[chains]\nx = { url = "ws://a/", epoch = 4 }\n'
-    )
-    assert places(topology, "ws://a/")("x")[:3] == ("", 4, "master")
-    assert places(topology, "ws://b/")("x")[:3] == ("ws://a/", 4, "master")
-    names = [f"chain{number}" for number in range(20)]
-    assert {places(topology, "ws://c/")(name).url for name in names} == {"ws://a/", "ws://b/"}

@@ -10,9 +10,12 @@ from msgspec.structs import replace
 
 from ate import Access, Any, Everyone, limits
 from ate.chain.checker import check, check_order, check_proof
+from ate.chain.checkpoint import checkpoint_row
 from ate.chain.evidence import Evidence, ShownCommit, ShownRow
-from ate.errors import AteError, TrustError, UntrustedRoot
-from ate.testing.stage import Note, Stage
+from ate.chain.prover import opened, prove, version
+from ate.errors import AteError, BadSignature, TrustError, UntrustedRoot
+from ate.testing.office import Office, draft, sequencer
+from ate.testing.stage import Note, Stage, member
 
 Change = Callable[[Evidence], Evidence]
 
@@ -186,3 +189,28 @@ async def test_a_value_packed_by_a_filter(monkeypatch: pytest.MonkeyPatch) -> No
 
     with pytest.raises(AteError, match="not known"):
         changed(found, row=found.row._replace(codec=32)).plain()
+
+
+async def test_a_commit_that_a_server_has_signed() -> None:
+    alice, bob = member("alice"), member("bob")
+    desk = await Office.of(alice, bob)
+    one = draft(b"one")
+    await desk.take(await desk.made(bob, one), over=bob)
+    sealing = checkpoint_row(await desk.copy(alice), alice)
+    await desk.take(await desk.made(alice, sealing, session=11), over=alice)
+    ledger = await desk.copy(bob)
+    seq = version(ledger.view, one.id)
+    evidence = prove(ledger, seq, shown=opened(ledger, bob, seq))
+    found = check_proof(evidence.encode(), roots=[alice.public])
+    assert found.proven is not None
+    assert (found.proven.authors, found.proven.body) == ((bob.public,), b"one")
+    last = len(evidence.commits) - 1
+    shown = evidence.commits[last]
+    other = sequencer(b"another")
+    for signature in (bytes(80), b"", shown.signature[:-1], other.sign(bytes(32)),
+                      shown.signature[:16] + other.sign(bytes(32))[16:]):  # fmt: skip
+        with pytest.raises(BadSignature):
+            check_proof(with_commit(evidence, last, signature=signature))
+    moved = with_commit(evidence, last, time_us=shown.time_us + 1)
+    with pytest.raises(TrustError):
+        check_proof(moved)

@@ -87,3 +87,17 @@ async def test_the_chain_that_was_meant() -> None:
         check_chain(ledger, "universe", (bob.public,))
     with pytest.raises(UntrustedRoot, match="genesis"):
         check_chain(empty(), "universe", ())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"mode": "centralized", "policy": {"sequencers": [b"short"]}},
+        {"mode": "centralized", "policy": {"sequencers": 7}},
+        {"mode": "distributed", "policy": {"sequencers": [bytes(32)]}},
+        {"mode": "centralized", "policy": {"sequencers": [bytes(32)]}, "roots": ()},
+    ],
+)
+async def test_sequencers_that_make_no_sense(changed: dict[str, Anything]) -> None:
+    with pytest.raises(UsageError, match="sequencers"):
+        await founded(member("alice"), **changed)

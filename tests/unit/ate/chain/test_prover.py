@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 import ate
 from ate import Access, Any, Everyone, Only
 from ate.chain.checker import Checked, check_proof
+from ate.chain.checkpoint import checkpoint_row
 from ate.chain.prover import is_covered, opened, prove, version
 from ate.errors import Compacted, CorruptLog, NoReadKey, NotFound, TrustError, UsageError
 from ate.event.row import Kind
-from ate.event.system import system_id
+from ate.event.system import Role, encode, system_id
+from ate.testing.office import Office, draft, sequencer
 from ate.testing.stage import Note, Stage, member
 
 
@@ -264,3 +267,38 @@ async def test_roots_that_changed_before_a_compaction(tmp_path: Path) -> None:
         with pytest.raises(Compacted):
             await chain.prove(note.id, at_seq=old.seq)
     assert check_proof(old, roots=[alice.public]).proven is not None
+
+
+async def test_what_a_server_has_signed_in_its_authors_place() -> None:
+    """Also after the chain has moved to another server, and each only under its own time."""
+    alice, bob = member("alice"), member("bob")
+    made, second = await Office.of(alice, bob), sequencer(b"second")
+    first, last = draft(b"one"), draft(b"two")
+    await made.take(await made.made(bob, first), over=bob)
+    role = Role("sequencer", 1, (), sequencers=(second.public.raw,))
+    renamed = draft(encode(role), kind=int(Kind.ROLE), id=system_id("role", b"sequencer"))
+    await made.take(await made.made(alice, renamed))
+    made.key = second
+    await made.take(await made.made(bob, last, session=10), over=bob)
+    sealing = checkpoint_row(await made.copy(alice), alice)
+    await made.take(await made.made(alice, sealing, session=11), over=alice)
+    ledger = await made.copy(bob)
+    for one, count in ((first, 2), (last, 3)):
+        seq = version(ledger.view, one.id)
+        evidence = prove(ledger, seq)
+        found = check_proof(evidence.encode(), roots=[alice.public])
+        assert found.proven is not None
+        assert found.proven.authors == (bob.public,)
+        assert len(evidence.commits) == count
+        *before, shown = evidence.commits
+        for signature in (bytes(80), b"", shown.signature[:16] + bytes(64)):
+            broken = replace(evidence, commits=(*before, replace(shown, signature=signature)))
+            with pytest.raises(TrustError):
+                check_proof(broken)
+    without = tuple(
+        commit for commit in evidence.commits
+        if all(row.signed[0] != Kind.ROLE for row in commit.rows)
+    )  # fmt: skip
+    assert len(without) == 2
+    with pytest.raises(TrustError):
+        check_proof(replace(evidence, commits=without))

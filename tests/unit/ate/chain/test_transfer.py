@@ -6,7 +6,7 @@ import pytest
 from tests.unit.ate.mesh.served import Envoy, Scribe, rooted
 
 from ate import limits
-from ate.chain.transfer import check_complete, numbered, pack, unpack
+from ate.chain.transfer import check_complete, countersigned, is_same, numbered, pack, unpack
 from ate.errors import CorruptLog, ProtocolError
 from ate.event.commit import AUTHOR_BYTES, Record, SequencerPart
 from ate.event.prefix import is_commit
@@ -17,7 +17,10 @@ from ate.log.local import LocalLog
 from ate.log.memory import MemoryLog
 from ate.mesh.root import Root
 from ate.testing.forger import Line
+from ate.testing.office import UNORDERED, Office, draft
 from ate.testing.simdisk import SimDisk
+from ate.testing.stage import member
+from ate.testing.tamper import ordered
 from ate.wire.message import Accepted, Submit
 
 LARGE = b"large" * limits.BODY_INLINE_BYTES_MAX
@@ -130,3 +133,30 @@ async def test_what_is_no_commit_is_found_out(raw: bytes) -> None:
     with pytest.raises((ProtocolError, limits.LimitExceeded)):
         pack(root.ledger.view, memoryview(raw))
     await root.close()
+
+
+async def test_the_servers_signature_takes_the_room_that_was_left() -> None:
+    bob = member("bob")
+    made = await Office.of(member("alice"), bob)
+    commit = await made.made(bob, draft(), draft())
+    sent = memoryview(ordered(commit, UNORDERED))
+    came = memoryview(await made.take(commit, over=bob))
+    assert is_same(sent, came)
+    record = Record(came)
+    assert countersigned(record, record.signature) == bytes(came)
+    again = countersigned(record, bytes(80))
+    assert is_same(memoryview(again), came)
+    for at in (8, 200, 272, len(came) - 9):  # author part, place, first row, bodies
+        other = bytearray(came)
+        other[at] ^= 1
+        assert is_same(sent, memoryview(other)) is (at == 200)
+    assert not is_same(sent, came[:-8])
+
+
+async def test_what_its_author_has_signed_is_the_same_with_this_signature_only() -> None:
+    bob = member("bob")
+    made = await Office.of(member("alice"), bob, mode="distributed", policy={})
+    commit = await made.made(bob, draft())
+    sent, came = memoryview(ordered(commit, UNORDERED)), memoryview(await made.take(commit))
+    assert is_same(sent, came)
+    assert not is_same(sent, memoryview(countersigned(Record(came), bytes(64))))

@@ -8,6 +8,7 @@ import ate
 from ate.chain.verify import verify
 from ate.event.commit import Record
 from ate.log.memory import MemoryLog
+from ate.testing.office import Office, draft
 from ate.testing.stage import member
 from ate.testing.tamper import relinked, spliced
 
@@ -117,3 +118,20 @@ async def test_a_compacted_chain_says_so_and_agrees_with_who_has_seen_it(name: s
         vouched = "a root's checkpoint vouches" if name else "nobody vouches"
         assert found.notes[1].endswith(f"{vouched} for the rest")
         assert (found.head, found.root) == (chain.head, chain.root)
+
+
+async def test_it_says_what_is_the_word_of_a_server_only() -> None:
+    alice, bob = member("alice"), member("bob")
+    made = await Office.of(alice, bob)
+    for who in (alice, bob, bob):
+        await made.take(await made.made(who, draft()), over=who)
+    found = await verify(copied(made.frames))
+    assert found.ok
+    assert (found.ordered, found.signatures) == (3, {1: 1, 0: 3})
+    assert sorted(found.signers.values()) == [2, 2]
+    assert any("3 of the commits are by those authors" in one for one in found.notes)
+    raw = bytearray(made.frames[1])
+    at = raw.index(made.key.public.key_id)
+    raw[at + 20] ^= 1
+    told = await verify(copied([made.frames[0], bytes(raw), *made.frames[2:]]))
+    assert "not a signature" in told.problems[0]

@@ -9,7 +9,7 @@ from ate.errors import NoReadKey, Refused, UsageError, WriteDenied
 from ate.event.access import Access, Any, Everyone, Nobody, Only
 from ate.ids import ROOT
 from ate.session import Session
-from ate.testing.stage import Note, Stage
+from ate.testing.stage import Note, Stage, member
 from ate.trust.plugin import ABSTAIN, Deny, Proposal, Verdict
 
 STAFF = Access(Only("Staff"), Any("Staff"))
@@ -306,3 +306,27 @@ async def test_a_hold_survives_what_was_compacted_before(stage: Stage) -> None:
     async with stage.open(alice) as chain:
         with pytest.raises(Refused, match="two"):
             await chain.compact()
+
+
+async def test_only_a_root_names_the_servers_that_sign() -> None:
+    key, other = bytes([1]) * 32, bytes([2]) * 32
+    alice, bob = member("alice"), member("bob")
+    policy = {"sequencers": [key]}
+    access = Access(write=Any(bob.public, "root"))
+    stage = Stage(policy=policy, access=access)
+    async with stage.open(alice, mode="centralized") as chain:
+        receipt = await chain.set_sequencers([key, other])
+        assert receipt.seq == chain.head
+        await chain.set_sequencers([other])
+        for wrong, said in (([], "at least one"), ([b"short"], "32 bytes")):
+            with pytest.raises(UsageError, match=said):
+                await chain.set_sequencers(wrong)
+    async with stage.open(bob) as chain:
+        assert [one.raw for one in chain._ledger.view.trust.sequencers.values()] == [other]
+        with pytest.raises(WriteDenied):
+            await chain.set_sequencers([key])
+    assert (await stage.verify()).ok
+    plain = Stage()
+    async with plain.open(alice) as chain:
+        with pytest.raises(UsageError, match="not centralized"):
+            await chain.set_sequencers([key])

@@ -7,7 +7,7 @@ from ate import merkle
 from ate.chain.cover import Cover
 from ate.errors import Compacted
 from ate.mesh.evidence import roots_of
-from ate.mesh.tree import ViewTree, continuation, root_between
+from ate.mesh.tree import ViewTree, continuation, frontier_at, root_between
 from ate.multiproof import Part
 from ate.testing.spokesman import Story
 
@@ -49,3 +49,18 @@ async def test_the_tree_of_a_view_grows_with_it() -> None:
         assert tree.root(3) == merkle.root(leaves[:3])
         merkle.verify_inclusion(leaves[1], 1, 4, tree.inclusion(1, 4), tree.root(4))
         assert list(tree.between(2, 3)) == [Part(2, 0, leaves[2])]
+
+
+@pytest.mark.parametrize("size", range(1, 40))
+def test_the_frontier_of_before_is_what_it_was(size: int) -> None:
+    story = Story(("a", 40))
+    assert frontier_at(story, size) == merkle.Frontier.of(story.leaves[:size])
+
+
+def test_a_frontier_that_is_not_known_any_more() -> None:
+    class Holed(Story):
+        def between(self, start: int, stop: int):  # type: ignore[no-untyped-def]
+            return (part for part in super().between(start, stop) if part.start != 4)
+
+    with pytest.raises(Compacted):
+        frontier_at(Holed(("a", 9)), 8)

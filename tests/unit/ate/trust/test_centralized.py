@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.central import Office, draft, member, note
 
 from ate.errors import BadSignature
 from ate.event.access import Access, Any, Everyone, Only
@@ -11,6 +10,8 @@ from ate.event.header import Header
 from ate.event.row import Kind
 from ate.ids import ROOT
 from ate.testing.forger import Line, ruled
+from ate.testing.office import Office, draft, note
+from ate.testing.stage import member
 
 ALICE, BOB = member("alice"), member("bob")
 BOARD = Access(Everyone, Any(ALICE.public, BOB.public))

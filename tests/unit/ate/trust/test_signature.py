@@ -5,17 +5,19 @@ from typing import Any
 import pytest
 
 from ate.chain.admit import admit
+from ate.chain.transfer import countersigned
 from ate.chain.view import View
 from ate.crypto.sign import SigningKey
 from ate.errors import AteError, BadSignature, CorruptLog
 from ate.event.access import Access, Everyone
 from ate.event.commit import Record, SequencerPart
 from ate.event.row import Kind
-from ate.event.system import Genesis, PublicKeys, encode
+from ate.event.system import Genesis, PublicKeys, Role, encode, system_id
 from ate.ids import ROOT, ObjectId
 from ate.log.memory import MemoryLog
 from ate.session import CERTIFICATE_DAYS
 from ate.testing.forger import Forger, Line, certificate_lines, key_line
+from ate.testing.office import Office, note, sequencer
 from ate.testing.stage import Note, Stage, member
 from ate.testing.tamper import ordered
 from ate.trust.pipeline import Pipeline
@@ -229,3 +231,25 @@ async def test_one_altered_byte_of_the_author_part_is_found() -> None:
             await admit(
                 view, Pipeline((), view.origins), Record(memoryview(altered)), time_us=view.time_us
             )
+
+
+async def test_the_servers_signature_stands_for_its_authors() -> None:
+    alice, bob = member("alice"), member("bob")
+    made = await Office.of(alice, bob)
+    await made.take(made.forged(bob, note()), over=bob)
+    await made.copy()
+    role = encode(Role("sequencer", 1, (), sequencers=(bytes(32),)))
+    renamed = Line(system_id("role", b"sequencer"), kind=Kind.ROLE, body=role)
+    for commit, over, said in (
+        (made.forged(bob, note()), alice, "another's connection"),
+        (made.forged(bob, note()), None, "neither its author nor a sequencer"),
+        (made.forged(bob, note(), key_id=b"k" * 16), bob, "is not published here"),
+        (made.forged(bob, note(), signature=bytes(64)), bob, "leaves room"),
+        (made.forged(bob, renamed), bob, "who may read"),
+    ):
+        with pytest.raises(BadSignature, match=said):
+            await made.take(commit, over=over)
+    frame = made.frames[-1]
+    spoilt = countersigned(Record(memoryview(frame)), sequencer(b"x").sign(bytes(32)))
+    with pytest.raises(CorruptLog, match="nor a sequencer of the chain"):
+        await made.copy(frames=[made.frames[0], spoilt])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from tests.central import Office, draft, member
 
 from ate.event.access import Access, Everyone
 from ate.event.commit import Origin
 from ate.event.draft import Draft
 from ate.event.header import Header
 from ate.session import KeyPair, Session
+from ate.testing.office import Office, draft
+from ate.testing.stage import member
 from ate.trust.sequence import NO_SEQUENCE, Proved
 
 ALICE, BOB = member("alice"), member("bob")

@@ -163,6 +163,18 @@ def test_whole_grants_pass() -> None:
         assert checked(line).chain_id == CHAIN
 
 
+def central(sequencers: object, **changed: object) -> Genesis:
+    """Return the first row of a chain that names these sequencers."""
+    told = {"mode": "centralized", "roots": GENESIS.roots, **changed}
+    return Genesis("x", 0 if not told["roots"] else 2, salt=bytes(16),
+                   policy={"sequencers": sequencers}, **told)  # type: ignore[arg-type]  # fmt: skip
+
+
+def test_a_centralized_chain_names_its_sequencers() -> None:
+    line = Line(ROOT, kind=Kind.GENESIS, body=encode(central([bytes(32), b"\x01" * 32])))
+    checked(line, trust=Trust())
+
+
 @pytest.mark.parametrize(
     "genesis, error",
     [
@@ -171,6 +183,11 @@ def test_whole_grants_pass() -> None:
         (Genesis("x", -1, "distributed", b""), UnsupportedFormat),
         (Genesis("x", 2, "anarchic", b""), UnsupportedFormat),
         (Genesis("y", 2, "distributed", bytes(16), GENESIS.roots), ProtocolError),
+        (central([bytes(32)], mode="distributed"), ProtocolError),
+        (central([bytes(32)], roots=()), ProtocolError),
+        (central([b"short"]), ProtocolError),
+        (central(["x" * 32]), ProtocolError),
+        (central({"a": 1}), ProtocolError),
     ],
 )
 def test_a_chain_is_founded_once_in_a_form_that_is_known(

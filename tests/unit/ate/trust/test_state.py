@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from ate.crypto.sign import FastVerifyKey
 from ate.errors import BadSignature, LimitExceeded, ProtocolError
+from ate.event.commit import AuthorPart
 from ate.event.row import Kind
 from ate.event.system import (
     CertificateBody,
@@ -204,3 +206,79 @@ def test_other_rows_are_none_of_its_business() -> None:
 def test_garbage_is_a_protocol_error(kind: Kind) -> None:
     with pytest.raises(ProtocolError):
         founded(ALICE.own).apply(kind, b"", b"\xc1")
+
+
+# --- sequencers -----------------------------------------------------------------------------------
+
+
+def central(policy: dict[str, object], mode: str = "centralized") -> Trust:
+    trust = Trust()
+    trust.chain_id = CHAIN
+    roots = (PublicKeys.of(ALICE.public),)
+    body = encode(Genesis("x", 2, mode, bytes(16), roots, policy))
+    trust.apply(Kind.GENESIS, bytes(16), body)
+    return trust
+
+
+def sequencer_role(*keys: bytes, generation: int = 1, name: str = "sequencer") -> Role:
+    return Role(name, generation, (), sequencers=keys)
+
+
+def learn(trust: Trust, role: Role) -> None:
+    trust.apply(Kind.ROLE, system_id("role", role.name.encode()), encode(role))
+
+
+ONE, TWO = FastVerifyKey(b"\x01" * 32), FastVerifyKey(b"\x02" * 32)
+
+
+def test_the_genesis_names_sequencers_until_a_role_names_others() -> None:
+    trust = central({"sequencers": [ONE.raw]})
+    assert trust.sequencers == {ONE.key_id: ONE}
+    assert trust.sequencers is trust.sequencers is trust.copy().sequencers
+    before = trust.copy()
+    learn(trust, sequencer_role(ONE.raw, TWO.raw))
+    assert set(trust.sequencers) == {ONE.key_id, TWO.key_id}
+    learn(trust, sequencer_role(TWO.raw, generation=2))
+    assert trust.sequencers == {TWO.key_id: TWO}
+    assert before.sequencers == {ONE.key_id: ONE}
+
+
+@pytest.mark.parametrize("trust", [central({}), central({}, "distributed"), Trust()])
+def test_most_chains_have_none(trust: Trust) -> None:
+    assert trust.sequencers == {}
+    author = AuthorPart(1, 0, 0, 1, CHAIN, 1, 1, 1, 0, b"k" * 16, 0, CHAIN, CHAIN, CHAIN)
+    assert trust.spoken_for(author, NOW) == {b"k" * 16}
+
+
+@pytest.mark.parametrize(
+    "role",
+    [
+        sequencer_role(),
+        sequencer_role(b"short"),
+        sequencer_role(ONE.raw, name="others"),
+        Role("sequencer", 1, (PublicKeys.of(BOB.public),), sequencers=(ONE.raw,)),
+        Role("sequencer", 1, (), {b"m": b"w"}, (ONE.raw,)),
+    ],
+)
+def test_what_names_no_sequencers(role: Role) -> None:
+    trust = central({"sequencers": [ONE.raw]})
+    with pytest.raises(ProtocolError):
+        learn(trust, role)
+    assert trust.sequencers == {ONE.key_id: ONE}
+
+
+def test_sequencers_have_a_bound() -> None:
+    with pytest.raises(LimitExceeded):
+        learn(central({"sequencers": [ONE.raw]}), sequencer_role(*[ONE.raw] * 17))
+
+
+def test_what_a_server_has_signed_speaks_for_the_roles_of_its_author() -> None:
+    trust = central({"sequencers": [ONE.raw]})
+    keys = (PublicKeys.of(member("team").public),)
+    learn(trust, Role("team", 1, keys, {BOB.public.key_id: b"a wrap"}))
+    unsigned = AuthorPart(1, 0, 0, 1, CHAIN, 1, 1, 1, 0, BOB.public.key_id, 0, CHAIN, CHAIN, CHAIN)
+    both = {BOB.public.key_id, member("team").public.key_id}
+    assert trust.spoken_for(unsigned, NOW) == both
+    assert trust.spoken_for(unsigned._replace(suite=1), NOW) == {BOB.public.key_id}
+    learn(trust, Role("team", 2, keys, {ALICE.public.key_id: b"a wrap"}))
+    assert trust.spoken_for(unsigned, NOW) == {BOB.public.key_id}

@@ -1,4 +1,7 @@
-"""A centralized chain between a server's ledger and its copies, for tests; there is no wire."""
+"""`Office`: a centralized chain between a server's ledger and its copies; there is no wire.
+
+It signs what it is told to sign, with the key that it is told to.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from typing import Any
 
 from ate.chain.genesis import Founding, prepare_genesis
 from ate.chain.ledger import Ledger
+from ate.chain.ordering import consider
 from ate.crypto.entropy import SeededEntropy, system_entropy
 from ate.crypto.sign import FastKey
 from ate.event.access import Access, Only
@@ -18,7 +22,6 @@ from ate.log.memory import MemoryLog
 from ate.session import Session
 from ate.testing.forger import Forger, Line
 from ate.testing.simclock import SimClock
-from ate.testing.stage import member
 from ate.testing.tamper import ordered
 from ate.trust.sequence import NO_SEQUENCE, Proved, Sequencer, Vouch
 
@@ -26,6 +29,7 @@ UNORDERED = SequencerPart(0, 0, 0, bytes(32))
 
 
 def sequencer(name: bytes = b"server") -> Sequencer:
+    """Return the same sequencer for the same name in every run."""
     return Sequencer(FastKey.from_seed(SeededEntropy(b"sequencer " + name)(32)))
 
 
@@ -70,7 +74,7 @@ class Office:
         if over is not None:
             vouch = Vouch(over.own.sign.public.raw, (key or self.key).sign)
         payload = memoryview(ordered(commit, UNORDERED))
-        record, current = await self.ledger.consider(payload, vouch)
+        record, current = await consider(self.ledger, payload, vouch)
         frame = bytes(record.payload)
         self.ledger.accept(record, current)
         self.frames.append(frame)
@@ -125,6 +129,3 @@ def draft(body: bytes = b"a value", **fields: Any) -> Draft:
         "body": body,
     }
     return Draft(**{**told, **fields})
-
-
-__all__ = ["Office", "draft", "member", "note", "sequencer"]

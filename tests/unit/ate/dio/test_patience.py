@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.shared import Note, World, play, put, texts
+from tests.unit.ate.dio.test_forwarder import away, forwarder_of
+
+from ate import Durability
+from ate.errors import Disconnected, LimitExceeded, Offline
+from ate.log.outbox import Outbox
+
+
+def test_a_moment_without_a_connection_is_no_loss() -> None:
+    async def main(world: World) -> None:
+        chain = await world.device().open()
+        waiting = asyncio.ensure_future(put(chain, "x"))
+        world.net.reset("one", "server")
+        await world.loop.pause(0.01)
+        patience = forwarder_of(chain).patience
+        assert patience.is_reachable
+        await waiting
+        await chain.sync()
+        assert await texts(chain) == ["x"]
+        assert (await chain.dio().load(Note, (await waiting).id)).seq > 0
+        await chain.close()
+
+    play(main)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_what_was_sent_and_not_answered_goes_on_as_work_of_its_own(together: bool) -> None:
+    async def main(world: World) -> None:
+        device = world.device()
+        chain = await device.open()
+        await chain.sync()
+        dios = [chain.dio() for _ in range(4 if together else 1)]
+        for n, dio in enumerate(dios):
+            dio.store(Note(f"{n}"))
+        waiting = [asyncio.ensure_future(dio.commit()) for dio in dios]
+        await world.loop.pause(0)
+        await world.loop.pause(0)
+        await world.stop()
+        receipts = await asyncio.gather(*waiting)
+        assert all(one.is_pending for one in receipts)
+        forwarder = forwarder_of(chain)
+        assert forwarder.outbox.entries[0].work
+        assert len(await texts(chain)) == len(dios)
+        await device.kill()
+        chain = await device.open()
+        assert len(await texts(chain)) == len(dios)
+        world.start()
+        await chain.sync()
+        assert chain.conflicts == []
+        assert len(await texts(chain)) == len(dios)
+        assert len(forwarder_of(chain).outbox) == 0
+        await chain.close()
+
+    play(main)
+
+
+def test_what_cannot_be_kept_is_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(world: World) -> None:
+        device = world.device()
+        chain = await device.open()
+        await chain.sync()
+        sent = asyncio.ensure_future(put(chain, "sent"))
+        await world.loop.pause(0)
+        await world.stop()
+        await world.loop.pause(0.1)
+        queued = asyncio.ensure_future(put(chain, "queued"))
+        given_up = asyncio.ensure_future(put(chain, "given up"))
+        await world.loop.pause(0.1)
+        given_up.cancel()
+
+        def full(*_: object) -> int:
+            raise _full()
+
+        monkeypatch.setattr(Outbox, "add", full)
+        with pytest.raises(Disconnected, match="may have landed"):
+            await sent
+        with pytest.raises(LimitExceeded):
+            await queued
+        monkeypatch.undo()
+        world.start()
+        await chain.sync()
+        assert await texts(chain) in ([], ["sent"])
+        await chain.close()
+
+    play(main)
+
+
+def _full() -> Exception:
+    try:
+        from ate import limits
+
+        limits.check("bytes in the outbox", 2, 1)
+    except LimitExceeded as error:
+        return error
+    raise AssertionError
+
+
+def test_a_commit_under_a_condition_is_in_doubt_and_the_others_go_on() -> None:
+    async def main(world: World) -> None:
+        _, chain = await away(world)
+        dio = chain.dio()
+        dio.store(Note("at"))
+        at = asyncio.ensure_future(dio.commit(at=chain.head))
+        plain = asyncio.ensure_future(put(chain, "plain"))
+        local = asyncio.ensure_future(put(chain, "local", Durability.LOCAL))
+        with pytest.raises((Offline, Disconnected)):
+            await at
+        await plain
+        await local
+        assert chain.status.pending in (2, 3), "the one in doubt may count"
+        world.start()
+        await chain.sync()
+        assert await texts(chain) == ["first", "local", "plain"]
+        await chain.close()
+
+    play(main)

@@ -1,0 +1,82 @@
+"""Several leases in one commit: all of them or none, and nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import ate
+from ate.dio.lease import lease_id_of
+from ate.dio.queue import Queue
+from ate.dio.taking import offer_again, take
+
+
+@dataclass(frozen=True)
+class Task:
+    number: int
+
+
+async def filled(chain: ate.Chain, count: int) -> tuple[Queue[Task], list[bytes]]:
+    dio = chain.dio()
+    ids: list[bytes] = [dio.store(Task(number)).id for number in range(count)]
+    await dio.commit()
+    return Queue(chain, Task), ids
+
+
+async def test_several_are_taken_in_one_commit() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue, ids = await filled(chain, 5)
+        before = chain.commits
+        jobs = await take(queue, ids)
+        assert [job.id for job in jobs] == ids
+        assert chain.commits == before + 1
+        for job in jobs:
+            async with job:
+                pass
+        assert len(chain) == 0
+
+
+async def test_none_is_taken_when_one_is_gone_to_another() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue, ids = await filled(chain, 3)
+        both = await asyncio.gather(take(queue, ids), take(Queue(chain, Task), ids[1:]))
+        assert sorted(map(len, both)) in ([0, 2], [0, 3])
+
+
+async def test_what_is_gone_or_cannot_be_read_is_left_out() -> None:
+    alice, bob = ate.Session.new("alice"), ate.Session.new("bob")
+    both = ate.Access(read=ate.Only(alice.public, bob.public), write=ate.Everyone)
+    async with ate.open("jobs", memory=True, session=alice, access=both) as chain:
+        _, ids = await filled(chain, 2)
+        dio = chain.dio()
+        dio.delete(ate.ObjectId(ids[0]))
+        secret = dio.store(Task(9), access=ate.Access(read=ate.Only(alice.public)))
+        await dio.commit()
+        bobs = Queue(chain, Task, session=bob)
+        jobs = await take(bobs, [*ids, secret.id])
+        assert [job.id for job in jobs] == ids[1:]
+        assert await take(bobs, [secret.id]) == []
+
+
+async def test_one_that_ended_meanwhile_leaves_no_lease() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue, ids = await filled(chain, 1)
+        (job,) = await take(queue, ids)
+        async with job:
+            pass
+        assert await take(queue, ids) == []
+        assert not await chain.dio().exists(lease_id_of(ids[0]))
+
+
+async def test_a_cancelled_take_gives_back_what_has_landed() -> None:
+    async with ate.open("jobs", memory=True, session=ate.Session.new("a")) as chain:
+        queue, ids = await filled(chain, 3)
+        for turns in range(12):
+            task = asyncio.create_task(take(queue, ids))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            (found,) = await asyncio.gather(task, return_exceptions=True)
+            if isinstance(found, list):
+                await offer_again(found)
+        assert len(await queue._claim_some(3)) == 3

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.shared import World, play, put, texts
+
+import ate
+from ate.errors import NotFound, Offline, TimedOut, UntrustedRoot
+from ate.joining import registry
+from ate.mesh.hall import Hall
+from ate.mesh.pins import Pins
+from ate.mesh.shelf import MemoryShelf
+from ate.server import serve
+from ate.testing.stage import member
+
+ALICE = member("alice")
+
+
+async def test_chains_of_an_event_loop_share_a_connection() -> None:
+    hall = Hall(MemoryShelf())
+    async with serve(hall, websocket=False, tcp=True) as server:
+        assert registry() is registry()
+        one = await ate.open("one", url=server.url, session=ALICE)
+        two = await ate.open("two", url=server.url, session=ALICE)
+        assert len(registry()) == 1
+        assert len(hall._channels) == 1
+        for chain in (one, two):
+            async with chain.dio() as dio:
+                dio.store("x")
+            await chain.close()
+        await registry().close()
+    await hall.close()
+
+
+def test_opening_waits_for_the_server_as_long_as_it_is_told() -> None:
+    async def main(world: World) -> None:
+        device = world.device()
+        began = world.loop.time()
+        with pytest.raises(Offline, match="cannot reach"):
+            await device.open(connection={"timeout_s": 3.0})
+        assert 3 <= world.loop.time() - began < 3.5
+        opening = asyncio.ensure_future(device.open())
+        await world.loop.pause(2)
+        world.start()
+        chain = await opening
+        await put(chain, "a")
+        await chain.close()
+        await world.stop()
+        began = world.loop.time()
+        chain = await device.open(recovery="readonly-async", connection={"timeout_s": 1.0})
+        assert world.loop.time() - began < 1.5
+        assert await texts(chain) == ["a"]
+        await chain.close()
+        chain = await device.open()
+        assert await texts(chain) == ["a"]
+        await chain.close()
+
+    play(main, starts=False)
+
+
+def test_a_failed_opening_leaves_nothing_behind() -> None:
+    async def main(world: World) -> None:
+        device = world.device()
+
+        class Broken:
+            async def roots(self, *_: Any) -> frozenset[bytes]:
+                raise TimedOut("no name server")
+
+            servers = roots
+
+        with pytest.raises(TimedOut):
+            await device.open(name="example.com", connection={"names": Broken()})
+        with pytest.raises(NotFound):
+            await device.open(create=False, path="/e")
+        chain = await world.device("two").open()
+        with pytest.raises(UntrustedRoot):
+            await device.open(roots=[member("bob").public])
+        again = await device.open()
+        await again.close()
+        await chain.close()
+        await world.loop.pause(61)
+        assert len(device.lines) == 0
+
+    play(main)
+
+
+class Deaf(Hall):
+    """Takes no commits at all, and says nothing."""
+
+    async def _submit(self, *_: Any) -> None:
+        await asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_server_that_does_not_found(dies: bool) -> None:
+    async def main(world: World) -> None:
+        device = world.device()
+        opening = asyncio.ensure_future(device.open(connection={"timeout_s": 2.0}))
+        if dies:
+            await world.loop.pause(0.2)
+            await world.stop()
+        with pytest.raises(Offline, match="before it founded"):
+            await opening
+        world.hall_type = Hall
+        if not dies:
+            await world.stop()
+        world.start()
+        chain = await device.open()
+        await put(chain, "x")
+        await chain.sync()
+        assert chain.conflicts == []
+        await chain.close()
+
+    play(main, hall=Deaf)
+
+
+class Strict(Hall):
+    """Refuses a chain of this name."""
+
+    def _opened(self, root: Any) -> None:
+        super()._opened(root)
+
+        async def never(payload: memoryview) -> Any:
+            raise ate.WriteDenied("not here")
+
+        root.ledger.consider = never
+
+
+def test_a_chain_that_may_not_be_founded() -> None:
+    async def main(world: World) -> None:
+        with pytest.raises(ate.WriteDenied, match="not here"):
+            await world.device().open()
+
+    play(main, hall=Strict)
+
+
+def test_pins_may_be_handed_in_and_a_sparse_copy_asks_the_server() -> None:
+    async def main(world: World) -> None:
+        full = await world.device("one").open()
+        await put(full, "x" * 5000)
+        pins = Pins(None)
+        chain = await world.device("two").open(sparse=100, connection={"pins": pins})
+        assert chain._ledger.fetched is not None
+        assert await texts(chain) == ["x" * 5000]
+        await chain.close()
+        await full.close()
+
+    play(main)
+
+
+async def test_without_a_session_a_chain_is_shared_as_well() -> None:
+    hall = Hall(MemoryShelf())
+    async with serve(hall, websocket=False, tcp=True) as server:
+        chain = await ate.open("open", url=server.url)
+        async with chain.dio() as dio:
+            dio.store("for all")
+        await chain.close()
+        await registry().close()
+    await hall.close()
