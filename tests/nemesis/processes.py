@@ -91,6 +91,12 @@ class ServerProcess:
         """How many files and sockets it has open."""
         return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
 
+    @property
+    def cpu_s(self) -> float:
+        """Seconds of a processor that it has used since it was started."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def said(self, lines: int = 40) -> str:
         """Return the end of what it printed."""
         with suppress(FileNotFoundError):

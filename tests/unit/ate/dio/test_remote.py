@@ -63,7 +63,7 @@ def test_every_change_is_yielded_once() -> None:
         assert seen == [True, False, True]
         job.cancel()
         await asyncio.gather(job, return_exceptions=True)
-        assert remote_of(chain)._bells == set()
+        assert not remote_of(chain)._bells
         await chain.close()
 
     play(main)
