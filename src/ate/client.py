@@ -154,6 +154,7 @@ class _Plan:
             store, plugins=self.plugins, session=self.session, clock=self.clock,
             entropy=self.entropy,
         )  # fmt: skip
+        ledger.pipeline.is_copy = self.joining is not None
         remote: Remote | None = None
         try:
             await ledger.replay(salvage=self.salvage)

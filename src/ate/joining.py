@@ -16,9 +16,11 @@ from weakref import WeakKeyDictionary
 from ate.chain.fetched import Fetched
 from ate.chain.genesis import Founding, prepare_genesis
 from ate.chain.ledger import Ledger
-from ate.dio.forwarder import Forwarder
+from ate.dio.forwarder import UNORDERED, Forwarder
+from ate.dio.parcel import Parcel
 from ate.dio.remote import Remote
 from ate.dio.resuming import resume
+from ate.dio.transaction import Durability, Transaction
 from ate.errors import (
     AteError,
     Disconnected,
@@ -31,7 +33,8 @@ from ate.errors import (
     UsageError,
 )
 from ate.event.access import Principal
-from ate.event.commit import Origin
+from ate.event.commit import Commit, Origin, encode_payload
+from ate.event.draft import Draft
 from ate.log.beside import Beside
 from ate.log.outbox import Outbox
 from ate.mesh.dns import Names
@@ -132,7 +135,7 @@ async def join(
     identity = session.own.sign if session is not None else None
     held: dict[Url, Line] = {}
     try:
-        pins = joining.pins or _memory(joining.home)
+        pins = joining.pins or (_memory(joining.home) if joining.home else Pins(None))
         known = await Known.of(pins, joining.names, Url.parse(joining.url), name)
     except BaseException:
         outbox.close()
@@ -217,7 +220,7 @@ async def _found(
     commit, rows = await prepare_genesis(ledger, name, founding, origin)
     try:
         async with asyncio.timeout(joining.timeout_s):
-            await forwarder.found(commit, rows)
+            await _send(forwarder, commit, rows)
     except (Disconnected, TimeoutError) as error:
         raise Offline(
             f"the server {joining.url} was lost before it founded the chain",
@@ -228,3 +231,16 @@ async def _found(
             await remote.wait(lambda: ledger.view.trust.genesis is not None, _FASTER_S)
         except TimedOut:
             raise error from None
+
+
+async def _send(forwarder: Forwarder, commit: Commit, rows: list[Draft]) -> None:
+    """Send the first commit of a chain; raises what the server has against it."""
+    forwarder._check_usable()
+    done = asyncio.get_running_loop().create_future()
+    made = Transaction([], None, Durability.FULL, None, done)
+    payload = b"".join(encode_payload(commit, UNORDERED, [None] * len(rows)))
+    parcel = Parcel([made], (forwarder._session_number, 1), payload, rows, len(rows))
+    parcel.entry = forwarder.outbox.add_prepared(parcel.session, parcel.lsn, payload)
+    forwarder._lsn = 1
+    forwarder._send(parcel)
+    await done

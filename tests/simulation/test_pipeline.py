@@ -137,8 +137,8 @@ class PickyHall(Hall):
         super()._opened(root)
         consider = root.ledger.consider
 
-        async def picky(payload: memoryview) -> Any:
-            record, current = await consider(payload)
+        async def picky(payload: memoryview, *more: Any) -> Any:
+            record, current = await consider(payload, *more)
             rows = [record.row(at) for at in range(record.row_count)]
             if any(bytes(row.id)[-1] % 5 == 0 and row.kind == 1 for row in rows):
                 raise Refused("not this one")

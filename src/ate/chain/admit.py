@@ -64,6 +64,7 @@ async def admit(
     drafts: Sequence[Draft] | None = None,
     known: Sequence[int] = (),
     proved: bytes = b"",
+    is_mine: bool = False,
 ) -> list[int]:
     """Judge a commit against the present.
 
@@ -74,6 +75,7 @@ async def admit(
         drafts: the plain changes if this process has just prepared the commit.
         known: what the index says about the last rows, if it was asked just before.
         proved: see `Proposal`.
+        is_mine: this process has made it and sent it: its hashes and signature are known to fit.
 
     Returns:
         The index's flagged seqs of its object ids, before the commit.
@@ -83,7 +85,7 @@ async def admit(
         BadSignature, WriteDenied, Replayed, Refused: it is sound and not welcome.
         Conflict: it replaces a version that is not the newest one.
     """
-    prepared_here = drafts is not None
+    prepared_here = drafts is not None or is_mine
     check_integrity(record, prepared_here=prepared_here)
     ids = [draft.id for draft in drafts] if drafts is not None else ids_of(record.table)
     if drafts is not None and len(set(ids)) != len(ids):
@@ -94,9 +96,11 @@ async def admit(
     _check_kinds(record, current)
     check_checkpoints(view, record)
     await pipeline.judge(
-        propose(view, record, current, time_us=time_us, drafts=drafts, proved=proved)
+        propose(
+            view, record, current, time_us=time_us, drafts=drafts, proved=proved, is_mine=is_mine
+        )
     )
-    if not prepared_here:
+    if drafts is None:
         _check_bases(record, current)
     return current
 
@@ -109,6 +113,7 @@ def propose(
     time_us: int,
     drafts: Sequence[Draft] | None = None,
     proved: bytes = b"",
+    is_mine: bool = False,
 ) -> Proposal:
     """Return a commit as the validators see it; its system rows are sound then.
 
@@ -130,13 +135,26 @@ def propose(
         trust=trust,
         stored=view.stored,
         time_us=time_us,
-        prepared_here=drafts is not None,
+        prepared_here=drafts is not None or is_mine,
         drafts=drafts,
         root_access=view.root_access(),
         rules=view.rules > 1 or bool(len(record.rare)),
         authorities=trust.spoken_for(record.author, time_us),
         proved=proved,
     )
+
+
+async def consult(
+    view: View, pipeline: Pipeline, record: Record, drafts: Sequence[Draft], time_us: int
+) -> None:
+    """Ask the program's own validators about a commit that is ordered elsewhere.
+
+    Raises:
+        Refused: one of them is against it.
+    """
+    if pipeline.own:
+        current = view.index.locate_many([draft.id for draft in drafts])
+        await pipeline.judge_own(propose(view, record, current, time_us=time_us, drafts=drafts))
 
 
 def check_place(view: View, record: Record) -> None:

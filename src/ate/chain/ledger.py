@@ -181,10 +181,12 @@ class Ledger:
     def renewal(self) -> Ledger:
         """Return an empty copy that can take this one's place with `succeed`; or Conflict."""
         self.succession.begin(RENEWAL)
-        return Ledger(
+        made = Ledger(
             self.store.successor(), plugins=self._plugins, session=self.session, clock=self.clock,
             entropy=self.entropy,
         )  # fmt: skip
+        made.pipeline.is_copy = self.pipeline.is_copy
+        return made
 
     def succeed(self, fresh: Ledger) -> None:
         """Go on with a copy that was made anew because what came between was compacted.
@@ -259,7 +261,7 @@ class Ledger:
         return self.fold(Pending(record, self.store.append([payload]), current))
 
     async def receive(
-        self, payload: memoryview, drafts: Sequence[Draft] | None = None
+        self, payload: memoryview, *, is_mine: bool = False
     ) -> Record | None:
         """Take the next frame of the log that this one is a copy of: judge, keep, make visible.
 
@@ -267,7 +269,7 @@ class Ledger:
 
         Args:
             payload: all bodies inline, or absent.
-            drafts: the rows, when this process has made this very commit.
+            is_mine: this process has made this very commit.
 
         Raises:
             CorruptLog: it does not follow, or must not be here; nothing was kept of it.
@@ -279,12 +281,21 @@ class Ledger:
             await self._incoming.receive(payload, self._keep)
             self._last_place = self.store.append([payload])
             return None
-        record = await self._incoming.receive(payload, self._keep, drafts)
+        record = await self._incoming.receive(payload, self._keep, is_mine=is_mine)
         if record is not None:
             self._has_appended = True
             self._after_apply(record)
             self.feed.publish(self.view.head)
         return record
+
+    def end_past(self) -> None:
+        """All that the other log holds has come: its thinned part has no more frames.
+
+        Raises:
+            CorruptLog: what vouches for it has not come.
+        """
+        if self._incoming is not None:
+            self._incoming.end()
 
     def _keep(self, record: Record) -> tuple[int, Record]:
         payload = unpack(self.store, record)

@@ -5,7 +5,7 @@ Opening, following and verifying all come through here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeAlias
 
 from ate.chain.absorb import Absorption, check_vouched
@@ -20,7 +20,6 @@ from ate.errors import (
     TrustError,
 )
 from ate.event.commit import Record
-from ate.event.draft import Draft
 from ate.event.prefix import NODES_MARK, decode_nodes, decode_prefix, is_commit
 from ate.event.thinned import decode_record
 from ate.trust.pipeline import Pipeline
@@ -52,26 +51,26 @@ class Replay:
         return await self.receive(payload, lambda record: (place, record))
 
     async def receive(
-        self, payload: memoryview, keep: Keep, drafts: Sequence[Draft] | None = None
+        self, payload: memoryview, keep: Keep, *, is_mine: bool = False
     ) -> Record | None:
         """Take the next frame of somebody else's log.
 
         Args:
             keep: called once the commit is found good, before it becomes visible.
-            drafts: the rows, when this process has made this very commit.
+            is_mine: this process has made this very commit.
 
         Raises:
             CorruptLog: it does not belong here; the view is of no use any more.
         """
         try:
-            return await self._take(payload, keep, drafts)
+            return await self._take(payload, keep, is_mine=is_mine)
         except (ProtocolError, TrustError, LimitExceeded, CommitError, Throttled) as error:
             raise CorruptLog(
                 f"commit {self._view.frontier.size} is not admissible: {error}"
             ) from error
 
     async def _take(
-        self, payload: memoryview, keep: Keep, drafts: Sequence[Draft] | None
+        self, payload: memoryview, keep: Keep, *, is_mine: bool
     ) -> Record | None:
         view = self._view
         if not is_commit(payload):
@@ -95,12 +94,12 @@ class Replay:
             raise CorruptLog(f"commit {record.sequencer.index} lost rows behind the cut")
         view.check_next(record)
         current = await admit(
-            view, self._pipeline, record, time_us=record.sequencer.time_us, drafts=drafts
+            view, self._pipeline, record, time_us=record.sequencer.time_us, is_mine=is_mine
         )
         if self._state:
             check_vouched(view, record, self._state)
             self._state = b""
-        if self._bodies and drafts is None:
+        if self._bodies and not is_mine:
             check_bodies(view, record)
         place, record = keep(record)
         view.apply(record, place, current)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+from ate.chain.admit import consult
 from ate.chain.ledger import Ledger
 from ate.chain.standing import Guards
 from ate.dio.moving import Moving
@@ -32,7 +33,7 @@ from ate.errors import (
     StorageError,
     UsageError,
 )
-from ate.event.commit import Commit, Origin, Record, SequencerPart, encode_payload
+from ate.event.commit import Origin, Record, SequencerPart, encode_payload
 from ate.event.draft import Draft
 from ate.log.outbox import Outbox
 from ate.merkle import Frontier
@@ -45,7 +46,8 @@ _FLIGHTS_MAX: Final = 8
 _TRIES: Final = 64
 #: How long closing waits for the answers to what was sent.
 _CLOSE_S: Final = 5.0
-_UNORDERED: Final = SequencerPart(0, 0, 0, bytes(32))
+#: The sequencer's part of a commit that no server has seen.
+UNORDERED: Final = SequencerPart(0, 0, 0, bytes(32))
 
 
 class Forwarder(Writer):
@@ -206,18 +208,6 @@ class Forwarder(Writer):
         """Return the transactions that are not `over` yet."""
         return [*(t for p in self.moving for t in p.group), *self._packing, *self._queue]
 
-    async def found(self, commit: Commit, rows: list[Draft]) -> None:
-        """Send the first commit of a chain; raises what the server has against it."""
-        loop = asyncio.get_running_loop()
-        self._check_usable()
-        made = Transaction([], None, Durability.FULL, None, loop.create_future())
-        payload = b"".join(encode_payload(commit, _UNORDERED, [None] * len(rows)))
-        parcel = Parcel([made], (self._session_number, 1), payload, rows, len(rows))
-        parcel.entry = self.outbox.add_prepared(parcel.session, parcel.lsn, payload)
-        self._lsn = 1
-        self._send(parcel)
-        await made.done
-
     # --- the queue ---
 
     async def _run_one(self, transaction: Transaction, loop: asyncio.AbstractEventLoop) -> None:
@@ -340,7 +330,10 @@ class Forwarder(Writer):
         commit, rows = await ledger.preparer(ready[0].session).prepare(
             drafts, origin=origin, seen_seq=ledger.view.head, now_us=ledger.now_us()
         )
-        payload = b"".join(encode_payload(commit, _UNORDERED, [None] * len(rows)))
+        payload = b"".join(encode_payload(commit, UNORDERED, [None] * len(rows)))
+        if ledger.pipeline.own:
+            record = Record(memoryview(payload))
+            await consult(ledger.view, ledger.pipeline, record, rows, ledger.now_us())
         self._lsn = origin.lsn  # used up, also when it cannot be kept
         number = self._session_number, origin.lsn
         parcel = Parcel(ready, number, payload, rows, len(rows) - len(drafts))

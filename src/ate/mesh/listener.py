@@ -16,10 +16,9 @@ from ate.errors import (
     ProtocolError,
     ReadOnly,
     RemoteProtocolError,
-    UsageError,
     WriteDenied,
 )
-from ate.mesh.vigil import Vigil
+from ate.mesh.vigil import Vigil, acknowledge
 from ate.wire.message import Opened
 from ate.wire.terms import PeerSession, Trust
 
@@ -91,12 +90,7 @@ class Listener:
             UsageError: the server signs nothing.
             Compacted: the way from the commit to the statement is not known any more.
         """
-        if self._vigil is None or (opened and opened.chain_id and not opened.statement):
-            raise UsageError(
-                "this server signs no statements",
-                hint="`atedb` does with an identity; `receipt.proof()` needs none",
-            )
-        return self._vigil.acknowledge(receipt.proof(), ledger)
+        return acknowledge(self._vigil, opened, receipt.proof(), ledger)
 
     def keep(self) -> None:
         """Write down what was heard."""

@@ -87,7 +87,7 @@ class Replica:
         token: Callable[[], bytes] = bytes, listener: Listener | None = None,
     ) -> None:  # fmt: skip
         self.name, self.ledger, self.line, self.author = str(name), ledger, line, author
-        self.sparse, self._token = sparse, token
+        self.sparse, self.device, self._token = sparse, device, token
         self._listener = listener or Listener()
         self._reline = reline
         #: The server that was asked for, and the one that it sent us to last.
@@ -108,7 +108,6 @@ class Replica:
         #: Held while a message is worked on: the ledger must not change then.
         self.taking = asyncio.Lock()
         self._settling = Settling(ledger, self.taking)
-        self.device = device
         #: A copy from the start, when what is missing here was compacted there.
         self._renewed: Ledger | None = None
         self._sources: list[tuple[int, int]] = []
@@ -185,8 +184,7 @@ class Replica:
 
     def connected(self, peer: PeerSession) -> None:
         """The line is up."""
-        self._inbox.append(peer)
-        self._wake.set()
+        self.received(peer)
 
     def received(self, message: Any) -> None:
         """Take a message of this channel."""
@@ -318,11 +316,13 @@ class Replica:
     async def _take_records(self, message: Records) -> None:
         was_current = self.is_current
         ledger = self._renewed or self.ledger
+        if not message.frames:
+            ledger.end_past()
         for frame in message.frames:
             payload = memoryview(frame)
             flight = self.flights.of(payload)
             try:
-                record = await ledger.receive(payload, flight.rows if flight else None)
+                record = await ledger.receive(payload, is_mine=flight is not None)
             except CorruptLog as error:
                 raise Forked(f"the server sent what is no continuation: {error.message}") from error
             if record is not None and ledger is self.ledger:

@@ -118,6 +118,8 @@ class Subscriber:
                 if not self._send_some():
                     break
                 await asyncio.sleep(0)
+            if self.root.ledger.view.cut:
+                self.guest.send(Records(self.ch, []))  # the thinned part has no more frames
             self.at_tail = True
         except AteError as error:
             self._give_up(error)

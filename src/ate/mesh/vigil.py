@@ -10,11 +10,12 @@ from typing import Final, Protocol
 from ate.chain.ledger import Ledger
 from ate.crypto.hash import digest
 from ate.crypto.sign import VerifyKey
-from ate.errors import AteError, ProtocolError, TrustError, UnsupportedFormat
+from ate.errors import AteError, ProtocolError, TrustError, UnsupportedFormat, UsageError
 from ate.mesh.acknowledged import Acknowledged, Placed
 from ate.mesh.evidence import Contradiction, encode
 from ate.mesh.tree import ViewTree
 from ate.mesh.witness import Witness
+from ate.wire.message import Opened
 
 #: What was heard is kept when so many statements have come; each replaces all that was before.
 _KEEP_EVERY: Final = 16
@@ -133,3 +134,22 @@ class Vigil:
 
 def _file_of(server: VerifyKey) -> str:
     return f"witness.{server.key_id.hex()[:16]}"
+
+
+def acknowledge(
+    vigil: Vigil | None, opened: Opened | None, placed: Placed, ledger: Ledger
+) -> bytes | None:
+    """Return a commit with a statement that covers it, as a file; None while there is none.
+
+    Args:
+        opened: what the server answered; None while there is no connection.
+
+    Raises:
+        UsageError: the server signs nothing.
+    """
+    if vigil is None or (opened and opened.chain_id and not opened.statement):
+        raise UsageError(
+            "this server signs no statements",
+            hint="`atedb` does with an identity; `receipt.proof()` needs none",
+        )
+    return vigil.acknowledge(placed, ledger)

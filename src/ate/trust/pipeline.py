@@ -62,6 +62,11 @@ class Pipeline:
         self.deltas: Deltas = everyone["deltas"]
         self.filters = [one for one in self.plugins if isinstance(one, Filter)]
         self.validators = [one for one in self.plugins if isinstance(one, Validator)]
+        names = set(by_name(built_in))
+        #: Those that only the program knows of: the server and other programs do not ask them.
+        self.own = [one for one in self.validators if getattr(one, "name", "") not in names]
+        #: The chain is ordered elsewhere: `own` are asked before a commit is sent, no more then.
+        self.is_copy = False
         self.projections = [one for one in self.plugins if isinstance(one, Projection)]
         self.workers = [one for one in self.plugins if isinstance(one, Worker)]
 
@@ -74,6 +79,8 @@ class Pipeline:
         """
         allowed = False
         for validator in self.validators:
+            if self.is_copy and validator in self.own:
+                continue
             verdict = await validator.validate(proposal)
             if verdict is ABSTAIN:
                 continue
@@ -83,6 +90,17 @@ class Pipeline:
                 _refuse(getattr(validator, "name", "validator"), verdict)
         if not allowed:
             raise Refused("no validator was in favour of the commit")
+
+    async def judge_own(self, proposal: Proposal) -> None:
+        """Ask the program's own validators about a commit that is about to be sent.
+
+        Raises:
+            Refused: one of them is against it.
+        """
+        for validator in self.own:
+            verdict = await validator.validate(proposal)
+            if isinstance(verdict, Sequence) and verdict:
+                _refuse(getattr(validator, "name", "validator"), verdict)
 
     async def judge_signature(self, proposal: Proposal) -> None:
         """Return when the commit is signed as its chain demands; raises BadSignature otherwise.

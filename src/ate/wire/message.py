@@ -217,7 +217,8 @@ class Records(Message, tag=33, frozen=True):
     """Frames of the log, in order, without a gap.
 
     Args:
-        frames: log payloads with all bodies inline, or absent in a sparse stream.
+        frames: log payloads with all bodies inline, or absent in a sparse stream. None at all say
+            that the log's thinned part, if it has one, is complete.
     """
 
     ch: Channel

@@ -122,7 +122,7 @@ class Strict(Hall):
     def _opened(self, root: Any) -> None:
         super()._opened(root)
 
-        async def never(payload: memoryview) -> Any:
+        async def never(*_: Any) -> Any:
             raise ate.WriteDenied("not here")
 
         root.ledger.consider = never

@@ -376,7 +376,9 @@ def test_what_cannot_wait_is_told_without_a_connection_and_lands_with_one() -> N
         for tries in (2, 99):  # somebody is faster, so often
             sent, count = forwarder._send, [0]
 
-            def refuse(parcel: Any, tries: int = tries, count: list[int] = count) -> None:
+            def refuse(
+                parcel: Any, tries: int = tries, count: Any = count, sent: Any = sent
+            ) -> None:
                 count[0] += 1
                 if count[0] > tries:
                     sent(parcel)
@@ -398,7 +400,7 @@ def test_what_cannot_wait_is_told_without_a_connection_and_lands_with_one() -> N
 
 
 class Guarded:
-    guards = [(bytes(16), 1)]
+    guards = ((bytes(16), 1),)
 
 
 async def test_a_copy_that_is_only_read_takes_no_commits() -> None:
