@@ -135,16 +135,16 @@ class PickyHall(Hall):
 
     def _opened(self, root: Root) -> None:
         super()._opened(root)
-        consider = root.ledger.consider
+        judge = root.ledger.pipeline.judge
 
-        async def picky(payload: memoryview, *more: Any) -> Any:
-            record, current = await consider(payload, *more)
+        async def picky(proposal: Any) -> None:
+            record = proposal.record
             rows = [record.row(at) for at in range(record.row_count)]
             if any(bytes(row.id)[-1] % 5 == 0 and row.kind == 1 for row in rows):
                 raise Refused("not this one")
-            return record, current
+            await judge(proposal)
 
-        root.ledger.consider = picky  # type: ignore[method-assign]
+        root.ledger.pipeline.judge = picky  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize("durability", [Durability.LOCAL, Durability.FULL])

@@ -9,6 +9,7 @@ from tests.shared import World, play, put, texts
 import ate
 from ate.errors import NotFound, Offline, TimedOut, UntrustedRoot
 from ate.joining import registry
+from ate.mesh.gate import OpenGate
 from ate.mesh.hall import Hall
 from ate.mesh.pins import Pins
 from ate.mesh.shelf import MemoryShelf
@@ -122,10 +123,12 @@ class Strict(Hall):
     def _opened(self, root: Any) -> None:
         super()._opened(root)
 
-        async def never(*_: Any) -> Any:
-            raise ate.WriteDenied("not here")
+        root.gate = Closed()
 
-        root.ledger.consider = never
+
+class Closed(OpenGate):
+    def may_submit(self, *_: Any) -> float:
+        raise ate.WriteDenied("not here")
 
 
 def test_a_chain_that_may_not_be_founded() -> None:
