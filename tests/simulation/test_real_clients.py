@@ -178,7 +178,11 @@ def test_every_promise_holds_whatever_breaks(first: int) -> None:
     acknowledged = 0
     for seed in seeds[seeds.index(first) :][:CHUNK]:
         run = Run(seed)
-        run.run()
+        try:
+            run.run()
+        except Exception as error:
+            error.add_note(explain(run))
+            raise
         assert not run.broken, explain(run)
         acknowledged += run.acknowledged
     assert acknowledged > 20
