@@ -16,8 +16,8 @@ from weakref import WeakKeyDictionary
 from ate.chain.fetched import Fetched
 from ate.chain.genesis import Founding, prepare_genesis
 from ate.chain.ledger import Ledger
-from ate.dio.forwarder import UNORDERED, Forwarder
-from ate.dio.parcel import Parcel
+from ate.dio.forwarder import Forwarder
+from ate.dio.parcel import UNORDERED, Parcel
 from ate.dio.remote import Remote
 from ate.dio.resuming import resume
 from ate.dio.transaction import Durability, Transaction
@@ -144,9 +144,7 @@ async def join(
     def line(url: str) -> Line:
         place = Url.parse(url)
         if place not in held:
-            held[place] = lines.line(
-                place, identity=identity, trust=trust(url), terms=terms
-            )
+            held[place] = lines.line(place, identity=identity, trust=trust(url), terms=terms)
         return held[place]
 
     def trust(url: str) -> Trust | None:

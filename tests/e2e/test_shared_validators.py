@@ -30,24 +30,24 @@ async def test_own_validators_refuse_before_anything_is_sent(tmp_path: Path) -> 
     alice = Session.new("alice")
     rule = ate.Logic(Purse, not_in_debt)
     hall = Hall(DiskShelf(tmp_path))
-    async with serve(hall, host="127.0.0.1", port=0) as server:
-        async with (
-            ate.open("p", url=server.url, session=alice, plugins=[rule]) as strict,
-            ate.open("p", url=server.url, session=alice) as loose,
-        ):
-            dio = strict.dio()
-            dio.store(Purse(-1))
-            with pytest.raises(Refused, match="never in debt"):
-                await dio.commit()
-            dio.cancel()
-            good = dio.store(Purse(3))
+    async with (
+        serve(hall, host="127.0.0.1", port=0) as server,
+        ate.open("p", url=server.url, session=alice, plugins=[rule]) as strict,
+        ate.open("p", url=server.url, session=alice) as loose,
+    ):
+        dio = strict.dio()
+        dio.store(Purse(-1))
+        with pytest.raises(Refused, match="never in debt"):
             await dio.commit()
-            before = strict.commits
-            other = loose.dio()
-            other.store(Purse(-5))  # a program without the rule is not bound by it
-            await other.commit()
-            await strict.sync()
-            assert strict.commits == before + 1
-            assert strict.status.online
-            assert (await strict.dio().load(Purse, good.id)).value == Purse(3)
+        dio.cancel()
+        good = dio.store(Purse(3))
+        await dio.commit()
+        before = strict.commits
+        other = loose.dio()
+        other.store(Purse(-5))  # a program without the rule is not bound by it
+        await other.commit()
+        await strict.sync()
+        assert strict.commits == before + 1
+        assert strict.status.online
+        assert (await strict.dio().load(Purse, good.id)).value == Purse(3)
     await hall.close()

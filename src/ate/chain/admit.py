@@ -145,7 +145,7 @@ def propose(
 
 
 async def consult(
-    view: View, pipeline: Pipeline, record: Record, drafts: Sequence[Draft], time_us: int
+    view: View, pipeline: Pipeline, payload: bytes, drafts: Sequence[Draft], time_us: int
 ) -> None:
     """Ask the program's own validators about a commit that is ordered elsewhere.
 
@@ -153,6 +153,7 @@ async def consult(
         Refused: one of them is against it.
     """
     if pipeline.own:
+        record = Record(memoryview(payload))
         current = view.index.locate_many([draft.id for draft in drafts])
         await pipeline.judge_own(propose(view, record, current, time_us=time_us, drafts=drafts))
 

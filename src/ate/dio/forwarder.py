@@ -18,7 +18,7 @@ from ate.chain.admit import consult
 from ate.chain.ledger import Ledger
 from ate.chain.standing import Guards
 from ate.dio.moving import Moving
-from ate.dio.parcel import Carrier, Parcel, changed, in_doubt, offline
+from ate.dio.parcel import UNORDERED, Carrier, Parcel, changed, in_doubt, offline
 from ate.dio.parking import Parking
 from ate.dio.patience import Patience
 from ate.dio.setback import Setbacks
@@ -33,7 +33,7 @@ from ate.errors import (
     StorageError,
     UsageError,
 )
-from ate.event.commit import Origin, Record, SequencerPart, encode_payload
+from ate.event.commit import Origin, Record, encode_payload
 from ate.event.draft import Draft
 from ate.log.outbox import Outbox
 from ate.merkle import Frontier
@@ -46,8 +46,6 @@ _FLIGHTS_MAX: Final = 8
 _TRIES: Final = 64
 #: How long closing waits for the answers to what was sent.
 _CLOSE_S: Final = 5.0
-#: The sequencer's part of a commit that no server has seen.
-UNORDERED: Final = SequencerPart(0, 0, 0, bytes(32))
 
 
 class Forwarder(Writer):
@@ -331,9 +329,7 @@ class Forwarder(Writer):
             drafts, origin=origin, seen_seq=ledger.view.head, now_us=ledger.now_us()
         )
         payload = b"".join(encode_payload(commit, UNORDERED, [None] * len(rows)))
-        if ledger.pipeline.own:
-            record = Record(memoryview(payload))
-            await consult(ledger.view, ledger.pipeline, record, rows, ledger.now_us())
+        await consult(ledger.view, ledger.pipeline, payload, rows, ledger.now_us())
         self._lsn = origin.lsn  # used up, also when it cannot be kept
         number = self._session_number, origin.lsn
         parcel = Parcel(ready, number, payload, rows, len(rows) - len(drafts))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from ate.dio.transaction import Transaction
 from ate.errors import AteError, Disconnected, Offline
+from ate.event.commit import SequencerPart
 from ate.event.draft import Draft
+
+#: The sequencer's part of a commit that no server has seen.
+UNORDERED: Final = SequencerPart(0, 0, 0, bytes(32))
 
 
 class Carrier(Protocol):
