@@ -340,7 +340,8 @@ class Replica:
     def _submit(self, flight: Flight) -> None:
         if self.opened is not None:
             guards = [(bytes(one), seq) for one, seq in flight.guards]
-            self.line.send(Submit(self._ch, flight.payload, flight.at, guards))
+            epoch = self.opened.epoch if self.opened.role == "master" else 0
+            self.line.send(Submit(self._ch, flight.payload, flight.at, guards, epoch))
 
     # --- when the chain is not to be had ---
 
