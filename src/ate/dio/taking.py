@@ -52,7 +52,11 @@ async def take(queue: Queue[T], ids: Sequence[bytes]) -> list[Job[T]]:
         if jobs[0]._lease.seq != before[0]:  # it has landed and nobody will use it
             await offer_again(jobs)
         raise
-    return [job for job in jobs if await _is_held(job, dio)]
+    try:
+        return [job for job in jobs if await _is_held(job, dio)]
+    except BaseException:  # one cannot be held: the others must not wait for their leases' end
+        await offer_again(jobs)
+        raise
 
 
 async def _lay_hand_on(job: Job[Any], dio: Dio) -> None:

@@ -8,8 +8,10 @@ import pytest
 from tests.unit.ate.mesh.served import NAME, Scribe
 
 from ate.chain.ledger import Ledger
+from ate.chain.ordering import consider
 from ate.crypto.entropy import system_entropy
 from ate.crypto.sign import SigningKey, VerifyKey
+from ate.dio.receipt import Receipt
 from ate.errors import ReadOnly, RemoteProtocolError, TrustError, UsageError, WriteDenied
 from ate.log.beside import Beside
 from ate.log.memory import MemoryLog
@@ -32,7 +34,7 @@ def opened(by: Any = MASTERS, role: str = "relay", **fields: Any) -> Opened:
 async def chain() -> Ledger:
     ledger = Ledger(MemoryLog(), clock=SimClock(), entropy=system_entropy)
     await ledger.replay()
-    record, current = await ledger.consider(memoryview(await Scribe().founding(NAME)))
+    record, current = await consider(ledger, memoryview(await Scribe().founding(NAME)))
     ledger.accept(record, current)
     return ledger
 
@@ -103,6 +105,7 @@ def test_why_no_commits_are_taken() -> None:
 
 
 async def test_an_acknowledgement_needs_a_server_that_signs() -> None:
-    receipt: Any = None
+    ledger = await chain()
+    receipt = Receipt(1, bytes(32), 1, 0, 1, ledger.view.frontier)
     with pytest.raises(UsageError, match="signs no statements"):
-        Listener().acknowledge(receipt, None, await chain())
+        Listener().acknowledge(receipt, None, ledger)
