@@ -214,3 +214,20 @@ async def test_more_than_a_commit_may_be_is_not_taken(tmp_path: Path) -> None:
             loud.submit(bytes(limits.MESSAGE_BYTES_MAX + 1))
         calm.submit(scribe.note())
         assert len(await calm.until(Accepted, 2)) == 2
+
+
+async def test_one_program_commits_for_several_sessions(tmp_path: Path) -> None:
+    hall, (alice, bob) = Hall(DiskShelf(tmp_path)), (Session.new("alice"), Session.new("bob"))
+    rule = ate.Access(ate.Everyone, ate.Everyone)
+    async with (
+        serve(hall, host="127.0.0.1", port=0) as server,
+        ate.open("n", url=server.url, session=alice, access=rule) as chain,
+    ):
+        names = []
+        for who in (bob, alice, bob, bob, alice):
+            dio = chain.dio(who)
+            dao = dio.store({"by": who.public.identity})
+            await dio.commit()
+            names.append(dao.author)
+        assert names == ["bob", "alice", "bob", "bob", "alice"]
+    await hall.close()

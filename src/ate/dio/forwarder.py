@@ -322,9 +322,9 @@ class Forwarder(Writer):
         ledger = self.ledger
         drafts = [draft for one in ready for draft in one.drafts]
         await self._look_back(drafts, ready[0].session)
-        source = self._device, self._session_number
-        prev = self.moving.last_lsn(source[1]) or ledger.view.origins.last(*source)
-        origin = Origin(self._device, self._session_number, self._lsn + 1, prev)
+        source = getattr(ready[0].session, "device", 0), self._session_number
+        prev = self.moving.last_lsn(*source) or ledger.view.origins.last(*source)
+        origin = Origin(*source, self._lsn + 1, prev)
         commit, rows = await ledger.preparer(ready[0].session).prepare(
             drafts, origin=origin, seen_seq=ledger.view.head, now_us=ledger.now_us()
         )

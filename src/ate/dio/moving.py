@@ -42,11 +42,11 @@ class Moving:
             else:
                 del ids[one]
 
-    def last_lsn(self, session: int) -> int:
-        """Return the number of the last one of a session; 0 = there is none."""
-        for number, lsn in reversed(self._parcels):
-            if number == session:
-                return lsn
+    def last_lsn(self, device: int, session: int) -> int:
+        """Return the number of the last one of a device and session; 0 = there is none."""
+        for parcel in reversed(self._parcels.values()):
+            if (parcel.device, parcel.session) == (device, session):
+                return parcel.lsn
         return 0
 
     def holds_up(self, one: Transaction) -> bool:

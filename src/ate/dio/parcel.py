@@ -64,6 +64,11 @@ class Parcel:
         self.ids: list[bytes] = []
 
     @property
+    def device(self) -> int:
+        """Of its origin; it is signed with the rest."""
+        return int.from_bytes(self.payload[40:48], "little")
+
+    @property
     def drafts(self) -> list[Draft]:
         """What its transactions change, in order."""
         if len(self.group) == 1:

@@ -18,9 +18,10 @@ from ate.merkle import Frontier
 from ate.mesh.completion import Completions
 from ate.mesh.continuing import frontier_of
 from ate.mesh.request import error_of
-from ate.wire.message import Refused
+from ate.wire.message import Refused, Source
 
 _ORDER_END: Final = AUTHOR_BYTES + SEQUENCER_BYTES
+_DEVICE_AT: Final = 40
 _SESSION_AT: Final = 48
 #: After so long the commits on their way are sent again when one of them came too early.
 _RESEND_S: Final = 1.0
@@ -67,17 +68,22 @@ class Author(Protocol):
         ...
 
 
+def _source_of(flight: Flight) -> Source:
+    """Return device and session of a commit; several who act in one program share the session."""
+    device = int.from_bytes(flight.payload[_DEVICE_AT : _DEVICE_AT + 8], "little")
+    return device, flight.session
+
+
 class Flights:
-    """The commits of one device that are on their way on one chain.
+    """The commits of one program that are on their way on one chain.
 
     Args:
-        device: of their origins.
         author: who made them.
         submit: sends one.
     """
 
-    def __init__(self, device: int, author: Author, submit: Callable[[Flight], None]) -> None:
-        self.device, self.author, self._submit = device, author, submit
+    def __init__(self, author: Author, submit: Callable[[Flight], None]) -> None:
+        self.author, self._submit = author, submit
         self._open: dict[tuple[int, int], Flight] = {}
         self._resending: asyncio.TimerHandle | None = None
 
@@ -96,20 +102,20 @@ class Flights:
 
     def sources(self) -> list[tuple[int, int]]:
         """Return the device and session of those on their way."""
-        return list(dict.fromkeys((self.device, session) for session, _ in self._open))
+        return list(dict.fromkeys(_source_of(flight) for flight in self._open.values()))
 
     def remove(self, flight: Flight) -> None:
         self._open.pop((flight.session, flight.lsn), None)
 
-    def resume(self, last: dict[int, int], refusal: AteError | None = None) -> None:
+    def resume(self, last: dict[Source, int], refusal: AteError | None = None) -> None:
         """There is a connection again: send what the server has not got.
 
         Args:
-            last: the newest lsn that it has, for each session.
+            last: the newest lsn that it has, for each device and session.
             refusal: why it takes no commits, if it takes none.
         """
         for flight in self:
-            if flight.lsn <= last.get(flight.session, 0):
+            if flight.lsn <= last.get(_source_of(flight), 0):
                 continue  # it comes in the stream
             if flight.abandoned or refusal is not None:
                 self.remove(flight)
@@ -133,11 +139,10 @@ class Flights:
     def land(self, record: Record, frontier: Frontier) -> None:
         """A commit has come: tell its author if it is one of these."""
         author = record.author
-        if author.device != self.device:
+        flight = self._open.get((author.session, author.lsn))
+        if flight is None or _source_of(flight) != (author.device, author.session):
             return
-        flight = self._open.pop((author.session, author.lsn), None)
-        if flight is None:
-            return
+        self.remove(flight)
         if record.payload[1:AUTHOR_BYTES] == memoryview(flight.payload)[1:AUTHOR_BYTES]:
             self.author.landed(flight, record, frontier)
         else:
@@ -147,8 +152,9 @@ class Flights:
         """Find flights whose record is here: it came before this process was started."""
         view, found = ledger.view, Completions(ledger)
         for flight in self:
-            if flight.lsn <= view.origins.last(self.device, flight.session):
-                known = found.lookup(self.device, flight.session, flight.lsn)
+            source = _source_of(flight)
+            if flight.lsn <= view.origins.last(*source):
+                known = found.lookup(*source, flight.lsn)
                 if known is not None:
                     record = view.find(known.first_seq)[0]
                     self.land(record, frontier_of(view, known.index + 1))
@@ -161,9 +167,10 @@ class Flights:
     def refuse(self, message: Refused) -> None:
         """Work out what a refusal means for this commit and for those behind it."""
         flight = self._open.get((message.session, message.lsn))
-        if flight is None or message.device != self.device:
+        source = message.device, message.session
+        if flight is None or _source_of(flight) != source:
             return
-        mine = [one for one in self if one.session == message.session]
+        mine = [one for one in self if _source_of(one) == source]
         if message.again:
             self._resend_in(max(message.retry_ms, 1) / 1000)
             return

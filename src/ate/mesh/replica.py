@@ -94,7 +94,7 @@ class Replica:
         self._home, self._away = line, line
         #: What else is said in `Open`.
         self.more: dict[str, Any] = {}
-        self.flights = Flights(device, author, self._submit)
+        self.flights = Flights(author, self._submit)
         self.requests = Requests(self)
         #: The server's answer to `Open` on this connection; None while there is none.
         self.opened: Opened | None = None
@@ -295,7 +295,7 @@ class Replica:
         self._again_s, self._moves, self._tries, self.lagged = _AGAIN_S, 0, 0, False
         if self._renewed is None:
             self.flights.find(self.ledger)
-        last = {source[1]: one[0] for source, one in zip(self._sources, opened.last, strict=False)}
+        last = {source: one[0] for source, one in zip(self._sources, opened.last, strict=False)}
         self.flights.resume(last, self.refusal)
         self._check_current()
         self._tell()

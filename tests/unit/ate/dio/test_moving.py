@@ -49,4 +49,4 @@ async def test_the_last_of_each_session_is_known() -> None:
     moving.add(parcel(1, transaction(1)))
     moving.add(parcel(9, transaction(2), session=7))
     moving.add(parcel(2, transaction(3)))
-    assert [moving.last_lsn(one) for one in (1, 7, 8)] == [2, 9, 0]
+    assert [moving.last_lsn(0, one) for one in (1, 7, 8)] == [2, 9, 0]

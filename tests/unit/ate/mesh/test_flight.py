@@ -12,11 +12,14 @@ from ate.mesh.flight import Flights
 from ate.testing.simloop import run, sim_loop
 from ate.wire.message import Refused
 
+#: What a commit of device 9 begins with.
+OF_NINE = bytes(40) + (9).to_bytes(8, "little")
+
 
 class Plane:
     """A flight of some log's commit."""
 
-    def __init__(self, lsn: int, payload: bytes = b"", session: int = 1) -> None:
+    def __init__(self, lsn: int, payload: bytes = OF_NINE, session: int = 1) -> None:
         self.session, self.lsn, self.payload = session, lsn, payload
         self.rows: Sequence[Any] = (object(),)
         self.at, self.guards, self.abandoned = None, (), False
@@ -31,7 +34,7 @@ class Tower:
     def __init__(self) -> None:
         self.told: list[tuple[str, Any]] = []
         self.sent: list[Plane] = []
-        self.flights = Flights(9, self, self.sent.append)  # type: ignore[arg-type]
+        self.flights = Flights(self, self.sent.append)  # type: ignore[arg-type]
 
     def landed(self, parcel: Plane, record: Record, frontier: Frontier) -> None:
         self.told.append(("landed", parcel))
@@ -76,12 +79,12 @@ def test_a_new_connection_gets_what_the_server_lacks() -> None:
     tower, planes = fly(4)
     planes[2].abandoned = True
     tower.sent.clear()
-    tower.flights.resume({1: 1})
+    tower.flights.resume({(9, 1): 1})
     assert tower.sent == [planes[1], planes[3]]
     assert tower.told == [("error", planes[2])] or tower.told[0][1] is planes[2]
     tower.told.clear()
     tower.sent.clear()
-    tower.flights.resume({1: 1}, Conflict("no"))
+    tower.flights.resume({(9, 1): 1}, Conflict("no"))
     assert tower.sent == []
     assert [one for _, one in tower.told] == [planes[1], planes[3]]
     assert list(tower.flights) == [planes[0]]
@@ -145,7 +148,6 @@ async def test_a_flight_is_known_by_its_bytes() -> None:
     one, two, three, _ = await records()
     author = two.author
     tower = Tower()
-    tower.flights.device = author.device
     blank = bytearray(two.payload)
     blank[AUTHOR_BYTES : AUTHOR_BYTES + SEQUENCER_BYTES] = bytes(SEQUENCER_BYTES)
     assert tower.flights.of(two.payload) is None
@@ -169,7 +171,7 @@ async def test_a_flight_is_known_by_its_bytes() -> None:
     tower.flights.land(two, Frontier())
     assert tower.told[1][1] is other
     assert tower.told[1][0] != "landed", "somebody has used its number"
-    tower.flights.device += 1
-    tower.flights.add(plane, send=True)
+    blank[40] ^= 1
+    tower.flights.add(Plane(author.lsn, bytes(blank), author.session), send=True)
     tower.flights.land(two, Frontier())
-    assert len(tower.told) == 2
+    assert len(tower.told) == 2, "another device's"
