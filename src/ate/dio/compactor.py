@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Coroutine, Generator, Iterator
+from collections.abc import Awaitable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -16,13 +16,14 @@ import numpy as np
 
 from ate.chain.checkpoint import checkpoint_row, root_key
 from ate.chain.compact import Compaction, Progress, Step, Thinned, finish
+from ate.chain.filling import fill
 from ate.chain.flip import Flips, due
-from ate.chain.index import SEQ_MASK
-from ate.chain.retention import Retention, ask, old_tombstones, older_versions
-from ate.chain.thinning import Cut, newest_rows
+from ate.chain.retention import Retention, ask
+from ate.chain.thinning import Cut
 from ate.dio.bell import Bell
 from ate.dio.policy import CompactPolicy
 from ate.errors import AteError, Conflict, ReadOnly, Refused, StorageError, UsageError
+from ate.tasks import rest, to_its_end
 from ate.trust.plugin import Retention as Voter
 
 if TYPE_CHECKING:
@@ -36,9 +37,6 @@ _TRIES: Final = 8
 _WORK_S: Final = 0.0002
 _REST_S: Final = 0.001
 _STEPS_MAX: Final = 32
-#: Rounds of copying what came during the one before; what is left then is copied while nobody
-#: commits.
-_ROUNDS: Final = 4
 
 
 class Compactor:
@@ -228,10 +226,11 @@ class Compactor:
         """Write the next generation and let it take over."""
         ledger, erased = self._chain._ledger, None
         try:
-            await self._fill(compaction, retention, extra, now_us)
+            view = ledger.view
+            await self._drive(fill(compaction, view, retention, extra, now_us))
             done = await self._alone(compaction)
             if erase:
-                erased = await _to_its_end(asyncio.to_thread(compaction.erase))
+                erased = await to_its_end(asyncio.to_thread(compaction.erase))
         finally:
             size, still_read = await asyncio.to_thread(compaction.tidy_up)
         ledger.view.settle(ledger.store)
@@ -301,25 +300,6 @@ class Compactor:
         chain = self._chain
         await chain._writer.submit([row], ledger.session, chain.durability, ledger.view.head)
 
-    async def _fill(
-        self, compaction: Compaction, retention: Retention, extra: set[int], now_us: int
-    ) -> None:
-        cut, view = compaction.cut, self._chain._ledger.view
-        await self._drive(cut.present())
-        cut.check()
-        newest = newest_rows(cut)
-        if retention.keeps_past:
-            seqs = [one & SEQ_MASK for one in newest]
-            await self._drive(older_versions(view, seqs, retention, now_us, extra))
-        if retention.tombstones is not None:
-            gone: set[int] = set()
-            await self._drive(old_tombstones(view, newest, retention.tombstones, now_us, gone))
-            cut.drop(gone)
-        await self._drive(compaction.thin(extra, now_us))
-        for _ in range(_ROUNDS):
-            await self._drive(compaction.catch_up())
-        await self._drive(compaction.prepare())
-
     async def _drive(self, steps: Iterator[Step]) -> None:
         """Take steps, between commits; steps that are calls are made in a thread."""
         assert isinstance(steps, Generator)
@@ -331,7 +311,7 @@ class Compactor:
                 step = steps.send(value)
                 value = None
                 if step is not None:
-                    value = await _to_its_end(asyncio.to_thread(step))
+                    value = await to_its_end(asyncio.to_thread(step))
                 elif taken < _STEPS_MAX and now_s() - begun_s < _WORK_S:
                     taken += 1
                     continue
@@ -339,28 +319,8 @@ class Compactor:
                     await _Pause()
                 else:  # somebody commits: leave most of the time to them
                     landed = writer.landed_count
-                    await _rest()
+                    await rest(_REST_S)
                 begun_s, taken = now_s(), 0
-
-
-async def _rest() -> None:
-    loop = asyncio.get_running_loop()
-    over: asyncio.Future[None] = loop.create_future()
-    timer = loop.call_later(_REST_S, over.set_result, None)
-    try:
-        await over
-    finally:
-        timer.cancel()
-
-
-async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Wait for work that must not be left alone: who is cancelled learns it when it is over."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
 
 
 class _Pause(Awaitable[None]):

@@ -7,29 +7,26 @@ writes. It decides nothing about rows.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from ate.chain.compact import Compaction, Step, Thinned, finish
+from ate.chain.filling import fill
 from ate.chain.flip import Due
-from ate.chain.index import SEQ_MASK
-from ate.chain.retention import Retention, old_tombstones, older_versions
-from ate.chain.thinning import Cut, newest_rows
+from ate.chain.retention import Retention
+from ate.chain.thinning import Cut
 from ate.errors import Conflict, Refused, StorageError
+from ate.tasks import rest, to_its_end
 
 if TYPE_CHECKING:
     from ate.mesh.root import Root
 
-_T = TypeVar("_T")
 _TRIES: Final = 8
 #: Work in one go, and the rest after it when commits come meanwhile.
 _WORK_S: Final = 0.0005
 _REST_S: Final = 0.002
-#: Rounds of copying what came during the one before; what is left then is copied while nobody
-#: commits.
-_ROUNDS: Final = 4
 
 
 async def compact(root: Root, retention: Retention, at: Due | None = None) -> Thinned:
@@ -72,31 +69,12 @@ async def _once(root: Root, retention: Retention, at: Due | None) -> Thinned:
     async with root.alone:  # all that is read now is durable
         compaction = Compaction(ledger, Cut(view, set(), at.seq if at is not None else 0))
     try:
-        await _fill(root, compaction, retention, now_us)
-        done = await _to_its_end(_take_over(root, compaction))
+        await _drive(root, fill(compaction, view, retention, set(), now_us))
+        done = await to_its_end(_take_over(root, compaction))
     finally:
-        size, still_read = await _to_its_end(asyncio.to_thread(compaction.tidy_up))
+        size, still_read = await to_its_end(asyncio.to_thread(compaction.tidy_up))
     view.settle(ledger.store)
     return replace(done, bytes_after=size, still_read=still_read)
-
-
-async def _fill(root: Root, compaction: Compaction, retention: Retention, now_us: int) -> None:
-    """Write the next generation, up to what is being committed now."""
-    cut, view, extra = compaction.cut, root.ledger.view, set[int]()
-    await _drive(root, cut.present())
-    cut.check()
-    newest = newest_rows(cut)
-    if retention.keeps_past:
-        seqs = [one & SEQ_MASK for one in newest]
-        await _drive(root, older_versions(view, seqs, retention, now_us, extra))
-    if retention.tombstones is not None:
-        gone: set[int] = set()
-        await _drive(root, old_tombstones(view, newest, retention.tombstones, now_us, gone))
-        cut.drop(gone)
-    await _drive(root, compaction.thin(extra, now_us))
-    for _ in range(_ROUNDS):
-        await _drive(root, compaction.catch_up())
-    await _drive(root, compaction.prepare())
 
 
 async def _take_over(root: Root, compaction: Compaction) -> Thinned:
@@ -123,33 +101,9 @@ async def _drive(root: Root, steps: Iterator[Step]) -> None:
             step = steps.send(value)
             value = None
             if step is not None:
-                value = await _to_its_end(asyncio.to_thread(step))
+                value = await to_its_end(asyncio.to_thread(step))
             elif now_s() - begun_s < _WORK_S:
                 continue
             # When somebody commits, most of the time is theirs.
-            await (asyncio.sleep(0) if root.durable == durable else _rest())
+            await (asyncio.sleep(0) if root.durable == durable else rest(_REST_S))
             durable, begun_s = root.durable, now_s()
-
-
-async def _rest() -> None:
-    loop = asyncio.get_running_loop()
-    over: asyncio.Future[None] = loop.create_future()
-    timer = loop.call_later(_REST_S, over.set_result, None)
-    try:
-        await over
-    finally:
-        timer.cancel()
-
-
-async def _to_its_end(work: Coroutine[Any, Any, _T]) -> _T:
-    """Wait for work that must not be left alone: who is cancelled learns it when it is over."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # it is seen
-        raise

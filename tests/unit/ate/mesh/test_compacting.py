@@ -161,11 +161,11 @@ async def test_it_is_given_up_after_too_many_conflicts(monkeypatch: pytest.Monke
     await changed(root, scribe, 3)
     tries = []
 
-    async def always(*_: object) -> None:
+    def always(*_: object) -> None:
         tries.append(1)
         raise Conflict("a commit changed what was about to go")
 
-    monkeypatch.setattr(compacting, "_fill", always)
+    monkeypatch.setattr(compacting, "fill", always)
     with pytest.raises(Conflict):
         await root.compact()
     assert len(tries) == 8
@@ -227,30 +227,6 @@ async def test_a_hold_that_comes_meanwhile_stops_it(monkeypatch: pytest.MonkeyPa
         await root.compact()
     assert root.ledger.store.generation == 1
     await root.close()
-
-
-async def test_what_runs_in_a_thread_is_waited_for() -> None:
-    """Whoever is cancelled learns it when the work is over: it may just have taken over."""
-    go, ended = asyncio.Event(), list[int]()
-
-    async def work(error: Exception | None) -> None:
-        await go.wait()
-        ended.append(1)
-        if error is not None:
-            raise error
-
-    for error in (None, StorageError("unseen")):
-        go.clear()
-        task = asyncio.ensure_future(compacting._to_its_end(work(error)))
-        await asyncio.sleep(0)
-        for _ in range(3):
-            task.cancel()
-            await asyncio.sleep(0)
-        assert not task.done()
-        go.set()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    assert len(ended) == 2
 
 
 async def test_closing_ends_it() -> None:
