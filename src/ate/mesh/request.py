@@ -16,6 +16,7 @@ from ate.errors import (
 )
 from ate.ids import ObjectId
 from ate.mesh.line import Line
+from ate.wire import failure
 from ate.wire.message import (
     Bodies,
     Evidence,
@@ -133,12 +134,10 @@ class Requests:
 
 def error_of(message: Refused | Failed) -> AteError:
     """Return what a server said as an error of its class."""
-    cls = codes().get(message.code, AteError)
-    text, hint = message.text, message.hint or None
-    if isinstance(message, Refused) and issubclass(cls, Conflict):
+    error = failure.error_of(message.code, message.text, message.hint)
+    if isinstance(message, Refused) and isinstance(error, Conflict):
         about = ObjectId(message.object) if len(message.object) == 16 else None
-        return Conflict(text, object=about, theirs=message.theirs, hint=hint)
-    try:
-        return cls(text, hint=hint)
-    except TypeError:  # made of other things than a text
-        return AteError(text, hint=hint)
+        return Conflict(error.message, object=about, theirs=message.theirs, hint=error.hint)
+    if message.code not in codes():  # of a later version: its text says what there is to say
+        return AteError(failure.clean(message.text), hint=failure.clean(message.hint) or None)
+    return error
