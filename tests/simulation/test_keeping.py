@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any as Anything
@@ -9,6 +11,7 @@ from typing import Any as Anything
 import pytest
 
 import ate
+from ate.chain import filling
 from ate.chain.compact import Compaction
 from ate.chain.retention import Retention
 from ate.chain.thinning import Cut
@@ -242,19 +245,38 @@ async def test_a_hold_can_be_set_again_on_a_compacted_chain() -> None:
             await chain.compact()
 
 
-async def test_a_hold_that_comes_while_a_compaction_is_under_way_stops_it() -> None:
+def after(
+    monkeypatch: pytest.MonkeyPatch,
+    where: Anything,
+    name: str,
+    act: Callable[[], Coroutine[Anything, Anything, Anything]],
+) -> list[str]:
+    """Have `act` awaited once, when these steps of a compaction are done; returns a list of that.
+
+    It is a step itself, in a thread: the event loop is free for it.
+    """
+    steps, loop = getattr(where, name), asyncio.get_running_loop()
+    acted: list[str] = []
+
+    def stepping(*words: Anything) -> Generator[Anything, Anything, Anything]:
+        result = yield from steps(*words)
+        if not acted:
+            acted.append(name)
+            yield lambda: asyncio.run_coroutine_threadsafe(act(), loop).result()
+        return result
+
+    monkeypatch.setattr(where, name, stepping)
+    return acted
+
+
+async def test_a_hold_that_comes_while_a_compaction_is_under_way_stops_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     stage = Stage()
     (alice,) = await stage.cast("alice")
     seqs = await versions(stage, alice, 3)
     async with stage.open(alice) as chain:
-        compactor = chain._compactor
-        fill = compactor._fill
-
-        async def slow(*words: Anything) -> None:
-            await fill(*words)
-            await chain.set_hold("just in time")
-
-        compactor._fill = slow  # type: ignore[method-assign]  # a commit at the worst moment
+        after(monkeypatch, Compaction, "prepare", lambda: chain.set_hold("just in time"))
         with pytest.raises(Refused, match="just in time"):
             await chain.compact()
         assert await left(chain, seqs) == [1, 2, 3]
@@ -406,9 +428,12 @@ async def test_a_tombstone_whose_id_was_used_again_stays() -> None:
     assert await stage.as_(alice).load(note) == "again"
 
 
-@pytest.mark.parametrize("station", ["newest_rows", "forget"])
+@pytest.mark.parametrize(
+    "where, station",
+    [(Cut, "present"), (filling, "old_tombstones"), (Compaction, "thin"), (Compaction, "prepare")],
+)
 async def test_an_id_that_is_used_again_while_its_tombstone_goes(
-    station: str, monkeypatch: pytest.MonkeyPatch
+    where: Anything, station: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whenever the commit comes, what is left is one sound chain that holds it."""
     stage = Stage()
@@ -417,17 +442,13 @@ async def test_an_id_that_is_used_again_while_its_tombstone_goes(
     await stage.as_(alice).delete(note)
     stage.clock.advance(DAY.total_seconds())
     async with stage.open(alice) as chain:
-        drive, calls = chain._compactor._drive, 0
 
-        async def driving(steps: Anything) -> None:
-            nonlocal calls
-            await drive(steps)
-            calls += 1
-            if calls == {"newest_rows": 1, "forget": 2}[station]:
-                async with chain.dio() as dio:
-                    dio.store(Note("again"), id=note)
+        async def again() -> None:
+            async with chain.dio() as dio:
+                dio.store(Note("again"), id=note)
 
-        monkeypatch.setattr(chain._compactor, "_drive", driving)
+        acted = after(monkeypatch, where, station, again)
         await chain.compact(Retention(tombstones=timedelta()))
+        assert acted
     assert (await verify(stage.log())).ok
     assert await stage.as_(alice).load(note) == "again"
