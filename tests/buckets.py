@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.ports import free_port
 
 KEY, SECRET = "access-key-of-tests", "secret-key-of-tests"
 STARTUP_S = 60
@@ -87,13 +87,6 @@ class Bucket:
         return boto3.session.Session().client(
             "s3", endpoint_url=self.endpoint, region_name="us-east-1"
         )
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager
