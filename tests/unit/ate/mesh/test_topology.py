@@ -147,7 +147,10 @@ def test_lists_and_files_are_read_from_disk(tmp_path: Path) -> None:
     assert len(Topology.load(path).nodes) == 3
     plain = tmp_path / "nodes"
     plain.write_text("# the cluster\nws://a\n\n  ws://b:5000 # the new one\nws://a:5000/\n")
-    assert [one.url for one in Topology.load(str(plain)).masters] == ["ws://a:5000/", "ws://b:5000/"]
+    assert [one.url for one in Topology.load(str(plain)).masters] == [
+        "ws://a:5000/",
+        "ws://b:5000/",
+    ]
     plain.write_text("ws://a\nws://b:x\n")
     with pytest.raises(UsageError, match=r"nodes: .*ws://b:x") as caught:
         Topology.load(plain)
