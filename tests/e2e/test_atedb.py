@@ -24,12 +24,13 @@ import pytest
 
 import ate
 from ate.dio.opening import Opening
-from ate.errors import NotFound, TrustError
+from ate.errors import AccessDenied, BadToken, NotFound, TokenExpired
 from ate.event.principal import encode
 from ate.mesh.dial import dialer
 from ate.mesh.registry import Registry
 from ate.session import Session
 from ate.wire.terms import Terms
+from atedb.tokens import TokenKey, make
 
 SRC = Path(__file__).resolve().parent.parent.parent / "src"
 TIMEOUT_S = 60
@@ -337,6 +338,13 @@ def mint(folder: Path, session: Session, *words: str) -> bytes:
     return done.stdout.strip().encode()
 
 
+def expired(folder: Path, session: Session) -> bytes:
+    """Return a token that was good an hour ago."""
+    holder, an_hour_ago = session.own.sign.public.key_id, (int(time.time()) - 3600) * 1_000_000
+    key = TokenKey.load(folder / "tokens.key")
+    return make(key, ["*"], ops="rwc", holder=holder, now_us=an_hour_ago).encode()
+
+
 async def test_a_token_opens_what_it_is_for(servers: Servers, alice: Session) -> None:
     folder = servers.folder
     assert run(folder, "token", "--new-key", "tokens.key").returncode == 0
@@ -352,15 +360,18 @@ async def test_a_token_opens_what_it_is_for(servers: Servers, alice: Session) ->
         dio.store({"n": 1})
         await dio.commit()
         root = chain.root
-    for name, token, session in (
-        ("other", both, alice),
-        ("team/notes", b"", alice),
-        ("team/notes", both[:20] + (b"B" if both[20:21] == b"A" else b"A") + both[21:], alice),
-        ("team/notes", both, Session.new("mallory@example.org")),
+    altered = both[:20] + (b"B" if both[20:21] == b"A" else b"A") + both[21:]
+    for name, token, session, kind, hint in (
+        ("other", both, alice, AccessDenied, "names this chain"),
+        ("team/notes", b"", alice, BadToken, "connection="),
+        ("team/notes", altered, alice, BadToken, "new one"),
+        ("team/notes", both, Session.new("mallory@example.org"), BadToken, "session"),
+        ("team/notes", expired(folder, alice), alice, TokenExpired, "minutes"),
     ):
-        with pytest.raises(TrustError):
+        with pytest.raises(kind) as caught:
             async with opening(name, token, session):
                 pass
+        assert hint in caught.value.hint
     with pytest.raises(NotFound):
         async with opening("team/new", mint(folder, alice, "--chain", "*", "--ops", "rw")):
             pass
