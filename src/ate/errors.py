@@ -6,7 +6,7 @@
     ├ NetworkError           Disconnected · TimedOut · Redirected · Throttled
     ├ ProtocolError          LocalProtocolError · RemoteProtocolError
     ├ TrustError             BadSignature · WriteDenied · Replayed · UntrustedRoot · Forked ·
-    │  │                     NoReadKey · CannotOpen
+    │  │                     NoReadKey · CannotOpen · EncryptionRequired
     │  └ AccessDenied        BadToken · TokenExpired
     ├ StorageError           CorruptLog · CorruptBackup · LogLocked · OutOfSpace ·
     │                        UnsupportedFormat
@@ -181,6 +181,13 @@ class CannotOpen(TrustError):
 
     code = "cannot_open"
     default_hint = "wrong key or passphrase, or the bytes were altered"
+
+
+class EncryptionRequired(TrustError):
+    """The server takes encrypted connections only; lines of this package then encrypt."""
+
+    code = "encryption_required"
+    default_hint = "ask for wire encryption in the client"
 
 
 class AccessDenied(TrustError):

@@ -456,13 +456,18 @@ async def test_every_kind_of_wire_carries_chains(
     assert server.stop() == 0
 
 
-async def test_a_client_that_does_not_encrypt_is_sent_away(
+async def test_clients_encrypt_because_the_server_wants_it(
     servers: Servers, alice: Session
 ) -> None:
     server = servers.start("data", "--wire-encryption")
-    with pytest.raises(ate.AteError):
-        async with ate.open("notes", url=server.url, session=alice, connection={"timeout_s": 2.0}):
-            pass
+    lines = Registry()
+    async with ate.open("notes", url=server.url, session=alice, connection={"lines": lines}):
+        (entry,) = lines._entries.values()
+        assert entry.line._pump is not None
+        peer = entry.line._pump.connection.peer
+        assert peer is not None
+        assert peer.encrypted
+    await lines.close()
 
 
 @pytest.fixture(scope="module")
@@ -686,7 +691,7 @@ async def test_the_guide_is_true(servers: Servers, tmp_path: Path, alice: Sessio
     serving = "atedb solo data --listen 0.0.0.0 --auth tokens.key --wire-encryption"
     assert serving in text
     server = servers.start(*shlex.split(serving)[2:])
-    connection = {"token": lambda: token, "terms": Terms(encryption=True)}
+    connection = {"token": lambda: token}
     async with ate.open("team/notes", url=server.url, session=alice, connection=connection) as one:
         dio = one.dio()
         dio.store({"title": "milk"})
