@@ -45,7 +45,7 @@ _KEY_FILE: Final = "ate-token-key-1"
 _PRIVATE_BYTES_MAX: Final = 4096
 _CACHED_MAX: Final = 4096
 _GIVE: Final = (
-    'give one: connection={"token": …}; whoever runs the server makes it with `atedb token`'
+    'give one: connection={"token": …}, or `ate … --token FILE`; whoever runs the server makes it'
 )
 
 Pattern = Annotated[str, msgspec.Meta(max_length=256)]
@@ -258,11 +258,11 @@ def _not_theirs(holder: bytes) -> BadToken:
     if not holder:
         return BadToken(
             "the token is bound to a key, and this connection proved none",
-            hint="open with session=, the one that the token was made for",
+            hint="act as whom it was made for: session=…, or `ate … --as NAME`",
         )
     return BadToken(
         f"the token is bound to another key than yours, which is {holder.hex()}",
-        hint="open with the session that it was made for; or ask for one: `atedb token --for KEY`",
+        hint="act as whom it was made for, or ask for one of your own: `atedb token --for KEY`",
     )
 
 

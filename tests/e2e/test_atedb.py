@@ -365,7 +365,7 @@ async def test_a_token_opens_what_it_is_for(servers: Servers, alice: Session) ->
         ("other", both, alice, AccessDenied, "names this chain"),
         ("team/notes", b"", alice, BadToken, "connection="),
         ("team/notes", altered, alice, BadToken, "new one"),
-        ("team/notes", both, Session.new("mallory@example.org"), BadToken, "session"),
+        ("team/notes", both, Session.new("mallory@example.org"), BadToken, "act as"),
         ("team/notes", expired(folder, alice), alice, TokenExpired, "minutes"),
     ):
         with pytest.raises(kind) as caught:
@@ -672,6 +672,44 @@ def test_a_server_and_two_clients_start_with_one_command(tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     assert "watcher: saw note 5" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_shows_a_token_and_tells_why_it_is_not_let_in(
+    servers: Servers, tmp_path: Path
+) -> None:
+    (tmp_path / "pw").write_text("a passphrase\n")
+    who = ("--passphrase-file", "pw")
+    assert run(tmp_path, "keys", "new", "alice", *who, module="atecli").returncode == 0
+    assert run(tmp_path, "token", "--new-key", "tokens.key").returncode == 0
+    minted = run(
+        tmp_path, "token", "--key", "tokens.key", "--chain", "team/*", "--ops", "rwc",
+        "--for", "home/keys/alice.pub",
+    )  # fmt: skip
+    (tmp_path / "token").write_text(minted.stdout)
+    server = servers.start(
+        "data", "--listen", "0.0.0.0", "--auth", "tokens.key", "--wire-encryption"
+    )
+
+    def ate_(word: str, chain: str, *more: str) -> subprocess.CompletedProcess[str]:
+        url = ("--url", server.url)
+        return run(tmp_path, word, chain, *more, *url, *who, module="atecli")
+
+    shown = ("--as", "alice", "--token", "token")
+    assert ate_("put", "team/notes", '"milk"', *shown).returncode == 0
+    assert "milk" in ate_("ls", "team/notes", *shown).stdout
+    for chain, more, told in (
+        ("team/notes", ("--as", "alice"), "--token FILE"),
+        ("other", shown, "names this chain"),
+        ("team/notes", ("--token", "token"), "--as NAME"),
+    ):
+        for word in (("put", '"x"'), ("status",)):
+            done = ate_(word[0], chain, *word[1:], *more)
+            assert done.returncode == 4, done.stderr
+            assert told in done.stderr
+    lost = run(tmp_path, "ls", "team/notes", "--token", "token", module="atecli")
+    assert lost.returncode == 2
+    assert "--url" in lost.stderr
+    assert server.stop() == 0
 
 
 async def test_the_guide_is_true(servers: Servers, tmp_path: Path, alice: Session) -> None:

@@ -74,7 +74,7 @@ def test_a_token_for_another_chain_is_refused() -> None:
 
 
 @pytest.mark.parametrize("holder, text, hint", [
-    (b"", "proved none", "session="), (b"phone of mallory", b"phone of mallory".hex(), "--for"),
+    (b"", "proved none", "session="), (b"phone of mallory", b"phone of mallory".hex(), "act as"),
 ])  # fmt: skip
 def test_a_stolen_token_is_of_no_use(holder: bytes, text: str, hint: str) -> None:
     with pytest.raises(BadToken, match=text) as caught:
