@@ -18,7 +18,7 @@ from ate.chain.admit import consult
 from ate.chain.ledger import Ledger
 from ate.chain.standing import Guards
 from ate.dio.moving import Moving
-from ate.dio.parcel import UNORDERED, Carrier, Parcel, changed, in_doubt, offline
+from ate.dio.parcel import UNORDERED, Carrier, Parcel, changed, in_doubt
 from ate.dio.parking import Parking
 from ate.dio.patience import Patience
 from ate.dio.setback import Setbacks
@@ -184,7 +184,7 @@ class Forwarder(Writer):
         early = durability < Durability.FULL or (self.goes_on and not self.patience.is_reachable)
         plain = at is None and not guards and self.parking.admits(drafts, session)
         if not self.patience.is_reachable and not (self.goes_on and plain):
-            raise offline(goes_on=self.goes_on)
+            raise self.patience.unreachable()
         if not early or not plain:
             return await self._submit(drafts, session, durability, at, guards=guards, made=made)
         loop = asyncio.get_running_loop()
@@ -239,7 +239,7 @@ class Forwarder(Writer):
     async def _submit(self, *args: Any, **kwargs: Any) -> Outcome:
         if not self.patience.is_reachable:
             self._check_usable()
-            raise offline(goes_on=self.goes_on)
+            raise self.patience.unreachable()
         return await super()._submit(*args, **kwargs)
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -22,6 +22,8 @@ class Carrier(Protocol):
     taking: asyncio.Lock
     #: Why the server is not followed any more, for good.
     failure: AteError | None
+    #: Why there is no connection now, or no chain on it.
+    trouble: AteError | None
     #: All that the server had when it was asked is here.
     is_current: bool
 
