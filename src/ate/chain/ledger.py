@@ -28,8 +28,9 @@ from ate.chain.view import View
 from ate.clock import Clock
 from ate.crypto.entropy import Entropy
 from ate.errors import CorruptLog, ReadOnly, StorageError
-from ate.event.commit import Buffer, Commit, Record, SequencerPart, encode_payload
+from ate.event.commit import Buffer, Commit, Record, SequencerPart
 from ate.event.draft import Draft
+from ate.event.payload import encode_payload
 from ate.event.prefix import is_commit
 from ate.event.row import Kind
 from ate.event.system import system_id
@@ -260,9 +261,7 @@ class Ledger:
             record = Record(payload)
         return self.fold(Pending(record, self.store.append([payload]), current))
 
-    async def receive(
-        self, payload: memoryview, *, is_mine: bool = False
-    ) -> Record | None:
+    async def receive(self, payload: memoryview, *, is_mine: bool = False) -> Record | None:
         """Take the next frame of the log that this one is a copy of: judge, keep, make visible.
 
         It is not flushed: what a cut takes away here comes from there again.

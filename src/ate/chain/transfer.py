@@ -80,6 +80,8 @@ def unpack(store: LogStore, record: Record) -> memoryview:
         ProtocolError: a body lies outside the commit.
         OutOfSpace, StorageError: as `LogStore.write_body`.
     """
+    if len(record.payload) < limits.BODY_INLINE_BYTES_MAX:
+        return record.payload  # as is no body in it
     table = record.table
     inside = table["place"] < np.uint64(PLACE_BODY_FILE)
     large = (table["length"] >= limits.BODY_INLINE_BYTES_MAX) & inside

@@ -13,7 +13,7 @@ import numpy as np
 
 from ate import merkle
 from ate.chain.commits import CommitColumns, CommitTable
-from ate.chain.form import check_rows, ids_of
+from ate.chain.form import check_rows
 from ate.chain.index import (
     COLLECTION_MASK,
     DEAD,
@@ -364,7 +364,7 @@ class View:
         children = (table["parent_hi"] ^ table["parent_lo"]) & np.uint64(PARENT_MASK)
         children |= table["collection"] & np.uint64(COLLECTION_MASK)
         if current is None:
-            current = self.index.locate_many(ids_of(table))
+            current = self.index.locate_many(record.ids)
         self.index.put_many(
             table["id_hi"], table["id_lo"], seqs | flags, created, children, before=current
         )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 import ate
-from ate.chain.form import check_form, ids_of
+from ate.chain.form import check_form
 from ate.chain.index import DEAD
 from ate.chain.view import View, flags_of
 from ate.client import Chain
@@ -232,7 +232,7 @@ async def test_ids_and_flags_of_rows() -> None:
         async with chain.dio() as dio:
             ids = [dio.store(number).id for number in range(5)]
         record, _ = view_of(chain).find(2)
-        assert ids_of(record.table) == ids
+        assert record.ids == ids
         assert flags_of(Kind.DATA) == 0
         assert flags_of(Kind.TOMBSTONE) == DEAD
         assert flags_of(Kind.KEY) not in (0, DEAD)
