@@ -64,9 +64,10 @@ class Patience:
         owner, promised = self._owner, list[Transaction]()
         failure = owner.carrier.failure if owner.carrier is not None else None
         for parcel in owner.moving:
-            if parcel.group[0].first or parcel.abandoned:
+            waits = [one for one in parcel.group if not one.done.done()]
+            if parcel.group[0].first or (parcel.abandoned and not waits):
                 continue
-            is_wanted = not any(one.done.done() for one in parcel.group)
+            is_wanted = len(waits) == len(parcel.group) and not parcel.abandoned
             if failure is None and is_wanted and self._adopt(parcel):
                 promised += parcel.group
             else:

@@ -52,6 +52,8 @@ class Transaction:
     first: int = 0
     #: It is known what became of it, here and for good.
     over: bool = False
+    #: Where it landed; also when its author was told before that nobody knows.
+    outcome: Outcome | None = None
 
     @property
     def is_blind(self) -> bool:
