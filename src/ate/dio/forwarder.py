@@ -18,7 +18,7 @@ from ate.chain.admit import consult
 from ate.chain.ledger import Ledger
 from ate.chain.standing import Guards
 from ate.dio.moving import Moving
-from ate.dio.parcel import UNORDERED, Carrier, Parcel, changed, in_doubt
+from ate.dio.parcel import Carrier, Parcel, changed, in_doubt, unordered
 from ate.dio.parking import Parking
 from ate.dio.patience import Patience
 from ate.dio.setback import Setbacks
@@ -32,7 +32,7 @@ from ate.errors import (
     StorageError,
     UsageError,
 )
-from ate.event.commit import Origin, Record, encode_payload
+from ate.event.commit import Origin, Record
 from ate.event.draft import Draft
 from ate.log.outbox import Outbox
 from ate.merkle import Frontier
@@ -335,7 +335,7 @@ class Forwarder(Writer):
         commit, rows = await ledger.preparer(ready[0].session).prepare(
             drafts, origin=origin, seen_seq=ledger.view.head, now_us=ledger.now_us()
         )
-        payload = b"".join(encode_payload(commit, UNORDERED, [None] * len(rows)))
+        payload = unordered(commit)
         await consult(ledger.view, ledger.pipeline, payload, rows, ledger.now_us())
         self._lsn = origin.lsn  # used up, also when it cannot be kept
         number = self._session_number, origin.lsn
