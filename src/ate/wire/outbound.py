@@ -71,6 +71,9 @@ class Outbound:
             return
         plain = self.codec.join(self._parts, self._count)
         self.forget()
+        if len(plain) <= self._piece_bytes:
+            self._frames.append(self._sealed(0, plain))
+            return
         for flags, piece in cut(plain, self._piece_bytes):
             self._frames.append(self._sealed(flags, piece))
 
