@@ -172,9 +172,9 @@ class Hall:
                 else:
                     visitor.send(channel.root.refusal(message, _unwritable(channel.place)))
             case Credit():
-                channel = self._channels[visitor].get(message.ch)
-                if channel is not None and channel.subscriber is not None:
-                    channel.subscriber.give(message.bytes)
+                known = self._channels[visitor].get(message.ch)
+                if known is not None and known.subscriber is not None:
+                    known.subscriber.give(message.bytes)
             case Open():
                 await self._open(visitor, message)
             case Close():
