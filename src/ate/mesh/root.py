@@ -261,10 +261,11 @@ class Root:
         if len(payload) < ROWS_AT:
             return Refused(message.ch, 0, 0, 0, 0, "protocol", "it is shorter than a header")
         author = AuthorPart.decode(payload)
-        known = self.completions.find(author.device, author.session, author.lsn, payload)
-        if known is not None:
-            return known.answer(message.ch, author)
         last = ledger.view.origins.last(author.device, author.session)
+        if author.lsn <= last:
+            known = self.completions.find(author.device, author.session, author.lsn, payload)
+            assert known is not None
+            return known.answer(message.ch, author)
         if author.prev != last:
             text = f"it follows commit {author.prev} of its session, and {last} is here"
             return Refused(message.ch, *author.origin[:3], last, "lsn_gap", text)
@@ -287,7 +288,10 @@ class Root:
         frames.append(frame)
         self.gate.stored(guest, self.name, len(payload))
         self.completions.add(author, record)
-        return Accepted(message.ch, *author.origin[:3], record.first_seq, record.sequencer.index)
+        return Accepted(
+            message.ch, author.device, author.session, author.lsn, record.first_seq,
+            record.sequencer.index,
+        )  # fmt: skip
 
     def _check_asked(self, message: Submit) -> None:
         """Raise unless the chain is as the author wants it to be."""
@@ -298,7 +302,8 @@ class Root:
             raise Fenced(f"the chain's ownership is at epoch {self.epoch}, not {message.epoch}")
         if message.at is not None and message.at != view.head:
             raise Conflict(f"the head is {view.head}, not {message.at}", theirs=view.head)
-        check_guards(view.index, message.guards)
+        if message.guards:
+            check_guards(view.index, message.guards)
 
     def _refused(self, ch: int, author: AuthorPart, error: AteError, retry_ms: int = 0) -> Refused:
         self.meter.refused(error.code)

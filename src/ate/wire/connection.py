@@ -37,7 +37,7 @@ from ate.wire.message import (
     Pong,
     Records,
 )
-from ate.wire.outbound import Outbound
+from ate.wire.outbound import ARRAY_BYTES, Outbound
 from ate.wire.states import MAY_SEND, NOTHING, TRANSITIONS, Event, State
 from ate.wire.terms import SERVER_ID_BYTES, PeerSession, Role, Terms, Trust
 
@@ -277,23 +277,21 @@ class Connection:
                 raise LocalProtocolError(
                     f"a {self.role} that {self.state.value} does not send {kind.__name__}"
                 )
-            encoded.append(self._encoded(codec, message))
+            try:
+                first, second = codec.encode_one(message)
+                if len(first) + len(second) > limits.UNCOUNTED_BYTES_MAX:
+                    codec.check_items(second or first)
+            except ProtocolError as error:
+                raise LocalProtocolError(error.message) from None
+            size = len(first) + len(second) + ARRAY_BYTES
+            if size > self._out.message_max:
+                raise LocalProtocolError(
+                    f"a message of {size} bytes, the peer takes {self._out.message_max}",
+                    hint="split it: commits of fewer or smaller objects",
+                )
+            encoded.append((first, second))
         for parts in encoded:
             self._out.add(parts)
-
-    def _encoded(self, codec: Codec, message: Sendable) -> tuple[bytes, bytes]:
-        try:
-            parts = codec.encode_one(message)
-            codec.check_items(parts[1] or parts[0])
-        except ProtocolError as error:
-            raise LocalProtocolError(error.message) from None
-        size = len(parts[0]) + len(parts[1]) + 8
-        if self.peer is not None and size > self.peer.message_max:
-            raise LocalProtocolError(
-                f"a message of {size} bytes, the peer takes {self.peer.message_max}",
-                hint="split it: commits of fewer or smaller objects",
-            )
-        return parts
 
     def outgoing(self) -> list[bytes]:
         """Return the frames to write, in order, and forget them."""
