@@ -29,7 +29,6 @@ from ate.errors import (
     BadSignature,
     Compacted,
     Conflict,
-    ReadOnly,
     StorageError,
     UsageError,
 )
@@ -69,10 +68,9 @@ class Forwarder(Writer):
         self.carrier: Carrier | None = None
         self.moving = Moving()
         self.patience = Patience(self)
-        self._packing: Sequence[Transaction] = ()
         self._news: asyncio.Future[None] | None = None
         #: Called when something was refused, or waits no more.
-        self.tell: Callable[[], None] = _nobody
+        self.tell: Callable[[], None] = lambda: None
 
     # --- what the replica tells ---
 
@@ -88,9 +86,9 @@ class Forwarder(Writer):
             self.parking.forget(parcel.entry)
         for transaction in parcel.group:
             transaction.over = True
+            transaction.outcome = Committed(record, offset, frontier, parcel.lsn)
             if not transaction.done.done():
-                committed = Committed(record, offset, frontier, parcel.lsn)
-                transaction.done.set_result(committed)
+                transaction.done.set_result(transaction.outcome)
             offset += len(transaction.drafts)
         self._go_on()
 
@@ -109,9 +107,12 @@ class Forwarder(Writer):
         self._go_on()
 
     def refused(self, parcel: Parcel, error: AteError) -> None:
-        """A commit was refused for good."""
+        """A commit was refused for good; one that was given up is not sent again."""
         self.moving.settle(parcel)
         first, group = parcel.group[0], parcel.group
+        if parcel.abandoned:
+            self._go_on()
+            return
         if first.make is not None and isinstance(error, Conflict):
             first.tries += 1
             if first.tries < _TRIES:
@@ -176,6 +177,7 @@ class Forwarder(Writer):
     async def submit(
         self, drafts: list[Draft], session: Session | None, durability: Durability,
         at: int | None, *, guards: Guards = (),
+        made: Callable[[Transaction], None] | None = None,
     ) -> Outcome:  # fmt: skip
         """Commit `drafts`; without waiting for the server unless the durability is FULL."""
         self._check_usable()
@@ -184,7 +186,7 @@ class Forwarder(Writer):
         if not self.patience.is_reachable and not (self.goes_on and plain):
             raise offline(goes_on=self.goes_on)
         if not early or not plain:
-            return await super().submit(drafts, session, durability, at, guards=guards)
+            return await self._submit(drafts, session, durability, at, guards=guards, made=made)
         loop = asyncio.get_running_loop()
         entry, first = self.parking.park(drafts)
         if durability > Durability.NONE:
@@ -202,9 +204,17 @@ class Forwarder(Writer):
         """Commits made here that are not in the chain yet."""
         return len(self._queue) + len(self._packing) + len(self.moving)
 
+    def under_way(self) -> list[Transaction]:
+        return [*(one for parcel in self.moving for one in parcel.group), *self._packing]
+
     def unsettled(self) -> list[Transaction]:
-        """Return the transactions that are not `over` yet."""
-        return [*(t for p in self.moving for t in p.group), *self._packing, *self._queue]
+        """Return those that are not `over` yet."""
+        return [*self.under_way(), *self._queue]
+
+    async def learn(self, transaction: Transaction) -> Outcome | None:
+        self._check_usable()
+        self.patience.ask_again(transaction)
+        return await super().learn(transaction)
 
     # --- the queue ---
 
@@ -269,10 +279,7 @@ class Forwarder(Writer):
         return group
 
     async def _run_errand(self) -> None:
-        if self.carrier is None:
-            await super()._run_errand()
-            return
-        async with self.carrier.taking:
+        async with self.carrier.taking if self.carrier is not None else asyncio.Lock():
             await super()._run_errand()
 
     def _is_current(self, transaction: Transaction) -> bool:
@@ -388,13 +395,6 @@ class Forwarder(Writer):
         self.patience.end()
 
     def _check_usable(self) -> None:
-        if self._closed:
-            raise UsageError("the chain is closed")
-        if self.ledger.store.readonly:
-            raise ReadOnly("this chain was opened read-only")
+        super()._check_usable()
         if self.carrier is not None and self.carrier.refusal is not None:
             raise self.carrier.refusal
-
-
-def _nobody() -> None:
-    """There is nobody to tell."""
