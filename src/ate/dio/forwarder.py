@@ -107,9 +107,12 @@ class Forwarder(Writer):
         self._go_on()
 
     def refused(self, parcel: Parcel, error: AteError) -> None:
-        """A commit was refused for good."""
+        """A commit was refused for good; one that was given up is not sent again."""
         self.moving.settle(parcel)
         first, group = parcel.group[0], parcel.group
+        if parcel.abandoned:
+            self._go_on()
+            return
         if first.make is not None and isinstance(error, Conflict):
             first.tries += 1
             if first.tries < _TRIES:
@@ -201,8 +204,8 @@ class Forwarder(Writer):
         return [*self.under_way(), *self._queue]
 
     async def learn(self, transaction: Transaction) -> Outcome | None:
-        if transaction in self.under_way() and not self.patience.is_reachable:
-            raise in_doubt()
+        self._check_usable()
+        self.patience.ask_again(transaction)
         return await super().learn(transaction)
 
     # --- the queue ---
@@ -273,10 +276,7 @@ class Forwarder(Writer):
         return group
 
     async def _run_errand(self) -> None:
-        if self.carrier is None:
-            await super()._run_errand()
-            return
-        async with self.carrier.taking:
+        async with self.carrier.taking if self.carrier is not None else asyncio.Lock():
             await super()._run_errand()
 
     def _is_current(self, transaction: Transaction) -> bool:

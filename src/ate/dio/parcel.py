@@ -35,6 +35,10 @@ class Carrier(Protocol):
         """Whether a commit would leave at once."""
         ...
 
+    def recall(self, flight: Any) -> bool:
+        """Look for a commit in the chain as it is here; if it is there its author is told."""
+        ...
+
     def send(self, flight: Any) -> None:
         """Send a commit now or when there is a connection, until it is known what became of it."""
         ...
