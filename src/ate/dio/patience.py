@@ -106,18 +106,15 @@ class Patience:
         if not all(map(self._may_wait, parcel.group)):
             return False
         parking = self._owner.parking
-        number = parcel.session, parcel.lsn
+        number, works = (parcel.session, parcel.lsn), [one.drafts for one in parcel.group]
         try:
-            entry, first = parking.adopt(parcel.drafts, number, parcel.payload)
+            places = parking.adopt(works, number, parcel.payload)
         except AteError:
             return False
         parking.forget(parcel.entry)
-        parcel.entry, parcel.adopted = entry, True
-        for transaction in parcel.group:
-            transaction.first = first
-            first += len(transaction.drafts)
-        if len(parcel.group) == 1:
-            parcel.group[0].entry = entry
+        for transaction, place in zip(parcel.group, places, strict=True):
+            transaction.entry, transaction.first = place
+        parcel.entry, parcel.adopted = places[0][0], True
         return True
 
     def abandon(self, parcel: Parcel, error: AteError) -> None:
@@ -159,7 +156,6 @@ class Patience:
         except AteError as error:
             self._owner._fail([transaction], error)
             return False
-        transaction.alone = True
         return True
 
     def _promise(self, transactions: Sequence[Transaction]) -> None:
