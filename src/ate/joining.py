@@ -17,7 +17,7 @@ from ate.chain.fetched import Fetched
 from ate.chain.genesis import Founding, prepare_genesis
 from ate.chain.ledger import Ledger
 from ate.dio.forwarder import Forwarder
-from ate.dio.parcel import UNORDERED, Parcel
+from ate.dio.parcel import Parcel, unordered
 from ate.dio.remote import Remote
 from ate.dio.resuming import resume
 from ate.dio.transaction import Durability, Transaction
@@ -33,7 +33,7 @@ from ate.errors import (
     UsageError,
 )
 from ate.event.access import Principal
-from ate.event.commit import Commit, Origin, encode_payload
+from ate.event.commit import Commit, Origin
 from ate.event.draft import Draft
 from ate.log.beside import Beside
 from ate.log.outbox import Outbox
@@ -238,7 +238,7 @@ async def _send(forwarder: Forwarder, commit: Commit, rows: list[Draft]) -> None
     forwarder._check_usable()
     done = asyncio.get_running_loop().create_future()
     made = Transaction([], None, Durability.FULL, None, done)
-    payload = b"".join(encode_payload(commit, UNORDERED, [None] * len(rows)))
+    payload = unordered(commit)
     parcel = Parcel([made], (forwarder._session_number, 1), payload, rows, len(rows))
     parcel.entry = forwarder.outbox.add_prepared(parcel.session, parcel.lsn, payload)
     forwarder._lsn = 1

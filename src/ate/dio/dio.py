@@ -288,7 +288,6 @@ class Dio:
         if not self._changed:
             raise UsageError("there is nothing to commit")
         how = self.chain.durability if durability is None else durability
-        guards: Guards = lease.guards if lease is not None else ()
         taken, self._changed = self._changed, {}
         try:
             if self._doubtful is not None:
@@ -296,6 +295,7 @@ class Dio:
                 self._doubtful = None
                 if receipt is not None and not taken:
                     return receipt
+            guards: Guards = lease.guards if lease is not None else ()
             for tries in range(_MERGE_TRIES):
                 attempt = Attempt(self, taken, overwrite=on_conflict == "last")
                 try:

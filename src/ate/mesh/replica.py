@@ -165,6 +165,10 @@ class Replica:
         """Send a commit, now or when there is a connection; the author is told what follows."""
         self.flights.add(flight, send=self.opened is not None)
 
+    def recall(self, flight: Flight) -> bool:
+        """See `Flights.recall`."""
+        return self.flights.recall(flight, self.ledger)
+
     async def close(self) -> None:
         """Leave the line; what is in flight stays in the outbox."""
         if self._ch >= 0:

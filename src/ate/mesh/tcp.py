@@ -119,8 +119,7 @@ class TcpTransport(asyncio.Protocol):
         stream = self._stream
         if stream is None or self._is_closed or stream.is_closing():
             return
-        for frame in frames:
-            stream.write(framed(frame))
+        stream.writelines([framed(frame) for frame in frames])
 
     async def drain(self) -> None:
         while self._is_full and self._stream is not None:

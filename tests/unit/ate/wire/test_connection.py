@@ -167,7 +167,7 @@ def test_what_cannot_be_sent_leaves_the_connection_as_it_was() -> None:
 @BOTH
 def test_a_message_over_the_agreed_size_is_refused(terms: Terms) -> None:
     left, right = pair(terms=terms, server_terms=Terms(message_max=65_536, frame_max=4096))
-    left.peer = None  # it does not keep to what was agreed
+    left._out.message_max = limits.MESSAGE_BYTES_MAX  # it does not keep to what was agreed
     left.send(Submit(1, b"x" * 70_000))
     with pytest.raises(RemoteProtocolError, match="more than 65536 bytes"):
         carry(left, right)
