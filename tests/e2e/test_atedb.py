@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import shlex
+import shutil
 import signal
 import socket
 import ssl
@@ -659,6 +660,15 @@ def test_the_first_words(tmp_path: Path) -> None:
     wrong = run(tmp_path, "sole", "--json")
     assert wrong.returncode == 2
     assert "did you mean 'solo'" in json.loads(wrong.stderr)["error"]["message"]
+
+
+def test_the_unit_is_one() -> None:
+    tool = shutil.which("systemd-analyze")
+    if tool is None:
+        pytest.skip("there is no systemd here")
+    unit = SRC.parent / "examples/systemd/atedb.service"
+    done = subprocess.run([tool, "verify", unit], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_a_server_and_two_clients_start_with_one_command(tmp_path: Path) -> None:
