@@ -6,7 +6,7 @@ It sends nothing itself: the replica does, over a line of this event loop's regi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -37,6 +37,7 @@ from ate.event.commit import Commit, Origin
 from ate.event.draft import Draft
 from ate.log.beside import Beside
 from ate.log.outbox import Outbox
+from ate.mesh.credential import Token
 from ate.mesh.dns import Names
 from ate.mesh.known import Known
 from ate.mesh.line import Line
@@ -86,7 +87,8 @@ class Joining:
         url: of the server.
         recovery: see `ate.dio.remote.RECOVERY`.
         sparse: bodies that are longer stay at the server until they are read; 0 = none does.
-        token: for the server's gate; called at each opening.
+        token: for the server's gate: text or bytes, or a function that returns the newest and is
+            called at each opening.
         trust: judges the server's key.
         terms: of the connection.
         timeout_s: how long opening waits for the server.
@@ -100,7 +102,7 @@ class Joining:
     url: str
     recovery: str = "readonly-async"
     sparse: int = 0
-    token: Callable[[], bytes] = bytes
+    token: Token = b""
     trust: Trust | None = None
     terms: Terms | None = None
     timeout_s: float = 10.0

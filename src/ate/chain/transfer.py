@@ -102,7 +102,7 @@ def unpack(store: LogStore, record: Record) -> memoryview:
 
 def check_complete(record: Record) -> None:
     """Raise ProtocolError unless all bodies of a submitted commit are inline."""
-    if (record.table["place"] >= np.uint64(PLACE_BODY_FILE)).any():
+    if not _is_inline(record.payload):
         raise ProtocolError("a submitted commit carries all its bodies")
 
 

@@ -49,9 +49,11 @@ class Attempt:
     def is_in_doubt(self) -> bool:
         """Whether it has landed, or may land yet, although it did not answer."""
         made = self._transaction
-        return made is not None and (
-            made.outcome is not None or made in self._dio.chain._writer.under_way()
-        )
+        if made is None:
+            return False
+        if made.outcome is not None or (made.parcel is not None and made.parcel.abandoned):
+            return True
+        return made in self._dio.chain._writer.under_way()
 
     async def run(self, how: Durability, at: int | None, guards: Guards) -> Receipt:
         """Commit; raises what `Dio.commit` does."""

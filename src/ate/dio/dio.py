@@ -54,6 +54,7 @@ class Dio:
         self.chain, self.session, self.codec = chain, session, codec
         self._reader: Reader = chain._reader(session)
         self._ids = chain._ids
+        self.resolve = chain._neighbours.resolve  # for `Link`
         self._changed: dict[bytes, Dao[Any]] = {}
         #: The last commit, when it is not known whether it has landed.
         self._doubtful: Attempt | None = None
@@ -287,7 +288,6 @@ class Dio:
         if not self._changed:
             raise UsageError("there is nothing to commit")
         how = self.chain.durability if durability is None else durability
-        guards: Guards = lease.guards if lease is not None else ()
         taken, self._changed = self._changed, {}
         try:
             if self._doubtful is not None:
@@ -295,6 +295,7 @@ class Dio:
                 self._doubtful = None
                 if receipt is not None and not taken:
                     return receipt
+            guards: Guards = lease.guards if lease is not None else ()
             for tries in range(_MERGE_TRIES):
                 attempt = Attempt(self, taken, overwrite=on_conflict == "last")
                 try:

@@ -22,6 +22,8 @@ class Carrier(Protocol):
     taking: asyncio.Lock
     #: Why the server is not followed any more, for good.
     failure: AteError | None
+    #: Why there is no connection now, or no chain on it.
+    trouble: AteError | None
     #: All that the server had when it was asked is here.
     is_current: bool
 
@@ -33,6 +35,10 @@ class Carrier(Protocol):
     @property
     def is_online(self) -> bool:
         """Whether a commit would leave at once."""
+        ...
+
+    def recall(self, flight: Any) -> bool:
+        """Look for a commit in the chain as it is here; if it is there its author is told."""
         ...
 
     def send(self, flight: Any) -> None:

@@ -20,7 +20,7 @@ from ate.chain.reader import Reader
 from ate.chain.standing import Guards, check_guards, check_parents
 from ate.dio.clash import check_versions
 from ate.dio.transaction import Committed, Durability, Outcome, Transaction
-from ate.errors import AteError, Compacted, Conflict, ReadOnly, UsageError
+from ate.errors import AteError, Compacted, Conflict, Disconnected, ReadOnly, UsageError
 from ate.event.commit import Origin
 from ate.event.draft import Draft
 from ate.session import Session
@@ -133,12 +133,10 @@ class Writer:
             transaction.done = asyncio.get_running_loop().create_future()
         try:
             return await transaction.done
-        except Compacted:
+        except (Disconnected, Compacted):
             raise
         except AteError:
-            if transaction in self.under_way():
-                raise
-            return transaction.outcome
+            return None
 
     def _check_usable(self) -> None:
         if self._closed:
