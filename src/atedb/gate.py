@@ -11,16 +11,18 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from ate.clock import Clock
-from ate.errors import NotFound, Throttled, WriteDenied
+from ate.errors import AccessDenied, NotFound, Throttled, WriteDenied
 from ate.mesh.gate import Caller, Rights
 from atedb.quota import Quota
 from atedb.throttle import Rate, Throttle
-from atedb.tokens import BadToken, Checker, Claims, check_time
+from atedb.tokens import Checker, Claims, check_time
 
 #: Throttles of chains that nobody has open are forgotten when there are so many.
 _IDLE_MAX: Final = 4096
 #: Said without the code of an error, so that a client comes back at once, with a fresh token.
 _EXPIRED: Final = "the token has expired: connect again with a new one"
+
+
 
 
 class Limits(NamedTuple):
@@ -103,7 +105,8 @@ class SoloGate:
         ops = claims.ops if claims is not None else "rwc"
         if not exists:
             if not self._create or "c" not in ops or "w" not in ops:
-                raise NotFound(f"there is no chain {name!r}", hint="you may not make it here")
+                may_not = "nobody may make it here" if not self._create else "your token has no wc"
+                raise NotFound(f"there is no chain {name!r}", hint=f"check its name; {may_not}")
             self._quota.check_new(visitor.peer.key_id)
         elsewhere = ""
         if self._is_full(name) and not self._is_peer(visitor):
@@ -191,11 +194,11 @@ class SoloGate:
             return
         try:
             check_time(claims, self._clock.now_us())
-        except BadToken:
+        except AccessDenied:
             visitor.close("", _EXPIRED)
             raise
         if "w" not in claims.ops:
-            raise WriteDenied("your token lets you read only", hint="ask for one that writes")
+            raise WriteDenied("your token lets you read only", hint="ask for one with rw")
 
     def _is_full(self, name: str) -> bool:
         subscriptions, chains = self._limits.subscriptions, self._limits.chains

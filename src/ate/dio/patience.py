@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ate.dio.parcel import Parcel, in_doubt, offline
 from ate.dio.transaction import Transaction, Waiting
-from ate.errors import AteError, StorageError
+from ate.errors import AccessDenied, AteError, StorageError
 
 if TYPE_CHECKING:
     from ate.dio.forwarder import Forwarder
@@ -39,6 +39,13 @@ class Patience:
         """Whether there is a connection, or was a moment ago."""
         carrier = self._owner.carrier
         return carrier is None or carrier.is_online or self._timer is not None
+
+    def unreachable(self) -> AteError:
+        """Return the error for a commit that cannot be sent now, nor wait until it can."""
+        trouble = self._owner.carrier.trouble if self._owner.carrier is not None else None
+        if isinstance(trouble, AccessDenied):
+            return trouble
+        return offline(goes_on=self._owner.goes_on)
 
     def look(self) -> None:
         """There is a connection, or there is none any more."""
@@ -80,7 +87,7 @@ class Patience:
                 owner._queue.append(transaction)
                 promised.append(transaction)
             else:
-                owner._fail([transaction], failure or offline(goes_on=owner.goes_on))
+                owner._fail([transaction], failure or self.unreachable())
         self._promise(promised)
         owner._go_on()
         owner.tell()
@@ -99,18 +106,15 @@ class Patience:
         if not all(map(self._may_wait, parcel.group)):
             return False
         parking = self._owner.parking
-        number = parcel.session, parcel.lsn
+        number, works = (parcel.session, parcel.lsn), [one.drafts for one in parcel.group]
         try:
-            entry, first = parking.adopt(parcel.drafts, number, parcel.payload)
+            places = parking.adopt(works, number, parcel.payload)
         except AteError:
             return False
         parking.forget(parcel.entry)
-        parcel.entry, parcel.adopted = entry, True
-        for transaction in parcel.group:
-            transaction.first = first
-            first += len(transaction.drafts)
-        if len(parcel.group) == 1:
-            parcel.group[0].entry = entry
+        for transaction, place in zip(parcel.group, places, strict=True):
+            transaction.entry, transaction.first = place
+        parcel.entry, parcel.adopted = places[0][0], True
         return True
 
     def abandon(self, parcel: Parcel, error: AteError) -> None:
@@ -152,7 +156,6 @@ class Patience:
         except AteError as error:
             self._owner._fail([transaction], error)
             return False
-        transaction.alone = True
         return True
 
     def _promise(self, transactions: Sequence[Transaction]) -> None:

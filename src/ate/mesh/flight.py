@@ -143,7 +143,7 @@ class Flights:
         if flight is None or _source_of(flight) != (author.device, author.session):
             return
         self.remove(flight)
-        if record.payload[1:AUTHOR_BYTES] == memoryview(flight.payload)[1:AUTHOR_BYTES]:
+        if bytes(record.payload[1:AUTHOR_BYTES]) == flight.payload[1:AUTHOR_BYTES]:
             self.author.landed(flight, record, frontier)
         else:
             self.author.refused(flight, AteError("another commit of its number is in the chain"))

@@ -10,6 +10,7 @@ from ate.crypto.sign import VerifyKey
 from ate.errors import (
     AteError,
     Disconnected,
+    EncryptionRequired,
     LocalProtocolError,
     RemoteProtocolError,
     TimedOut,
@@ -307,7 +308,7 @@ def test_a_judge_that_fails_lets_nobody_in() -> None:
 @pytest.mark.parametrize("formats", [("msgpack",), ("json",)])
 def test_refusals_of_a_hello_are_understood(formats: tuple[str, ...]) -> None:
     cases: list[tuple[Terms, Terms, type[AteError], str]] = [
-        (Terms(formats=formats), SECRET, TrustError, "wants an encrypted connection"),
+        (Terms(formats=formats), SECRET, EncryptionRequired, "wants an encrypted connection"),
         (Terms(formats=formats, versions=(7,)), PLAIN, UnsupportedFormat, "the peer speaks 1"),
     ]
     for terms, server_terms, error, text in cases:
