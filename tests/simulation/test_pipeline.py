@@ -116,8 +116,10 @@ class FullHall(Hall):
         root.ledger.accept = full  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("hall", [MoodyHall, FullHall])
-@pytest.mark.parametrize("durability", [Durability.LOCAL, Durability.FULL])
+@pytest.mark.parametrize(
+    "hall, durability",
+    [(MoodyHall, Durability.LOCAL), (MoodyHall, Durability.FULL), (FullHall, Durability.LOCAL)],
+)
 def test_a_server_that_puts_commits_off_gets_them_again_in_order(
     hall: type[Hall], durability: Durability
 ) -> None:
@@ -128,6 +130,33 @@ def test_a_server_that_puts_commits_off_gets_them_again_in_order(
         await chain.close()
 
     play(main, hall=hall)
+
+
+def test_authors_of_what_finds_no_room_are_told_and_may_try_again() -> None:
+    async def main(world: World) -> None:
+        chain = await world.device().open()
+        told: list[tuple[OutOfSpace, bool]] = []
+
+        async def commit(n: int) -> bytes:
+            dio = chain.dio()
+            dao = dio.store(Note(f"{n}"))
+            while True:
+                try:
+                    await dio.commit()
+                except OutOfSpace as error:
+                    told.append((error, dio.has_changes))
+                else:
+                    return bytes(dao.id)
+
+        ids = [await commit(n) for n in range(20)]
+        ids += await asyncio.gather(*(commit(n) for n in range(20, 80)))
+        assert len(told) > 5
+        assert all("server's disk" in e.message and "free" in e.hint and k for e, k in told)
+        assert sorted(rows_of(await world.log())) == sorted(ids)
+        assert chain.status.pending == 0
+        await chain.close()
+
+    play(main, hall=FullHall)
 
 
 class PickyHall(Hall):

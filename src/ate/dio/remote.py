@@ -37,6 +37,11 @@ class Link(Protocol):
     def is_online(self) -> bool: ...
 
     @property
+    def hindrance(self) -> AteError | None:
+        """Why what waits does not land although there is a connection."""
+        ...
+
+    @property
     def address(self) -> str:
         """Where the chain is."""
         ...
@@ -65,7 +70,7 @@ class Status:
         pending: commits made here that the server has not confirmed.
         conflicts: of those made offline, how many were refused and wait for a decision.
         head: seq of the newest row here.
-        trouble: why it is not online, in words; empty when it is.
+        trouble: why it is not online, or why what is pending does not land, in words; else empty.
     """
 
     url: str
@@ -118,12 +123,12 @@ class Remote:
 
     def status(self) -> Status:
         """Return how things stand."""
-        link, error = self.link, self.link.failure or self.link.trouble
-        is_online = link.is_online
+        link, is_online = self.link, self.link.is_online
+        error = link.hindrance if is_online else link.failure or link.trouble
         return Status(
             link.address, is_online, is_online and link.is_current, self.forwarder.pending,
             len(self.forwarder.setbacks), self.forwarder.ledger.view.head,
-            "" if is_online or error is None else error.message,
+            error.message if error is not None else "",
         )  # fmt: skip
 
     def check_readable(self) -> None:
@@ -151,7 +156,7 @@ class Remote:
                     bell.clear()
                     await bell.wait()
         except TimeoutError:
-            trouble = self.link.trouble
+            trouble = self.link.trouble or self.link.hindrance
             why = f": {trouble.message}" if trouble is not None else ""
             raise TimedOut(f"no answer from {self.link.address} in {timeout_s:g} s{why}") from None
         finally:

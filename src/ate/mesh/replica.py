@@ -139,6 +139,11 @@ class Replica:
         return unwritable(self.name, self.opened)
 
     @property
+    def hindrance(self) -> AteError | None:
+        """See `Flights`."""
+        return self.flights.hindrance
+
+    @property
     def address(self) -> str:
         """Where the chain is."""
         return str(self.line.url)
@@ -243,6 +248,8 @@ class Replica:
                     await self._take_records(message)
             case Refused():
                 self.flights.refuse(message)
+                if self.hindrance is not None:
+                    self._tell()
             case PeerSession():
                 self._listener.peer = message
                 self._open()
@@ -303,7 +310,6 @@ class Replica:
         self.flights.resume(last, self.refusal)
         self._check_current()
         self._tell()
-
 
     def _check_current(self) -> None:
         opened = self.opened

@@ -56,6 +56,7 @@ _MANY_ROWS: Final = 20_000
 #: At most so often the head of a busy chain is stated anew.
 _STATE_EVERY_S: Final = 1.0
 _RETRY_MS: Final = 1000
+_FULL: Final = "whoever runs the server has to free some space; then commit again"
 
 
 @dataclass(slots=True, eq=False)
@@ -283,8 +284,9 @@ class Root:
         try:
             frame = bytes(record.payload)  # as others get it: all bodies inline
             record = ledger.accept(record, current)
-        except OutOfSpace as error:
-            return self._refused(message.ch, author, error, _RETRY_MS)
+        except OutOfSpace:
+            full = OutOfSpace("the server's disk is full", hint=_FULL)
+            return self._refused(message.ch, author, full, _RETRY_MS)
         frames.append(frame)
         self.gate.stored(asked.guest, self.name, len(payload))
         self.completions.add(author, record)
