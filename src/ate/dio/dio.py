@@ -54,6 +54,7 @@ class Dio:
         self.chain, self.session, self.codec = chain, session, codec
         self._reader: Reader = chain._reader(session)
         self._ids = chain._ids
+        self.resolve = chain._neighbours.resolve  # for `Link`
         self._changed: dict[bytes, Dao[Any]] = {}
         #: The last commit, when it is not known whether it has landed.
         self._doubtful: Attempt | None = None

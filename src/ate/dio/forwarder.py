@@ -17,7 +17,7 @@ from ate.chain.admit import consult
 from ate.chain.ledger import Ledger
 from ate.chain.standing import Guards
 from ate.dio.moving import Moving
-from ate.dio.parcel import UNORDERED, Carrier, Parcel, changed, in_doubt, offline
+from ate.dio.parcel import Carrier, Parcel, changed, in_doubt, unordered
 from ate.dio.parking import Parking
 from ate.dio.patience import Patience
 from ate.dio.setback import Setbacks
@@ -30,7 +30,7 @@ from ate.errors import (
     Conflict,
     UsageError,
 )
-from ate.event.commit import Origin, Record, encode_payload
+from ate.event.commit import Origin, Record
 from ate.event.draft import Draft
 from ate.limits import MIB
 from ate.log.outbox import Outbox
@@ -177,7 +177,7 @@ class Forwarder(Writer):
         early = durability < Durability.FULL or (self.goes_on and not self.patience.is_reachable)
         plain = at is None and not guards and self.parking.admits(drafts, session)
         if not self.patience.is_reachable and not (self.goes_on and plain):
-            raise offline(goes_on=self.goes_on)
+            raise self.patience.unreachable()
         if not early or not plain:
             return await self._submit(drafts, session, durability, at, guards=guards, made=made)
         loop = asyncio.get_running_loop()
@@ -232,7 +232,7 @@ class Forwarder(Writer):
     async def _submit(self, *args: Any, **kwargs: Any) -> Outcome:
         if not self.patience.is_reachable:
             self._check_usable()
-            raise offline(goes_on=self.goes_on)
+            raise self.patience.unreachable()
         return await super()._submit(*args, **kwargs)
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -333,7 +333,7 @@ class Forwarder(Writer):
         commit, rows = await ledger.preparer(ready[0].session).prepare(
             drafts, origin=origin, seen_seq=ledger.view.head, now_us=ledger.now_us()
         )
-        payload = b"".join(encode_payload(commit, UNORDERED, [None] * len(rows)))
+        payload = unordered(commit)
         await consult(ledger.view, ledger.pipeline, payload, rows, ledger.now_us())
         self._lsn = origin.lsn  # used up, also when it cannot be kept
         number = self._session_number, origin.lsn

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ate.dio.parcel import Parcel, in_doubt, offline
 from ate.dio.transaction import Transaction, Waiting
-from ate.errors import AteError, StorageError
+from ate.errors import AccessDenied, AteError, StorageError
 
 if TYPE_CHECKING:
     from ate.dio.forwarder import Forwarder
@@ -39,6 +39,13 @@ class Patience:
         """Whether there is a connection, or was a moment ago."""
         carrier = self._owner.carrier
         return carrier is None or carrier.is_online or self._timer is not None
+
+    def unreachable(self) -> AteError:
+        """Return the error for a commit that cannot be sent now, nor wait until it can."""
+        trouble = self._owner.carrier.trouble if self._owner.carrier is not None else None
+        if isinstance(trouble, AccessDenied):
+            return trouble
+        return offline(goes_on=self._owner.goes_on)
 
     def look(self) -> None:
         """There is a connection, or there is none any more."""
@@ -80,7 +87,7 @@ class Patience:
                 owner._queue.append(transaction)
                 promised.append(transaction)
             else:
-                owner._fail([transaction], failure or offline(goes_on=owner.goes_on))
+                owner._fail([transaction], failure or self.unreachable())
         self._promise(promised)
         owner._go_on()
         owner.tell()

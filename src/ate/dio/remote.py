@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ate.errors import AteError, Disconnected, Offline, TimedOut, UsageError
+from ate.errors import AccessDenied, AteError, Disconnected, Offline, TimedOut, UsageError
 
 if TYPE_CHECKING:
     from ate.dio.forwarder import Forwarder
@@ -22,8 +22,18 @@ if TYPE_CHECKING:
 RECOVERY: Final = ("async", "readonly-async", "readonly-sync", "sync")
 
 
+class Sent(Protocol):
+    """What is on its way, as far as its chain knows it."""
+
+    #: Why what waits does not land although there is a connection.
+    hindrance: AteError | None
+
+
 class Link(Protocol):
     """A replica, as far as its chain knows it."""
+
+    @property
+    def flights(self) -> Sent: ...
 
     #: Why the server is not followed any more, for good.
     failure: AteError | None
@@ -35,11 +45,6 @@ class Link(Protocol):
 
     @property
     def is_online(self) -> bool: ...
-
-    @property
-    def hindrance(self) -> AteError | None:
-        """Why what waits does not land although there is a connection."""
-        ...
 
     @property
     def address(self) -> str:
@@ -124,7 +129,7 @@ class Remote:
     def status(self) -> Status:
         """Return how things stand."""
         link, is_online = self.link, self.link.is_online
-        error = link.hindrance if is_online else link.failure or link.trouble
+        error = link.flights.hindrance if is_online else link.failure or link.trouble
         return Status(
             link.address, is_online, is_online and link.is_current, self.forwarder.pending,
             len(self.forwarder.setbacks), self.forwarder.ledger.view.head,
@@ -144,7 +149,7 @@ class Remote:
 
         Raises:
             TimedOut: it took too long.
-            AteError: the server is not followed any more.
+            AteError: the server is not followed any more, or does not let us in.
         """
         bell = asyncio.Event()
         self._bells[bell] = None
@@ -153,10 +158,12 @@ class Remote:
                 while not ready():
                     if self.link.failure is not None:
                         raise self.link.failure
+                    if isinstance(self.link.trouble, AccessDenied):
+                        raise self.link.trouble  # it may end, but not by waiting
                     bell.clear()
                     await bell.wait()
         except TimeoutError:
-            trouble = self.link.trouble or self.link.hindrance
+            trouble = self.link.trouble or self.link.flights.hindrance
             why = f": {trouble.message}" if trouble is not None else ""
             raise TimedOut(f"no answer from {self.link.address} in {timeout_s:g} s{why}") from None
         finally:

@@ -87,10 +87,14 @@ class Flights:
     Args:
         author: who made them.
         submit: sends one.
+        tell: called when `hindrance` has changed.
     """
 
-    def __init__(self, author: Author, submit: Callable[[Flight], None]) -> None:
-        self.author, self._submit = author, submit
+    def __init__(
+        self, author: Author, submit: Callable[[Flight], None],
+        tell: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self.author, self._submit, self._tell = author, submit, tell
         self._open: dict[tuple[int, int], Flight] = {}
         #: Sent on this connection, and not answered: to send these again would bring two answers.
         self._asked: set[tuple[int, int]] = set()
@@ -162,7 +166,7 @@ class Flights:
             return
         self.remove(flight)
         self._has_room()
-        if record.payload[1:AUTHOR_BYTES] == memoryview(flight.payload)[1:AUTHOR_BYTES]:
+        if bytes(record.payload[1:AUTHOR_BYTES]) == flight.payload[1:AUTHOR_BYTES]:
             self.author.landed(flight, record, frontier)
         else:
             self.author.refused(flight, AteError("another commit of its number is in the chain"))
@@ -227,6 +231,7 @@ class Flights:
             self.hindrance = error
             self._full_s = min(max(2 * self._full_s, message.retry_ms / 1000), _FULL_MAX_S)
             self._resend_in(self._full_s)
+            self._tell()
         for one in told + behind:
             self.remove(one)
         if behind:
@@ -235,7 +240,9 @@ class Flights:
             self.author.refused(one, error)
 
     def _has_room(self) -> None:
-        self.hindrance, self._full_s = None, 0.0
+        if self.hindrance is not None:
+            self.hindrance, self._full_s = None, 0.0
+            self._tell()
 
     def _resend_in(self, wait_s: float) -> None:
         """Send all that is on its way again after a while, in order."""

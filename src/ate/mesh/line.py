@@ -1,6 +1,7 @@
 """One client's connection to one server, for many chains; it looks into no message but its channel.
 
-A line connects when the first port is attached and from then on stays connected or keeps trying.
+A line connects when the first port is attached and from then on stays connected or keeps trying. It
+encrypts when it is told to, and when the server wants it: then it connects once more, at once.
 It repeats nothing: what was sent on a connection that broke is lost or was received, and the port
 finds out which when it opens its chain anew.
 """
@@ -9,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Protocol, TypeVar
 
 from ate.crypto.entropy import Entropy, system_entropy
 from ate.crypto.sign import SigningKey
-from ate.errors import AteError, Disconnected
+from ate.errors import AteError, Disconnected, EncryptionRequired
 from ate.mesh.pump import Pump, report
 from ate.mesh.transport import Dial
 from ate.mesh.url import Url
@@ -183,6 +185,9 @@ class Line:
                     self._deliver(message)
                 messages = await pump.receive()
         except AteError as error:
+            if isinstance(error, EncryptionRequired) and not self._terms.encryption:
+                self._terms = replace(self._terms, encryption=True)  # from now on
+                return True
             self._down(error)
             return connection.ended_well
         except asyncio.CancelledError:
