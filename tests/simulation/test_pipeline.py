@@ -420,3 +420,37 @@ def test_a_hundred_chains_of_a_program_share_one_connection() -> None:
         assert len(device.lines) == 0
 
     play(main, hall=Guests)
+
+
+def test_a_checkpoint_lands_while_others_commit_without_a_pause() -> None:
+    """Its author is far away, they are near: without help the head is always another one."""
+
+    async def main(world: World) -> None:
+        far, near = await world.device("one").open(), await world.device("two").open()
+        await far.sync()
+        await near.sync()
+        world.net.shape("one", "server", latency_s=(0.2, 0.3))
+        ids: list[bytes] = []
+        busy = True
+
+        async def commit_on() -> None:
+            while busy:
+                dao = await put(near, "x")
+                ids.append(bytes(dao.id))
+
+        tasks = [asyncio.ensure_future(commit_on()) for _ in range(4)]
+        await world.loop.pause(1)
+        began = world.loop.time()
+        await far.checkpoint()
+        assert world.loop.time() - began < 3
+        await far.checkpoint(compact=True)  # so soon again: the others come first for a while
+        assert world.loop.time() - began < 12
+        busy = False
+        await asyncio.gather(*tasks)
+        await asyncio.gather(far.sync(), near.sync())
+        assert far.root == near.root
+        assert len(far) == len(ids) == len(set(ids))
+        await far.close()
+        await near.close()
+
+    play(main)
