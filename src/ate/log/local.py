@@ -91,21 +91,20 @@ class LocalLog:
         lock = disk.lock(f"{path}/{recovery.LOCK}")
         try:
             takeover.check_home(disk, base, path)
-            return cls._start(base, path, lock, disk=disk, segment_bytes=segment_bytes)
+            log = cls._at(base, path, lock, disk=disk, segment_bytes=segment_bytes)
+            takeover.tidy(disk, base, path)
+            return log
         except BaseException:
             lock.close()
             raise
 
     @classmethod
-    def _start(
-        cls, base: str, path: str, lock: DiskLock, *, disk: Disk, segment_bytes: int
-    ) -> Self:  # fmt: skip
+    def _at(cls, base: str, path: str, lock: DiskLock, *, disk: Disk, segment_bytes: int) -> Self:
         """Open the log at `path` for writing, made if there is none."""
         generation = recovery.locate(disk, path) or recovery.create(disk, path)
         log = cls(path, generation, disk=disk, lock=lock, segment_bytes=segment_bytes, base=base)
         log._opened(log._open_writer)
         generations.sweep(disk, path, generation)
-        takeover.tidy(disk, base, path)
         return log
 
     def _opened(self, opening: Callable[[], None]) -> Self:

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Self
 
 from ate import limits
-from ate.errors import Deposed, LogLocked, StorageError, UnsupportedFormat
+from ate.errors import Deposed, LogLocked, OutOfSpace, StorageError, UnsupportedFormat
 from ate.log import recovery, takeover
 from ate.log.disk import Buffer, Disk, DiskLock
 from ate.log.local import LocalLog
 from ate.log.ownership import Ownership
 from ate.log.store import LogStore
 
-_TRIES: Final = 16
+_TRIES: Final = 4
 
 
 class OwnedLog(LocalLog):
@@ -44,29 +44,27 @@ class OwnedLog(LocalLog):
             UnsupportedFormat, CorruptLog: see `LocalLog.open`.
         """
         base = os.path.abspath(directory)
-        for _ in range(_TRIES):
+        for attempt in range(_TRIES):
             ownership.check()
-            home = recovery.home(disk, base)
-            if recovery.epoch_of(home) > ownership.epoch:
-                raise ownership.deposed()
-            if not create and not recovery.locate(disk, home):
-                raise UnsupportedFormat(f"there is no chain in {os.path.basename(base)}")
-            recovery.make_directory(disk, home)
-            # Owners share the lock of a chain, because a deposed one may hold it still.
-            lock = disk.lock(f"{home}/{recovery.LOCK}", shared=True)
             try:
-                if recovery.home(disk, base) != home:
-                    lock.close()
-                    continue
-                if ownership.is_contested and recovery.epoch_of(home) < ownership.epoch:
-                    home, lock = _moved(disk, base, home, lock, ownership.epoch)
-                log = cls._start(base, home, lock, disk=disk, segment_bytes=segment_bytes)
+                home, lock = _arrive(disk, base, ownership, create=create)
+            except (Deposed, LogLocked, OutOfSpace, UnsupportedFormat):
+                raise
+            except StorageError:
+                # A deposed owner on its way may have taken a directory away meanwhile.
+                if not ownership.is_contested or attempt == _TRIES - 1:
+                    raise
+                continue
+            try:
+                log = cls._at(base, home, lock, disk=disk, segment_bytes=segment_bytes)
+                if not ownership.is_contested:  # else a deposed owner may look for its files
+                    takeover.tidy(disk, base, home)
             except BaseException:
                 lock.close()
                 raise
             log._ownership = ownership
             return log
-        raise LogLocked("this chain is taken over again and again", hint="try again")
+        raise AssertionError("unreachable")
 
     def append(self, parts: Sequence[Buffer]) -> int:
         """See `LogStore.append`; raises Deposed."""
@@ -137,14 +135,31 @@ def _is_held(disk: Disk, path: str) -> bool:
     return False
 
 
-def _moved(disk: Disk, base: str, home: str, lock: DiskLock, epoch: int) -> tuple[str, DiskLock]:
-    """Let a chain go on where the owner of this epoch alone writes."""
-    target = recovery.epoch_path(base, epoch)
-    if recovery.locate(disk, home):
-        takeover.branch(disk, home, target)
-    else:
-        disk.rmtree(target)
-        disk.mkdir(target)
-    mine = disk.lock(f"{target}/{recovery.LOCK}", shared=True)
+def _arrive(
+    disk: Disk, base: str, ownership: Ownership, *, create: bool
+) -> tuple[str, DiskLock]:  # fmt: skip
+    """Return where a chain is to be written from now on, locked."""
+    home = recovery.home(disk, base)
+    if recovery.epoch_of(home) > ownership.epoch:
+        raise ownership.deposed()
+    if not create and not recovery.locate(disk, home):
+        raise UnsupportedFormat(f"there is no chain in {os.path.basename(base)}")
+    recovery.make_directory(disk, home)
+    # Owners share the lock of a chain, because a deposed one may hold it still.
+    lock = disk.lock(f"{home}/{recovery.LOCK}", shared=True)
+    try:
+        takeover.check_home(disk, base, home)
+        if not ownership.is_contested or recovery.epoch_of(home) == ownership.epoch:
+            return home, lock
+        target = recovery.epoch_path(base, ownership.epoch)
+        if recovery.locate(disk, home):
+            takeover.branch(disk, home, target)
+        else:
+            disk.rmtree(target)
+            disk.mkdir(target)
+        mine = disk.lock(f"{target}/{recovery.LOCK}", shared=True)
+    except BaseException:
+        lock.close()
+        raise
     lock.close()
     return target, mine

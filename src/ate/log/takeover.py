@@ -107,7 +107,8 @@ def tidy(disk: Disk, base: str, home: str) -> None:
     """Remove what was left behind when a chain went on in `home`, unless somebody reads it.
 
     The name of its generation stays in the directory itself: a version that knows no take-over
-    finds damage there, and begins no second chain.
+    finds damage there, and begins no second chain. Not while a deposed owner is about: it is to
+    find out that it was deposed, and not that its files are gone.
     """
     if home == base:
         return
