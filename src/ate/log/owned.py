@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Final, Self
 
 from ate import limits
@@ -80,6 +81,11 @@ class OwnedLog(LocalLog):
         """See `LogStore.flush`; when it raises Deposed, nothing may be said to be durable."""
         super().flush()
         self._ownership.check()
+
+    def close(self) -> None:
+        """See `LogStore.close`; a deposed owner has nothing to finish."""
+        with suppress(Deposed):
+            super().close()
 
     def successor(self) -> OwnedLog:
         """See `LogStore.successor`."""
