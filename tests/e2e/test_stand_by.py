@@ -176,4 +176,3 @@ async def test_a_stopped_owner_is_replaced_and_cannot_write(
         capture_output=True, text=True, cwd=tmp_path, env=environment(tmp_path), check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    print(done.stdout, first.journal.read_text(), second.journal.read_text())

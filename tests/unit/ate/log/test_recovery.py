@@ -161,3 +161,36 @@ def test_replace_leaves_the_old_or_the_new_content() -> None:
     recovery.replace(disk, "/file", (b"n", b"ew"))
     seen = {after.snapshot().get("/file") for _, _, after in disk.cuts()}
     assert seen == {None, b"old", b"new"}
+
+
+def test_a_chain_lives_where_the_newest_take_over_is_finished() -> None:
+    disk, base = created(), "/a/b/chain"
+    assert recovery.home(disk, base) == base
+    assert recovery.is_chain(disk, base)
+    for epoch in (2, 10):
+        disk.mkdir(recovery.epoch_path(base, epoch))
+    disk.mkdir(f"{base}/.epoch-007")
+    assert recovery.epochs(disk, base) == [2, 10]
+    assert recovery.home(disk, base) == base
+    assert recovery.create(disk, f"{base}/.epoch-2") == 1
+    assert recovery.home(disk, base) == f"{base}/.epoch-2"
+    assert recovery.epoch_of(recovery.home(disk, base)) == 2
+    assert recovery.epoch_of(base) == 0
+    assert not recovery.is_chain(disk, "/nowhere")
+
+
+def test_a_destroyed_chain_leaves_a_directory_in_which_others_lie() -> None:
+    """What is made in it between the last look and its end must not go with it."""
+    disk = created()
+
+    class Late(SimDisk):
+        def listdir(self, path: str) -> list[str]:
+            found = super().listdir(path)
+            if path == "/a/b/chain" and not found:
+                self.mkdir("/a/b/chain/below")
+                return []
+            return found
+
+    late = Late(platter=disk._platter)
+    recovery.doom(late, "/a/b/chain", 1)
+    assert disk.exists("/a/b/chain/below") or not disk.exists("/a/b/chain")
