@@ -176,3 +176,37 @@ async def test_a_stopped_owner_is_replaced_and_cannot_write(
         capture_output=True, text=True, cwd=tmp_path, env=environment(tmp_path), check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+async def test_of_those_who_stand_by_one_follows_a_killed_owner(
+    pair: tuple[Server, Server], tmp_path: Path
+) -> None:
+    first, second = pair
+    alice = Session.new("alice")
+    third = Server(tmp_path, "--stand-by")
+    try:
+        await third.until("stand-by")
+        every = ",".join(one.url for one in (first, second, third))
+        async with ate.open("team/plan", url=every, session=alice, path=tmp_path / "a") as chain:
+            author = Author(chain, "author")
+            writing = asyncio.create_task(author.write())
+            await author.has_written(20)
+            first.process.kill()
+            await author.has_written(20)
+            states = [await asyncio.to_thread(one.status) for one in (second, third)]
+            assert sorted(states) == ["ok", "stand-by"]
+            owner = second if states[0] == "ok" else third
+            assert "the owner hangs: taking over" not in owner.events()
+            plain = Server(tmp_path)
+            assert await plain.ended() == 6
+            assert "another server uses" in plain.journal.read_text()
+            owner.process.terminate()
+            assert await owner.ended() == 0
+            await author.has_written(20)
+            writing.cancel()
+        assert (await contents(tmp_path / "data", alice))["author"][: len(author.acked)] == (
+            author.acked
+        )
+    finally:
+        third.process.kill()
+        third.process.wait()
