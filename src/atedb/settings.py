@@ -10,14 +10,13 @@ from typing import Final, NamedTuple
 
 from ate import limits
 from ate.errors import UsageError
-from ate.mesh.url import Url
+from ate.mesh.url import PORT, Url
 from atedb.gate import Limits
 from atedb.quota import Allowance
 from atedb.throttle import Rate
 
 #: What no chain's name begins with: the server's own files are in a directory of this name.
 OWN: Final = ".atedb"
-PORT: Final = 5000
 IDLE_CLOSE_S: Final = 60.0
 STAND_BY_AFTER_S: Final = 5.0
 _SERVICE: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")

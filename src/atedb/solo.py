@@ -25,7 +25,6 @@ from ate.wire.terms import Terms
 from atedb import certificate
 from atedb import identity as identities
 from atedb.cluster import Cluster, topology_of
-from atedb.counted import Counted
 from atedb.house import CHAINS_MAX, FILES_OF_A_CHAIN, House, own_folder
 from atedb.http import SPARE, Front, listening
 from atedb.identity import Guests
@@ -249,7 +248,7 @@ class Solo:
             self.metrics.turned_away.add(1, "connections")
         self._journal.detail("connected", address=transport.address)
         await attend(
-            Counted(transport, self.metrics),
+            transport,
             self._switch,
             identity=self._identity,
             trust=self._guests,
@@ -258,6 +257,7 @@ class Solo:
             path_ok=lambda asked: asked == path if path else asked in self._houses,
             visitors=self._visitors,
             is_full=is_full,
+            traffic=self.metrics.traffic,
             agent="atedb",
         )
         self._someone_left.set()

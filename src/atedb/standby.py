@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +64,7 @@ def facts_of(url: str, after_s: float, entropy: Entropy = system_entropy) -> dic
     return {
         "url": url,
         "beat_s": beat_s(after_s),
-        "host": socket.gethostname(),
+        "host": os.uname().nodename,
         "pid": os.getpid(),
         "run": entropy(8).hex(),
     }

@@ -21,7 +21,9 @@ from pathlib import Path
 import pytest
 
 import ate
+from ate.errors import Disconnected, Offline
 from ate.session import Session
+from ate.tasks import rest
 
 SRC = Path(__file__).resolve().parent.parent.parent / "src"
 TIMEOUT_S = 60
@@ -109,7 +111,12 @@ class Author:
         dio = self.chain.dio()
         for number in range(100_000):
             dio.store({"by": self.name, "n": number})
-            await dio.commit()
+            while True:
+                try:
+                    await dio.commit()
+                    break
+                except (Disconnected, Offline):  # sent again, it lands once
+                    await rest(0.05)
             self.acked.append(number)
             self._more.set()
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ate.errors import AteError, Disconnected, Offline, TimedOut, UsageError
+from ate.errors import AccessDenied, AteError, Disconnected, Offline, TimedOut, UsageError
 
 if TYPE_CHECKING:
     from ate.dio.forwarder import Forwarder
@@ -139,7 +139,7 @@ class Remote:
 
         Raises:
             TimedOut: it took too long.
-            AteError: the server is not followed any more.
+            AteError: the server is not followed any more, or does not let us in.
         """
         bell = asyncio.Event()
         self._bells[bell] = None
@@ -148,6 +148,8 @@ class Remote:
                 while not ready():
                     if self.link.failure is not None:
                         raise self.link.failure
+                    if isinstance(self.link.trouble, AccessDenied):
+                        raise self.link.trouble  # it may end, but not by waiting
                     bell.clear()
                     await bell.wait()
         except TimeoutError:

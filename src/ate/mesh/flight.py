@@ -143,24 +143,28 @@ class Flights:
         if flight is None or _source_of(flight) != (author.device, author.session):
             return
         self.remove(flight)
-        if record.payload[1:AUTHOR_BYTES] == memoryview(flight.payload)[1:AUTHOR_BYTES]:
+        if bytes(record.payload[1:AUTHOR_BYTES]) == flight.payload[1:AUTHOR_BYTES]:
             self.author.landed(flight, record, frontier)
         else:
             self.author.refused(flight, AteError("another commit of its number is in the chain"))
 
     def find(self, ledger: Ledger) -> None:
         """Find flights whose record is here: it came before this process was started."""
-        view, found = ledger.view, Completions(ledger)
         for flight in self:
-            source = _source_of(flight)
-            if flight.lsn <= view.origins.last(*source):
-                known = found.lookup(*source, flight.lsn)
-                if known is not None:
-                    record = view.find(known.first_seq)[0]
-                    self.land(record, frontier_of(view, known.index + 1))
-                else:
-                    self.remove(flight)
-                    self.author.passed(flight)
+            is_past = flight.lsn <= ledger.view.origins.last(*_source_of(flight))
+            if is_past and not self.recall(flight, ledger):
+                self.remove(flight)
+                self.author.passed(flight)
+
+    def recall(self, flight: Flight, ledger: Ledger) -> bool:
+        """Tell the author of a commit that is in the chain; returns whether it is."""
+        known = Completions(ledger).lookup(*_source_of(flight), flight.lsn)
+        if known is None:
+            return False
+        self._open[flight.session, flight.lsn] = flight
+        record = ledger.view.find(known.first_seq)[0]
+        self.land(record, frontier_of(ledger.view, known.index + 1))
+        return True
 
     # --- what the server would not take ---
 

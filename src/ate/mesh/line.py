@@ -1,6 +1,7 @@
 """One client's connection to one server, for many chains; it looks into no message but its channel.
 
-A line connects when the first port is attached and from then on stays connected or keeps trying.
+A line connects when the first port is attached and from then on stays connected or keeps trying. It
+encrypts when it is told to, and when the server wants it: then it connects once more, at once.
 It repeats nothing: what was sent on a connection that broke is lost or was received, and the port
 finds out which when it opens its chain anew.
 """
@@ -14,7 +15,7 @@ from typing import Final, Protocol, TypeVar
 
 from ate.crypto.entropy import Entropy, system_entropy
 from ate.crypto.sign import SigningKey
-from ate.errors import AteError, Disconnected
+from ate.errors import AteError, Disconnected, EncryptionRequired
 from ate.mesh.pump import Pump, report
 from ate.mesh.transport import Dial
 from ate.mesh.url import Url
@@ -195,6 +196,9 @@ class Line:
             self._down(Disconnected(f"{place} does not answer"))
             return False
         except AteError as error:
+            if isinstance(error, EncryptionRequired) and not self._terms.encryption:
+                self._terms = replace(self._terms, encryption=True)  # from now on
+                return True
             self._place += 1
             self._down(error)
             return connection.ended_well
@@ -206,7 +210,9 @@ class Line:
                 await pump.close()
 
     def _wait(self, lived_s: float, *, is_clean: bool) -> float:
-        """Return the seconds until the next attempt."""
+        """Return the seconds until the next attempt; none before each server was asked once."""
+        if self._place % len(self._places):
+            return 0.0
         if lived_s >= STABLE_S:
             self._failures = 0
         least, most = BACKOFF_S

@@ -22,7 +22,7 @@ from ate.mesh.transport import (
     QUEUE_HIGH,
     READ_AHEAD,
 )
-from ate.mesh.url import Url
+from ate.mesh.url import PORT, Url
 from ate.wire.frame import Deframer, framed
 
 _REQUESTS: Final = (b"GET ", b"HEAD", b"POST", b"PUT ", b"OPTI", b"CONN", b"DELE")
@@ -119,8 +119,7 @@ class TcpTransport(asyncio.Protocol):
         stream = self._stream
         if stream is None or self._is_closed or stream.is_closing():
             return
-        for frame in frames:
-            stream.write(framed(frame))
+        stream.writelines([framed(frame) for frame in frames])
 
     async def drain(self) -> None:
         while self._is_full and self._stream is not None:
@@ -256,7 +255,8 @@ def unreachable(url: Url, error: Exception) -> Disconnected:
         text = f"{place}: TLS failed: {getattr(error, 'verify_message', '') or error.reason}"
         hint = "give its CA certificate, or check the name, the port and the clock"
     elif isinstance(error, ConnectionRefusedError):
-        text, hint = f"nobody listens on {place}", "is the server running, on this port?"
+        text = f"nobody listens on {place}"
+        hint = f"is the server running, on this port? (an address without one means {PORT})"
     else:
         text = (
             f"{place} cannot be reached: {error.strerror if isinstance(error, OSError) else error}"

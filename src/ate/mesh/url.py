@@ -9,9 +9,10 @@ from typing import Final
 
 from ate.errors import UsageError
 
-#: The schemes, and the port of each when the address names none. Those of WebSockets are the web's;
-#: 5000 is what chains have always been served on.
-PORTS: Final = {"ws": 80, "wss": 443, "tcp": 5000, "tcps": 5443}
+SCHEMES: Final = ("ws", "wss", "tcp", "tcps")
+#: Meant where an address names no port, whatever its scheme: `atedb` listens here unless told
+#: otherwise, with TLS too.
+PORT: Final = 5000
 #: An address is typed by people and kept in files: far longer than any of them writes.
 URL_BYTES_MAX: Final = 2048
 #: Servers that stand in for each other.
@@ -26,6 +27,8 @@ _PATH: Final = re.compile(r"/[!-~]*")
 @dataclass(frozen=True, slots=True)
 class Url:
     """Where a server is.
+
+    Its text always names the port: programs that mean different ones by none must agree on it.
 
     Args:
         scheme: "ws", "wss", "tcp" or "tcps"; the ones with an s are under TLS.
@@ -70,7 +73,7 @@ class Url:
             scheme = head.lower()
         else:
             rest = text
-        if scheme not in PORTS:
+        if scheme not in SCHEMES:
             twin = _TWINS.get(scheme)
             hint = f"write {twin}:// instead of {scheme}://" if twin else _HINT
             raise UsageError(f"{scheme[:20]!r} is no scheme of a server", hint=hint)
@@ -84,7 +87,7 @@ class Url:
         path = slash + path or "/"
         if not _PATH.fullmatch(path) or "?" in path or "#" in path:
             raise _wrong(text, "its path has a ?, a #, a space or a letter to be percent-encoded")
-        return cls(scheme, host, port or PORTS[scheme], path)
+        return cls(scheme, host, port or PORT, path)
 
     @property
     def is_websocket(self) -> bool:
@@ -97,8 +100,7 @@ class Url:
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == PORTS[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{host}{port}{self.path}"
+        return f"{self.scheme}://{host}:{self.port}{self.path}"
 
 
 def _split(place: str, text: str) -> tuple[str, int]:

@@ -57,7 +57,7 @@ async def test_it_asks_the_target(tmp_path: Path, capfd: pytest.CaptureFixture[s
         office = hall.office = Office()
         assert await move(url, tmp_path / "key") == 0
         assert capfd.readouterr().out == f"moved notes to {url} (epoch 3)\n"
-        more = {"ask": "bring", "url": "ws://b/"}
+        more = {"ask": "bring", "url": "ws://b:5000/"}
         assert office.asked_for == [("notes", more, key.public.key_id)]
         assert await move(url, tmp_path / "key", "--json") == 0
         assert json.loads(capfd.readouterr().out)["epoch"] == 3

@@ -75,8 +75,8 @@ def test_the_address_is_what_clients_open() -> None:
     assert settings(listen="0.0.0.0").address(7) == "ws://127.0.0.1:7/"
     assert settings(listen="::").address(7) == "ws://[::1]:7/"
     assert settings(pure_tcp=True).address(7) == "tcp://127.0.0.1:7/"
-    assert settings(tls_cert=SOME).address(443) == "wss://127.0.0.1/"
-    assert settings(url="wss://chains.example.org/").address(7) == "wss://chains.example.org/"
+    assert settings(tls_cert=SOME).address(443) == "wss://127.0.0.1:443/"
+    assert settings(url="wss://chains.example.org/").address(7) == "wss://chains.example.org:5000/"
 
 
 def test_rates_are_of_a_connection_a_chain_and_all() -> None:

@@ -175,7 +175,7 @@ async def test_lists_are_read_again(tmp_path: Path, alice: Session) -> None:
         clients.write_text(alice.own.sign.public.key_id.hex())
         nodes.write_text("ws://b.example.org")
         solo.reread()
-        assert solo._nodes.urls == ("ws://b.example.org/",)
+        assert solo._nodes.urls == ("ws://b.example.org:5000/",)
         async with chain(url, alice):
             pass
         clients.write_text("rubbish")

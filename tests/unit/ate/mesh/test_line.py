@@ -25,6 +25,7 @@ from ate.testing.simlane import SimTransport
 from ate.testing.simloop import run, sim_loop
 from ate.testing.simnet import SimNetwork
 from ate.wire.message import AnyMessage, Changed, Opened, Records, Submit, Sync
+from ate.wire.terms import Terms
 
 
 class Play:
@@ -67,6 +68,30 @@ def test_a_line_connects_when_a_port_comes_and_carries_its_messages() -> None:
         assert not play.line.is_up
         await play.hall.until(lambda hall: not hall.here)
         assert len(play.dials) == 1
+
+    run(main)
+
+
+def test_it_encrypts_when_the_server_wants_it() -> None:
+    async def main() -> None:
+        play = Play()
+
+        async def accept(transport: Transport) -> None:
+            await attend(transport, play.hall, terms=Terms(encryption=True))
+
+        play.net.listen("server", accept)
+        port, ch = await play.up()
+        assert port.peer is not None
+        assert port.peer.encrypted
+        assert port.events == ["up"], "nobody was told that it did not work at first"
+        assert play.dials == pytest.approx([0, 0], abs=0.5)
+        play.hall.here[0].close()
+        await port.until("up", 2)
+        assert len(play.dials) == 3, "and never again without"
+        assert port.peer.encrypted
+        play.line.send(Submit(ch, b"x"))
+        await port.until("message")
+        await play.line.close()
 
     run(main)
 

@@ -14,7 +14,7 @@ from ate.errors import Disconnected
 from ate.mesh import tcp, websocket
 from ate.mesh.dial import dialer
 from ate.mesh.transport import CLOSE_S, QUEUE_HIGH, Listener, Transport
-from ate.mesh.url import PORTS, Url
+from ate.mesh.url import SCHEMES, Url
 
 FRAME_MAX = 1 << 20
 
@@ -73,7 +73,7 @@ async def ends(scheme: str, folder: Path) -> AsyncIterator[Ends]:
         await made.close()
 
 
-schemes = pytest.mark.parametrize("scheme", PORTS)
+schemes = pytest.mark.parametrize("scheme", SCHEMES)
 
 
 @schemes
