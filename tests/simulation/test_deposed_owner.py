@@ -246,15 +246,21 @@ def run(
     if is_gone or not owners.newest(disk, OWN):
         old.go_on()
         return old.steps.count, 0, [], None
-    new.take_over()
+    found: list[str] = []
+    try:
+        new.take_over()
+    except AteError as error:
+        found.append(f"the new owner could not take over: {error}")
     if steps.count < resume_at:
         old.go_on()
-    new.end()
-    return old.steps.count, steps.count, list(wrong(disk, old, new)), old.end
+    if not found:
+        new.end()
+        found += wrong(disk, old, new)
+    return old.steps.count, steps.count, found, old.end
 
 
 def everywhere(
-    new_owner: type[New] = New, *, each: int = 2
+    new_owner: type[New] = New, *, each: int = 1
 ) -> Iterator[tuple[int, int, list[str]]]:
     """Stop the old owner at each of its steps; let it go on at the end, and here and there."""
     length = run(NEVER, NEVER)[0]
@@ -272,7 +278,7 @@ def test_a_deposed_owner_writes_nothing_that_counts_wherever_it_stopped_and_goes
     for stop_at, resume_at, found in everywhere():
         assert found == [], (stop_at, resume_at)
         tried += 1
-    assert tried > 900
+    assert tried > 700
 
 
 def test_the_deposed_owner_finds_out() -> None:

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-from ate.errors import Deposed, LogLocked
+from ate.errors import Deposed, LogLocked, StorageError
 from ate.log.disk import Disk, DiskFile, DiskLock
 
 _NAME: Final = re.compile(r"owner\.([1-9][0-9]{0,9})")
@@ -163,18 +163,25 @@ class Ownership:
         """Use `claim` or `depose`."""
         self.epoch, self.is_contested = epoch, is_contested
         self._disk, self._folder = disk, folder
-        self._next = owner_path(folder, epoch + 1)
+        self._mine, self._next = owner_path(folder, epoch), owner_path(folder, epoch + 1)
         self._lock, self._file = held
         self._beat = beat
 
     def check(self) -> None:
-        """Return if nobody has taken over; raises Deposed."""
+        """Return if nobody has taken over; raises Deposed, also when that cannot be seen."""
         if self._disk.exists(self._next):
             raise self.deposed()
+        if not self._disk.exists(self._mine):
+            raise Deposed(
+                f"the file of owner {self.epoch} is gone, or cannot be seen",
+                hint="start the server again; never remove owner.N while a server runs",
+            )
 
     def deposed(self) -> Deposed:
         """Return the error that tells who has taken over."""
-        seen = sight(self._disk, self._folder)
+        seen = Sight(self.epoch + 1)
+        with suppress(StorageError):
+            seen = sight(self._disk, self._folder)
         where = f", at {seen.facts['url']}" if seen.facts.get("url") else ""
         return Deposed(f"another server has taken over (epoch {seen.epoch}{where})")
 

@@ -78,6 +78,18 @@ def test_who_hangs_is_deposed_and_finds_out(disk: SimDisk) -> None:
     assert (three.epoch, three.is_contested) == (2, False)
 
 
+def test_who_cannot_see_whether_it_is_the_owner_is_none(disk: SimDisk) -> None:
+    one = owners.claim(disk, OWN, facts("a"))
+    assert one is not None
+    disk.fail("open", StorageError("no"), name="owner.2")
+    owners._make(disk, OWN, 2, facts("b"))
+    with pytest.raises(Deposed, match=r"epoch 2\)"):
+        one.check()
+    disk.rmtree(OWN)
+    with pytest.raises(Deposed, match="is gone"):
+        one.check()
+
+
 def test_a_later_owner_knows_of_one_that_still_hangs(disk: SimDisk) -> None:
     one = owners.claim(disk, OWN, facts("a"))
     two = owners.depose(disk, OWN, 1, facts("b"))

@@ -194,3 +194,35 @@ def test_a_destroyed_chain_leaves_a_directory_in_which_others_lie() -> None:
     late = Late(platter=disk._platter)
     recovery.doom(late, "/a/b/chain", 1)
     assert disk.exists("/a/b/chain/below") or not disk.exists("/a/b/chain")
+
+
+@pytest.mark.parametrize("start", [0, 64, 72])
+def test_the_last_segment_is_made_ready_for_more(start: int) -> None:
+    disk = created()
+    path = "/a/b/chain/000001/head.000001"
+    file = disk.open(path)
+    whole = frame(b"one") + frame(b"two")
+    file.pwrite((whole, b"torn", bytes(100)), segment.HEADER_BYTES)
+    end = segment.HEADER_BYTES + len(whole)
+    verdict, size, torn = recovery.settle(disk, path, file, 1, start)
+    assert (verdict.end, size) == (end, end)
+    assert torn == (
+        f"head.000001: 4 bytes of an unfinished write at {end}, kept as head.000001.torn-{end}",
+    )
+    assert recovery.settle(disk, path, file, 1, start)[2] == ()
+    kept = disk.cut(DROPPED).snapshot()
+    assert kept[path][segment.HEADER_BYTES :] == whole
+    assert kept[f"{path}.torn-{end}"] == b"torn"
+
+
+def test_a_segment_that_is_damaged_is_left_as_it_is() -> None:
+    disk = created()
+    path = "/a/b/chain/000001/head.000001"
+    first = frame(b"one")
+    behind = segment.place_of(1, segment.HEADER_BYTES + len(first))
+    file = disk.open(path)
+    file.pwrite((b"x" * len(first), frame(b"two", durable=behind)), segment.HEADER_BYTES)
+    before = disk.snapshot()
+    with pytest.raises(CorruptLog, match=r"head.000001 at byte 64"):
+        recovery.settle(disk, path, file, 1, 0)
+    assert disk.snapshot() == before
