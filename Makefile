@@ -47,6 +47,7 @@ fuzz: $(READY)  ## give the decoders many more inputs than `make test` does
 
 NEMESIS_S ?= 1800
 nemesis: $(READY)  ## break real servers and clients for half an hour; NEMESIS_S says how long
+	@ATE_STAND_BY_S=15 $(PY) -m pytest -q -n 0 tests/e2e/test_stand_by.py
 	@NEMESIS_S=$(NEMESIS_S) $(PY) -m pytest -q -n 0 tests/nemesis/test_real.py
 
 long: $(READY)  ## run every test as long as it can be run; an hour or more

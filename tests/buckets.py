@@ -7,6 +7,7 @@ but no package registry of Python does. moto comes with the development dependen
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 import subprocess
 import sys
@@ -82,11 +83,18 @@ class Bucket:
 
     def client(self) -> Any:
         """Return a client that looks into the bucket past our own code."""
-        import boto3
+        return client_of(self.endpoint)
 
-        return boto3.session.Session().client(
-            "s3", endpoint_url=self.endpoint, region_name="us-east-1"
-        )
+
+@functools.cache
+def client_of(endpoint: str) -> Any:
+    """Return the client for a server; to make one costs more than most tests."""
+    import boto3
+
+    return boto3.session.Session().client(
+        "s3", endpoint_url=endpoint, region_name="us-east-1",
+        aws_access_key_id=KEY, aws_secret_access_key=SECRET,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from ate.clock import Clock, SystemClock
 from ate.crypto.entropy import Entropy, system_entropy
 from ate.dio.chain import Chain
 from ate.dio.heartbeat import seconds_of
+from ate.dio.neighbours import Neighbours
 from ate.dio.opening import Opening, home, open_beside, open_outbox, open_store
 from ate.dio.policy import CompactPolicy
 from ate.dio.transaction import Durability
@@ -87,7 +88,8 @@ def open(
         readonly: take no lock and write nothing; another process may be writing.
         salvage: with `readonly`, open a damaged chain too, up to the damage; see `chain.damage`.
         destroy_when_empty: remove the files when the last object was deleted.
-        url: share the chain through this server; without `path` the copy here is in memory.
+        url: share the chain through this server, or those behind commas that stand by for it;
+            without `path` the copy here is in memory.
         recovery: what goes on without the server: "async" everything, "readonly-async" reading,
             "readonly-sync" as well, after an opening that saw the server, "sync" nothing.
         sparse: leave bodies that are longer at the server until they are read; 0 leaves none.
@@ -143,6 +145,7 @@ class _Plan:
     destroy_when_empty: bool
     compact: CompactPolicy
     beat_s: float
+    neighbours: Neighbours | None = None
 
     async def make(self) -> Chain:
         """Open it."""
@@ -169,6 +172,7 @@ class _Plan:
             chain = Chain(
                 self.name, ledger, self.durability, destroy_when_empty=self.destroy_when_empty,
                 compact=self.compact, writer=writer, remote=remote,
+                neighbours=self.neighbours or self._beside(),
             )  # fmt: skip
             check_chain(ledger, self.name, self.roots or ())
             await chain._start(self.beat_s)
@@ -181,6 +185,24 @@ class _Plan:
                 store.close()
             raise
         return chain
+
+    def _beside(self) -> Neighbours:
+        """Return what opens the chains that links lead to: to be read, where this one is."""
+        if self.memory and self.joining is None:
+            return Neighbours()
+        is_shared = self.joining is not None
+
+        async def open(name: ChainName) -> Chain:
+            return await replace(
+                self, name=name, path=None if is_shared else self.path, memory=is_shared,
+                readonly=not is_shared, create=False, salvage=False, plugins=(), roots=None,
+                founding=Founding(), destroy_when_empty=False,
+                compact=CompactPolicy.of(None, shared=is_shared), beat_s=0.0,
+                neighbours=neighbours,
+            ).make()  # fmt: skip
+
+        neighbours = Neighbours(open)
+        return neighbours
 
     async def _join(self, joining: Joining, ledger: Ledger, founding: Founding) -> Remote:
         from ate.joining import join

@@ -6,8 +6,9 @@
     ├ NetworkError           Disconnected · TimedOut · Redirected · Throttled
     ├ ProtocolError          LocalProtocolError · RemoteProtocolError
     ├ TrustError             BadSignature · WriteDenied · Replayed · UntrustedRoot · Forked ·
-    │                        NoReadKey · CannotOpen
-    ├ StorageError           CorruptLog · CorruptBackup · LogLocked · OutOfSpace ·
+    │  │                     NoReadKey · CannotOpen · EncryptionRequired
+    │  └ AccessDenied        BadToken · TokenExpired
+    ├ StorageError           CorruptLog · CorruptBackup · LogLocked · Deposed · OutOfSpace ·
     │                        UnsupportedFormat
     ├ CommitError            Refused · Conflict · ReadOnly · Offline · Fenced
     ├ LoadError              NotFound · Deleted · WrongType · BodyNotHeld · Compacted
@@ -182,6 +183,34 @@ class CannotOpen(TrustError):
     default_hint = "wrong key or passphrase, or the bytes were altered"
 
 
+class EncryptionRequired(TrustError):
+    """The server takes encrypted connections only; lines of this package then encrypt."""
+
+    code = "encryption_required"
+    default_hint = "ask for wire encryption in the client"
+
+
+class AccessDenied(TrustError):
+    """A server does not let this program do that, whatever the chain's own rules say."""
+
+    code = "access_denied"
+    default_hint = "ask whoever runs the server for the right to do it"
+
+
+class BadToken(AccessDenied):
+    """The server wants an access token, and was shown none, or none that it takes."""
+
+    code = "bad_token"
+    default_hint = "ask whoever runs the server for a new one"
+
+
+class TokenExpired(AccessDenied):
+    """The access token was good once."""
+
+    code = "token_expired"
+    default_hint = "get a new one: they live for minutes"
+
+
 class StorageError(AteError):
     """The medium failed or holds something unexpected."""
 
@@ -227,6 +256,13 @@ class LogLocked(StorageError):
 
     code = "log_locked"
     default_hint = "close the other program, or open with readonly=True"
+
+
+class Deposed(StorageError):
+    """Another server owns this directory now; what was not acknowledged before may be lost."""
+
+    code = "deposed"
+    default_hint = "connect to the server that has taken over: it has all that was acknowledged"
 
 
 class OutOfSpace(StorageError):

@@ -6,7 +6,7 @@ It sends nothing itself: the replica does, over a line of this event loop's regi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from ate.chain.fetched import Fetched
 from ate.chain.genesis import Founding, prepare_genesis
 from ate.chain.ledger import Ledger
 from ate.dio.forwarder import Forwarder
-from ate.dio.parcel import UNORDERED, Parcel
+from ate.dio.parcel import Parcel, unordered
 from ate.dio.remote import Remote
 from ate.dio.resuming import resume
 from ate.dio.transaction import Durability, Transaction
@@ -33,10 +33,11 @@ from ate.errors import (
     UsageError,
 )
 from ate.event.access import Principal
-from ate.event.commit import Commit, Origin, encode_payload
+from ate.event.commit import Commit, Origin
 from ate.event.draft import Draft
 from ate.log.beside import Beside
 from ate.log.outbox import Outbox
+from ate.mesh.credential import Token
 from ate.mesh.dns import Names
 from ate.mesh.known import Known
 from ate.mesh.line import Line
@@ -83,10 +84,11 @@ class Joining:
     """How a chain is shared.
 
     Args:
-        url: of the server.
+        url: of the server; with those that stand by for it behind commas.
         recovery: see `ate.dio.remote.RECOVERY`.
         sparse: bodies that are longer stay at the server until they are read; 0 = none does.
-        token: for the server's gate; called at each opening.
+        token: for the server's gate: text or bytes, or a function that returns the newest and is
+            called at each opening.
         trust: judges the server's key.
         terms: of the connection.
         timeout_s: how long opening waits for the server.
@@ -100,7 +102,7 @@ class Joining:
     url: str
     recovery: str = "readonly-async"
     sparse: int = 0
-    token: Callable[[], bytes] = bytes
+    token: Token = b""
     trust: Trust | None = None
     terms: Terms | None = None
     timeout_s: float = 10.0
@@ -136,19 +138,19 @@ async def join(
     held: dict[Url, Line] = {}
     try:
         pins = joining.pins or (_memory(joining.home) if joining.home else Pins(None))
-        known = await Known.of(pins, joining.names, Url.parse(joining.url), name)
+        known = await Known.of(pins, joining.names, Url.several(joining.url), name)
     except BaseException:
         outbox.close()
         raise
 
     def line(url: str) -> Line:
-        place = Url.parse(url)
+        place = Url.several(url)
         if place not in held:
             held[place] = lines.line(place, identity=identity, trust=trust(url), terms=terms)
         return held[place]
 
     def trust(url: str) -> Trust | None:
-        return joining.trust or known.trust(Url.parse(url))
+        return joining.trust or known.trust(Url.several(url))
 
     device = session.device if session is not None else 0
     number = int.from_bytes(ledger.entropy(8), "little")
@@ -236,7 +238,7 @@ async def _send(forwarder: Forwarder, commit: Commit, rows: list[Draft]) -> None
     forwarder._check_usable()
     done = asyncio.get_running_loop().create_future()
     made = Transaction([], None, Durability.FULL, None, done)
-    payload = b"".join(encode_payload(commit, UNORDERED, [None] * len(rows)))
+    payload = unordered(commit)
     parcel = Parcel([made], (forwarder._session_number, 1), payload, rows, len(rows))
     parcel.entry = forwarder.outbox.add_prepared(parcel.session, parcel.lsn, payload)
     forwarder._lsn = 1

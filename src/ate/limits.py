@@ -148,6 +148,8 @@ CONNECTIONS_MAX: Final = 20_000
 CREDIT_BYTES_MAX: Final = 64 * MIB
 #: Chains that one server holds open: each costs four descriptors, and most systems give 1024.
 CHAINS_OPEN_MAX: Final = 200
+#: Chains that are opened because links lead there: what links say is data, anybody may write it.
+NEIGHBOURS_MAX: Final = 64
 #: Bodies of a sparse copy that stay at hand after they were read.
 FETCHED_BYTES_MAX: Final = 64 * MIB
 #: A small file beside a log: room for the largest evidence.

@@ -20,6 +20,7 @@ from ate.dio.opening import home
 from ate.errors import UsageError
 from ate.ids import ChainName
 from ate.joining import Joining, registry
+from ate.mesh.credential import Credential
 from ate.mesh.known import Known
 from ate.mesh.overview import Overview
 from ate.mesh.pins import Pins
@@ -73,7 +74,7 @@ async def changes(
     """
     plain = sorted({str(ChainName(name)) for name in names})
     limits.check("names of chains in one question", len(plain), limits.SYNC_NAMES_MAX)
-    places = [Url.parse(one) for one in ([url] if isinstance(url, str) else url)]
+    places = [Url.several(one) for one in ([url] if isinstance(url, str) else url)]
     joining = Joining("", **{"home": home(), **(connection or {})})
     seen = _decode(cursor)
     if not plain or not places:
@@ -100,7 +101,7 @@ async def _ask(
     line = lines.line(place, identity=identity, trust=trust, terms=joining.terms)
     try:
         answer = await Overview(line).ask(
-            names, since, token=joining.token(), timeout_s=joining.timeout_s
+            names, since, token=Credential(joining.token).show(), timeout_s=joining.timeout_s
         )
     finally:
         lines.release(line)

@@ -202,6 +202,9 @@ class Session:
             StorageError: the file cannot be written; what was there is untouched.
             UsageError: the claims cannot be encoded.
         """
+        self._write(Path(path), passphrase, _replace)
+
+    def _write(self, path: Path, passphrase: str, put: Callable[[Path, Path], None]) -> None:
         content = {
             "identity": self.identity,
             "own": _seeds(self.own),
@@ -215,7 +218,7 @@ class Session:
             raise UsageError(f"the session's claims cannot be saved: {error}") from None
         blob = _MAGIC + seal_with_passphrase(raw, passphrase)
         try:
-            _replace(Path(path), blob)
+            _put(path, blob, put)
         except OSError as error:
             raise StorageError(f"cannot write the key file: {error.strerror}") from None
 
@@ -286,22 +289,47 @@ class Session:
             passphrase = ask("new passphrase: ")
             if passphrase and ask("the same passphrase again: ") == passphrase:
                 session = cls.new(identity)
-                session.save(path, passphrase)
+                try:
+                    session._write(Path(path), passphrase, _add)
+                except _Taken:  # another program was faster: its keys are the keys
+                    return cls.open_or_new(path, ask)
                 return session
         raise UsageError(f"{_TRIES} times no passphrase, or two different ones")
 
 
-def _replace(target: Path, blob: bytes) -> None:
-    """Put a private file in place of `target`; after a power cut one of the two is there."""
+class _Taken(Exception):
+    """A file of that name is there."""
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    temporary.replace(target)
+
+
+def _add(temporary: Path, target: Path) -> None:
+    """Give a file its name; raises _Taken when there is one of that name."""
+    try:
+        target.hardlink_to(temporary)
+    except OSError:
+        if not target.exists():  # a file system without links
+            temporary.replace(target)
+            return
+        temporary.unlink()
+        raise _Taken from None
+    temporary.unlink()
+
+
+def _put(target: Path, blob: bytes, put: Callable[[Path, Path], None]) -> None:
+    """Write a private file and give it its name; after a power cut it is there or it is not."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(target.name + ".new")
+    # Programs that are started together must not write into each other's file.
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.new")
     # What a crash left here may be readable for others: it is not written into.
     temporary.unlink(missing_ok=True)
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(blob)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(target)
+    put(temporary, target)
     folder = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -39,6 +39,7 @@ class Target:
         as_json: JSON instead of tables.
         url: of the server that the chain is shared through; None is a chain of this machine alone.
             With `path` the copy there is used, else one in memory.
+        token_file: holds what the server wants to be shown; it is read at each connection.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Target:
     passphrase_file: str | None
     as_json: bool
     url: str | None = None
+    token_file: Path | None = None
     _session: Session | None = field(default=None, repr=False)
 
     def directory(self) -> Path:
@@ -59,7 +61,8 @@ class Target:
     def exists(self) -> bool:
         """Tell whether there are files of a chain, whatever their state."""
         directory = self.directory()
-        return (directory / "CURRENT").exists() or any(directory.glob("[0-9]" * 6))
+        patterns = ("CURRENT", "[0-9]" * 6, ".epoch-*/CURRENT")
+        return any(any(directory.glob(one)) for one in patterns)
 
     def check_exists(self) -> None:
         """Raise NotFound when there is no such chain."""
@@ -109,8 +112,11 @@ class Target:
 
         return client.open(
             self.name, path=self.path, session=self.session(), create=create, url=self.url,
-            recovery=recovery, plugins=filters(),
+            recovery=recovery, plugins=filters(), connection={"token": self._token},
         )  # fmt: skip
+
+    def _token(self) -> bytes:
+        return self.token_file.read_bytes() if self.token_file is not None else b""
 
     @asynccontextmanager
     async def open_to_write(
@@ -280,12 +286,21 @@ def chain_command(
         *,
         as_json: bool,
         url: str | None = None,
+        token_file: Path | None = None,
         **own: Any,
     ) -> None:
-        function(Target(chain or "", path, identity, passphrase_file, as_json, url), **own)
+        if token_file is not None and url is None:
+            raise click.UsageError("a token is for a server: say which with --url")
+        where = (chain or "", path, identity, passphrase_file)
+        function(Target(*where, as_json, url, token_file), **own)
 
     wrapped: Callable[..., Any] = command
     if is_shared:
+        wrapped = click.option(
+            "--token", "token_file", metavar="FILE",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="The access token that the server of --url wants, as `atedb token` prints it.",
+        )(wrapped)  # fmt: skip
         wrapped = click.option(
             "--url", metavar="URL",
             help="The server that shares the chain; --path then holds a copy.",

@@ -11,16 +11,18 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from ate.clock import Clock
-from ate.errors import NotFound, Throttled, WriteDenied
+from ate.errors import AccessDenied, NotFound, Throttled, WriteDenied
 from ate.mesh.gate import Caller, Rights
 from atedb.quota import Quota
 from atedb.throttle import Rate, Throttle
-from atedb.tokens import BadToken, Checker, Claims, check_time
+from atedb.tokens import Checker, Claims, check_time
 
 #: Throttles of chains that nobody has open are forgotten when there are so many.
 _IDLE_MAX: Final = 4096
 #: Said without the code of an error, so that a client comes back at once, with a fresh token.
 _EXPIRED: Final = "the token has expired: connect again with a new one"
+
+
 
 
 class Limits(NamedTuple):
@@ -84,6 +86,8 @@ class SoloGate:
         self._guests: dict[Caller, _Guest] = {}
         self._open: dict[str, int] = {}
         self._channels = 0
+        self._counts_bytes = quota.counts_bytes
+        self._is_throttled = any((*limits.connection, *limits.chain, *limits.server))
         self._server = Throttle(limits.server, clock.monotonic_s())
         self._chains: dict[str, Throttle] = {}
 
@@ -102,7 +106,8 @@ class SoloGate:
         ops = claims.ops if claims is not None else "rwc"
         if not exists:
             if not self._create or "c" not in ops or "w" not in ops:
-                raise NotFound(f"there is no chain {name!r}", hint="you may not make it here")
+                may_not = "nobody may make it here" if not self._create else "your token has no wc"
+                raise NotFound(f"there is no chain {name!r}", hint=f"check its name; {may_not}")
             self._quota.check_new(visitor.peer.key_id)
         elsewhere = ""
         if self._is_full(name) and not self._is_peer(visitor):
@@ -127,22 +132,14 @@ class SoloGate:
             self._shut(name, 1)
 
     def may_submit(self, visitor: Caller, name: str, nbytes: int) -> float:
-        guest = self._guest(visitor)
-        opened = guest.chains.get(name)
-        claims = opened.claims if opened is not None else None
-        if claims is not None:
-            try:
-                check_time(claims, self._clock.now_us())
-            except BadToken:
-                visitor.close("", _EXPIRED)
-                raise
-            if "w" not in claims.ops:
-                raise WriteDenied("your token lets you read only", hint="ask for one that writes")
-        elif self._checker is not None and not self._is_peer(visitor):
-            raise WriteDenied("this chain is not open here")
-        self._quota.check_bytes(name, visitor.peer.key_id, nbytes)
+        if self._checker is not None:
+            self._check_claims(visitor, name)
+        if self._counts_bytes:
+            self._quota.check_bytes(name, visitor.peer.key_id, nbytes)
+        if not self._is_throttled:
+            return 0.0
         now = self._clock.monotonic_s()
-        throttles = (guest.throttle, self._throttle(name, now), self._server)
+        throttles = (self._guest(visitor).throttle, self._throttle(name, now), self._server)
         wait = max(one.wait_s(now) for one in throttles)
         if not wait:
             for one in throttles:
@@ -150,9 +147,11 @@ class SoloGate:
         return wait
 
     def stored(self, visitor: Caller, name: str, nbytes: int) -> None:
-        owner = visitor.peer.key_id
-        if self._quota.own(name, owner) and self._remember is not None:
-            self._remember(name, owner)
+        if self._quota.owner(name) is None:
+            owner = visitor.peer.key_id
+            self._quota.own(name, owner)
+            if self._remember is not None:
+                self._remember(name, owner)
         self._quota.grew(name, nbytes)
 
     # --- care -----------------------------------------------------------------------------------
@@ -186,6 +185,21 @@ class SoloGate:
         return self._checker.check(
             token, name=name, holder=visitor.peer.key_id, now_us=self._clock.now_us()
         )
+
+    def _check_claims(self, visitor: Caller, name: str) -> None:
+        opened = self._guest(visitor).chains.get(name)
+        claims = opened.claims if opened is not None else None
+        if claims is None:
+            if not self._is_peer(visitor):
+                raise WriteDenied("this chain is not open here")
+            return
+        try:
+            check_time(claims, self._clock.now_us())
+        except AccessDenied:
+            visitor.close("", _EXPIRED)
+            raise
+        if "w" not in claims.ops:
+            raise WriteDenied("your token lets you read only", hint="ask for one with rw")
 
     def _is_full(self, name: str) -> bool:
         subscriptions, chains = self._limits.subscriptions, self._limits.chains

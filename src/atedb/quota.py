@@ -34,6 +34,11 @@ class Quota:
         self._bytes: dict[bytes, int] = {}
         self._chains: dict[bytes, int] = {}
 
+    @property
+    def counts_bytes(self) -> bool:
+        """Whether there is a limit for them."""
+        return self._allowance.bytes > 0
+
     def own(self, name: str, owner: bytes, size: int = 0) -> bool:
         """Take up a chain; the first owner stays. Tells whether it was new."""
         if name in self._owner:

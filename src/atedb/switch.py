@@ -7,7 +7,8 @@ nothing new comes in.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 from ate.errors import Disconnected
 from ate.mesh.attend import Hall, Visitor
@@ -36,14 +37,15 @@ class Switch:
         hall = self._at[visitor] = self._halls[visitor.peer.path]
         await hall.arrived(visitor)
 
-    async def handle(self, visitor: Visitor, message: AnyMessage) -> None:
-        if self._holds:
-            await self._ended.wait()
-            raise Disconnected("the server has stopped")
-        await self._at[visitor].handle(visitor, message)
+    def handle(self, visitor: Visitor, message: AnyMessage) -> Coroutine[Any, Any, None]:
+        return self._stop() if self._holds else self._at[visitor].handle(visitor, message)
 
     async def left(self, visitor: Visitor) -> None:
         await self._at.pop(visitor).left(visitor)
+
+    async def _stop(self) -> None:
+        await self._ended.wait()
+        raise Disconnected("the server has stopped")
 
     def hold(self) -> None:
         """Hand no further message to a hall."""

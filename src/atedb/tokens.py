@@ -19,7 +19,15 @@ import msgspec
 
 from ate.crypto.entropy import Entropy, system_entropy
 from ate.crypto.hash import derive, keyed
-from ate.errors import LimitExceeded, NotFound, StorageError, TrustError, UsageError
+from ate.errors import (
+    AccessDenied,
+    BadToken,
+    LimitExceeded,
+    NotFound,
+    StorageError,
+    TokenExpired,
+    UsageError,
+)
 from ate.ids import ChainName
 
 MINUTES: Final = 15
@@ -36,32 +44,11 @@ _BYTES_MAX: Final = 16_384
 _KEY_FILE: Final = "ate-token-key-1"
 _PRIVATE_BYTES_MAX: Final = 4096
 _CACHED_MAX: Final = 4096
+_GIVE: Final = (
+    'give one: connection={"token": …}, or `ate … --token FILE`; whoever runs the server makes it'
+)
 
 Pattern = Annotated[str, msgspec.Meta(max_length=256)]
-
-
-class BadToken(TrustError):
-    """A token is none of ours, or was altered. To a client all of these are a TrustError."""
-
-    default_hint = "ask whoever runs the server for a new one"
-
-
-class TokenExpired(BadToken):
-    """It was good once."""
-
-
-class WrongAudience(BadToken):
-    """It is meant for another server."""
-
-
-class WrongChain(BadToken):
-    """It is good, and for other chains."""
-
-
-class WrongDevice(BadToken):
-    """It is good, and bound to a key that the peer did not prove."""
-
-    default_hint = "connect with the identity that the token was made for"
 
 
 class Claims(msgspec.Struct, frozen=True, gc=False):
@@ -166,6 +153,8 @@ def make(
         raise UsageError(f"a key id has 16 bytes, this has {len(holder)}")
     if not ops or set(ops) - set(OPS):
         raise UsageError(f"no such rights: {ops!r}", hint="some of r (read), w (write), c (create)")
+    if "r" not in ops:
+        raise UsageError("who writes to a chain follows it", hint=f"add r: --ops r{ops}")
     if not chains:
         raise UsageError("a token is for one chain at least")
     if len(chains) > CHAINS_MAX:
@@ -206,7 +195,9 @@ class Checker:
             holder: id of the key that the peer has proved, empty when none.
 
         Raises:
-            BadToken: or one of its kinds, the first of them that is true.
+            BadToken: it is none of ours, was altered, or is for another server or another key.
+            TokenExpired: it was good once.
+            AccessDenied: it is good, and for other chains.
         """
         claims = self._known.get(token)
         if claims is None:
@@ -216,14 +207,17 @@ class Checker:
             self._known[token] = claims
         check_time(claims, now_us)
         if not hmac.compare_digest(claims.cnf, holder):
-            raise WrongDevice("the token is bound to another key")
+            raise _not_theirs(holder)
         if not claims.allows(name):
-            raise WrongChain("the token is for other chains")
+            raise AccessDenied(
+                f"the token is for other chains than {name!r}",
+                hint="ask whoever runs the server for one that names this chain",
+            )
         return claims
 
     def _open(self, token: bytes) -> Claims:
         if not token:
-            raise BadToken("this server wants a token")
+            raise BadToken("this server wants a token", hint=_GIVE)
         raw = _unarmour(token)
         body, mac = raw[:-_MAC], raw[-_MAC:]
         try:
@@ -232,13 +226,13 @@ class Checker:
             raise BadToken("this is no token") from None
         secret = self._secrets.get(claims.kid)
         if secret is None:
-            raise WrongAudience("the token was made with a key that this server does not have")
+            raise BadToken("the token was made with a key that this server does not have")
         if not hmac.compare_digest(_mac(secret, body), mac):
             raise BadToken("the token was altered")
         if claims.v != 1:
             raise BadToken(f"the token is of version {claims.v}")
         if claims.aud != self._audience:
-            raise WrongAudience("the token is for another server")
+            raise BadToken("the token is for another server, or another service of this one")
         return claims
 
 
@@ -248,15 +242,28 @@ def audience_of(key: TokenKey, path: str) -> str:
 
 
 def check_time(claims: Claims, now_us: int) -> None:
-    """Raise TokenExpired, or BadToken when it is from the future."""
+    """Raise TokenExpired; or BadToken, when it is from the future."""
     now = now_us // 1_000_000
     if now >= claims.exp:
-        raise TokenExpired("the token has expired", hint="get a new one: they live for minutes")
+        raise TokenExpired("the token has expired")
     if claims.iat > now + SKEW_S:
         raise BadToken("the token is from the future", hint="set the clocks of both machines")
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(Claims)
+
+
+def _not_theirs(holder: bytes) -> BadToken:
+    """Return the error for a bearer that did not prove the key the token is bound to."""
+    if not holder:
+        return BadToken(
+            "the token is bound to a key, and this connection proved none",
+            hint="act as whom it was made for: session=…, or `ate … --as NAME`",
+        )
+    return BadToken(
+        f"the token is bound to another key than yours, which is {holder.hex()}",
+        hint="act as whom it was made for, or ask for one of your own: `atedb token --for KEY`",
+    )
 
 
 def _unarmour(token: bytes) -> bytes:

@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import shlex
+import shutil
 import signal
 import socket
 import ssl
@@ -25,12 +26,13 @@ from tests import forks
 
 import ate
 from ate.dio.opening import Opening
-from ate.errors import NotFound, TrustError
+from ate.errors import AccessDenied, BadToken, NotFound, TokenExpired
 from ate.event.principal import encode
 from ate.mesh.dial import dialer
 from ate.mesh.registry import Registry
 from ate.session import Session
 from ate.wire.terms import Terms
+from atedb.tokens import TokenKey, make
 
 SRC = Path(__file__).resolve().parent.parent.parent / "src"
 TIMEOUT_S = 60
@@ -335,6 +337,13 @@ def mint(folder: Path, session: Session, *words: str) -> bytes:
     return done.stdout.strip().encode()
 
 
+def expired(folder: Path, session: Session) -> bytes:
+    """Return a token that was good an hour ago."""
+    holder, an_hour_ago = session.own.sign.public.key_id, (int(time.time()) - 3600) * 1_000_000
+    key = TokenKey.load(folder / "tokens.key")
+    return make(key, ["*"], ops="rwc", holder=holder, now_us=an_hour_ago).encode()
+
+
 async def test_a_token_opens_what_it_is_for(servers: Servers, alice: Session) -> None:
     folder = servers.folder
     assert run(folder, "token", "--new-key", "tokens.key").returncode == 0
@@ -350,15 +359,18 @@ async def test_a_token_opens_what_it_is_for(servers: Servers, alice: Session) ->
         dio.store({"n": 1})
         await dio.commit()
         root = chain.root
-    for name, token, session in (
-        ("other", both, alice),
-        ("team/notes", b"", alice),
-        ("team/notes", both[:20] + (b"B" if both[20:21] == b"A" else b"A") + both[21:], alice),
-        ("team/notes", both, Session.new("mallory@example.org")),
+    altered = both[:20] + (b"B" if both[20:21] == b"A" else b"A") + both[21:]
+    for name, token, session, kind, hint in (
+        ("other", both, alice, AccessDenied, "names this chain"),
+        ("team/notes", b"", alice, BadToken, "connection="),
+        ("team/notes", altered, alice, BadToken, "new one"),
+        ("team/notes", both, Session.new("mallory@example.org"), BadToken, "act as"),
+        ("team/notes", expired(folder, alice), alice, TokenExpired, "minutes"),
     ):
-        with pytest.raises(TrustError):
+        with pytest.raises(kind) as caught:
             async with opening(name, token, session):
                 pass
+        assert hint in caught.value.hint
     with pytest.raises(NotFound):
         async with opening("team/new", mint(folder, alice, "--chain", "*", "--ops", "rw")):
             pass
@@ -443,13 +455,18 @@ async def test_every_kind_of_wire_carries_chains(
     assert server.stop() == 0
 
 
-async def test_a_client_that_does_not_encrypt_is_sent_away(
+async def test_clients_encrypt_because_the_server_wants_it(
     servers: Servers, alice: Session
 ) -> None:
     server = servers.start("data", "--wire-encryption")
-    with pytest.raises(ate.AteError):
-        async with ate.open("notes", url=server.url, session=alice, connection={"timeout_s": 2.0}):
-            pass
+    lines = Registry()
+    async with ate.open("notes", url=server.url, session=alice, connection={"lines": lines}):
+        (entry,) = lines._entries.values()
+        assert entry.line._pump is not None
+        peer = entry.line._pump.connection.peer
+        assert peer is not None
+        assert peer.encrypted
+    await lines.close()
 
 
 @pytest.fixture(scope="module")
@@ -645,6 +662,15 @@ def test_the_first_words(tmp_path: Path) -> None:
     assert "did you mean 'solo'" in json.loads(wrong.stderr)["error"]["message"]
 
 
+def test_the_unit_is_one() -> None:
+    tool = shutil.which("systemd-analyze")
+    if tool is None:
+        pytest.skip("there is no systemd here")
+    unit = SRC.parent / "examples/systemd/atedb.service"
+    done = subprocess.run([tool, "verify", unit], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
 def test_a_server_and_two_clients_start_with_one_command(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(SRC.parent / "examples/compose/up.py")],
@@ -654,6 +680,44 @@ def test_a_server_and_two_clients_start_with_one_command(tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     assert "watcher: saw note 5" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_shows_a_token_and_tells_why_it_is_not_let_in(
+    servers: Servers, tmp_path: Path
+) -> None:
+    (tmp_path / "pw").write_text("a passphrase\n")
+    who = ("--passphrase-file", "pw")
+    assert run(tmp_path, "keys", "new", "alice", *who, module="atecli").returncode == 0
+    assert run(tmp_path, "token", "--new-key", "tokens.key").returncode == 0
+    minted = run(
+        tmp_path, "token", "--key", "tokens.key", "--chain", "team/*", "--ops", "rwc",
+        "--for", "home/keys/alice.pub",
+    )  # fmt: skip
+    (tmp_path / "token").write_text(minted.stdout)
+    server = servers.start(
+        "data", "--listen", "0.0.0.0", "--auth", "tokens.key", "--wire-encryption"
+    )
+
+    def ate_(word: str, chain: str, *more: str) -> subprocess.CompletedProcess[str]:
+        url = ("--url", server.url)
+        return run(tmp_path, word, chain, *more, *url, *who, module="atecli")
+
+    shown = ("--as", "alice", "--token", "token")
+    assert ate_("put", "team/notes", '"milk"', *shown).returncode == 0
+    assert "milk" in ate_("ls", "team/notes", *shown).stdout
+    for chain, more, told in (
+        ("team/notes", ("--as", "alice"), "--token FILE"),
+        ("other", shown, "names this chain"),
+        ("team/notes", ("--token", "token"), "--as NAME"),
+    ):
+        for word in (("put", '"x"'), ("status",)):
+            done = ate_(word[0], chain, *word[1:], *more)
+            assert done.returncode == 4, done.stderr
+            assert told in done.stderr
+    lost = run(tmp_path, "ls", "team/notes", "--token", "token", module="atecli")
+    assert lost.returncode == 2
+    assert "--url" in lost.stderr
+    assert server.stop() == 0
 
 
 async def test_the_guide_is_true(servers: Servers, tmp_path: Path, alice: Session) -> None:
@@ -673,7 +737,7 @@ async def test_the_guide_is_true(servers: Servers, tmp_path: Path, alice: Sessio
     serving = "atedb solo data --listen 0.0.0.0 --auth tokens.key --wire-encryption"
     assert serving in text
     server = servers.start(*shlex.split(serving)[2:])
-    connection = {"token": lambda: token, "terms": Terms(encryption=True)}
+    connection = {"token": lambda: token}
     async with ate.open("team/notes", url=server.url, session=alice, connection=connection) as one:
         dio = one.dio()
         dio.store({"title": "milk"})

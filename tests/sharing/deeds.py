@@ -122,7 +122,16 @@ class Worker:
         return Deed(name, str(self.chain.name), kind, int(durability), self.journal.clock(), rows)
 
     async def _do(self, deed: Deed, dio: Dio, **options: Any) -> None:
-        await self._note(deed, lambda: dio.commit(ate.Durability(deed.durability), **options))
+        await self._note(deed, lambda: self._commit(deed, dio, **options))
+
+    async def _commit(self, deed: Deed, dio: Dio, **options: Any) -> Any:
+        """Commit; when nobody knows what became of it, now and then simply do it again."""
+        how = ate.Durability(deed.durability)
+        for _ in range(self.chance.below(4)):
+            with suppress(NetworkError):
+                return await dio.commit(how, **options)
+            await self.pace.pause(self.chance.below(2000) / 1000)
+        return await dio.commit(how, **options)
 
     async def _note(self, deed: Deed, call: Callable[[], Awaitable[Any]]) -> Any:
         self.journal.note(deed)

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.shared import NAME, Device, Note, World, play, put, texts
+from tests.shared import NAME, Device, Note, World, play, put, texts, until
 
 import ate
 from ate import Durability
@@ -19,6 +19,7 @@ from ate.errors import (
     Disconnected,
     NotFound,
     Offline,
+    OutOfSpace,
     TimedOut,
     UsageError,
 )  # fmt: skip
@@ -418,5 +419,219 @@ def test_a_chain_that_is_not_there_is_made_only_when_asked() -> None:
         assert await texts(other) == ["a"]
         await other.close()
         await chain.close()
+
+    play(main)
+
+
+async def edits(chain: ate.Chain, count: int) -> dict[bytes, list[str]]:
+    """Commit one by one: new objects, then a new version of every second one."""
+    versions: dict[bytes, list[str]] = {}
+    for n in range(count):
+        dio = chain.dio()
+        if n >= 2 * count // 3:
+            dao = await dio.load(Note, list(versions)[2 * n - 4 * count // 3])
+            dao.value = Note(f"{n}")
+        else:
+            dao = dio.store(Note(f"{n}"))
+        await dio.commit(Durability.LOCAL)
+        versions.setdefault(bytes(dao.id), []).insert(0, f"{n}")
+    return versions
+
+
+async def check_once(world: World, chain: ate.Chain, versions: dict[bytes, list[str]]) -> None:
+    """Raise unless every commit is in the chain, once, each version on the one before it."""
+    assert chain.conflicts == []
+    rows = [bytes(one.id) for r in await world.log() for one in map(r.row, range(r.row_count))]
+    for object_id, said in versions.items():
+        dio = chain.dio()
+        assert rows.count(object_id) == len(said)
+        found = [version.value.text async for version in dio.history(object_id, Note)]
+        assert found == said
+    assert chain._remote is not None
+    assert len(chain._remote.forwarder.outbox) == 0
+    assert len(chain._remote.forwarder.parking.overlay) == 0
+
+
+def test_what_waited_leaves_together_and_finds_its_place() -> None:
+    async def main(world: World) -> None:
+        _, chain = await offline(world)
+        versions = await edits(chain, 90)
+        held = {one: await chain.dio().load(Note, one) for one in versions}
+        before = chain.commits
+        world.start()
+        await chain.sync()
+        assert chain.commits - before == 2
+        await check_once(world, chain, versions)
+        for object_id, dao in held.items():  # loaded while it waited: its seq is known by now
+            dio = chain.dio()
+            now = await dio.load(Note, object_id)
+            assert chain._remote is not None
+            assert chain._remote.forwarder.parking.overlay.real(dao.seq) == now.seq
+        await chain.close()
+
+    play(main)
+
+
+@pytest.mark.parametrize("style", [None, *STYLES])
+@pytest.mark.parametrize("moment", ["kept, not sent", "sent, not answered", "landed", "any"])
+def test_a_crash_while_much_leaves_together_doubles_and_loses_nothing(
+    moment: str, style: Any
+) -> None:
+    async def main(world: World) -> None:
+        device, chain = await offline(world)
+        versions = await edits(chain, 60)
+        assert chain._remote is not None
+        forwarder = chain._remote.forwarder
+        sent: list[int] = []
+        if moment == "kept, not sent":
+            assert forwarder.carrier is not None
+            forwarder.carrier.send = lambda parcel: sent.append(len(parcel.group))  # type: ignore[method-assign]
+        world.start()
+        if moment == "sent, not answered":
+            while not forwarder.moving:
+                await world.loop.pause(0.0005)
+            sent += [len(parcel.group) for parcel in forwarder.moving]
+            world.net.stall("server", "one", 30.0, both=False)
+            await world.loop.pause(0.05)
+        elif moment == "landed":
+            while forwarder.landed_count < 3:
+                await world.loop.pause(0.0005)
+        else:
+            while not (sent or forwarder.moving):
+                await world.loop.pause(0.0005)
+        assert moment in ("landed", "any") or max(sent) > 20
+        await device.kill(*([style] if style else []))
+        world.net.heal()
+        for at in range(6 if moment == "any" else 0):
+            chain = await device.open()
+            await world.loop.pause(0.0007 * at)
+            await device.kill(*([style] if style else []))
+        chain = await device.open()
+        await chain.sync()
+        await check_once(world, chain, versions)
+        await chain.close()
+
+    play(main)
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_of_many_that_leave_together_one_comes_back(restarts: bool) -> None:
+    """The server knows of a change that this client does not when it sends."""
+
+    async def main(world: World) -> None:
+        one, two = world.device("one"), world.device("two")
+        a, b = await one.open(), await two.open()
+        dao = await put(a, "base")
+        await b.sync()
+        await world.stop()
+        await world.loop.pause(2)
+        versions: dict[bytes, list[str]] = {}
+        for n in range(30):
+            dio = b.dio()
+            if n == 11:
+                loaded = await dio.load(Note, dao.id)
+                loaded.value = Note("mine")
+            else:
+                versions[bytes(dio.store(Note(f"{n}")).id)] = [f"{n}"]
+            await dio.commit(Durability.LOCAL)
+        assert b._remote is not None
+        held: list[Any] = []
+        carrier = b._remote.link
+        send, carrier.send = carrier.send, held.append  # type: ignore[method-assign]
+        world.start()
+        while not held:
+            await world.loop.pause(0.01)
+        (parcel,) = held
+        assert len(parcel.group) == 30
+        await a.sync()
+        dio = a.dio()
+        loaded = await dio.load(Note, dao.id)
+        loaded.value = Note("theirs")
+        await dio.commit()
+        if restarts:
+            await two.kill()
+            b = await two.open()
+        else:
+            carrier.send = send  # type: ignore[method-assign]
+            send(parcel)
+        await b.sync()
+        (setback,) = b.conflicts
+        assert setback.changes[0].value(Note) == Note("mine")
+        setback.drop()
+        await check_once(world, b, versions)
+        await a.close()
+        await b.close()
+
+    play(main)
+
+
+def test_a_server_without_room_keeps_serving_and_takes_commits_when_there_is_some() -> None:
+    async def main(world: World) -> None:
+        a, b = await world.device("one").open(), await world.device("two").open()
+        dao = await put(a, "before")
+        await b.sync()
+        world.disk.fail("write", OutOfSpace("no space left on device"), times=-1)
+        head = a.head
+        dio = a.dio()
+        mine = dio.store(Note("large " * 20_000))
+        dio.store(Note("small"))
+        for _ in range(3):
+            began = world.loop.time()
+            with pytest.raises(OutOfSpace, match="the server's disk is full"):
+                await dio.commit()
+            assert world.loop.time() - began < 1
+            assert dio.has_changes
+        assert a.status.trouble == ""
+        for n in range(5):  # promised: it waits
+            await put(a, f"kept {n}", Durability.LOCAL)
+        await until(a, lambda: bool(a.status.trouble))
+        assert a.status.online
+        assert a.status.trouble == "the server's disk is full"
+        assert a.status.pending == 5
+        with pytest.raises(OutOfSpace):  # also behind what waits
+            await dio.commit()
+        with pytest.raises(TimedOut, match="disk is full"):
+            await a.sync(10)
+        assert a.status.pending == 5
+        c = await world.device("three").open()  # a reader who comes now
+        for chain in (a, b, c):
+            assert (await chain.dio().load(Note, dao.id)).value == Note("before")
+        assert (b.head, c.head) == (head, head)
+        world.disk.heal()
+        await a.sync()
+        assert a.status.trouble == ""
+        await dio.commit()
+        await asyncio.gather(b.sync(), c.sync())
+        for chain in (a, b, c):
+            assert await texts(chain) == sorted(
+                ["before", *(f"kept {n}" for n in range(5)), "large " * 20_000, "small"]
+            )
+            assert chain.conflicts == []
+        assert mine.seq
+        for chain in (a, b, c):
+            await chain.close()
+
+    play(main)
+
+
+def test_what_waits_for_room_outlives_its_process() -> None:
+    async def main(world: World) -> None:
+        device, chain = await offline(world)
+        versions = await edits(chain, 12)
+        world.net.cut("one", "server")
+        world.start()
+        other = await world.device("two").open()
+        world.disk.fail("write", OutOfSpace("no space left on device"), times=-1)
+        world.net.heal()
+        await until(chain, lambda: bool(chain.status.trouble) and chain.status.online)
+        await device.kill()
+        chain = await device.open()
+        await until(chain, lambda: bool(chain.status.trouble) and chain.status.online)
+        assert chain.status.pending == 12
+        world.disk.heal()
+        await chain.sync()
+        await check_once(world, chain, versions)
+        await chain.close()
+        await other.close()
 
     play(main)

@@ -45,9 +45,15 @@ class Script:
         elif what < 5:
             outbox.add_prepared(7, self.lsn, blob)
         elif what < 6:
-            outbox.prepare(chance.choice(numbers), 7, self.lsn, blob)
+            outbox.prepare([chance.choice(numbers)], 7, self.lsn, blob)
         elif what < 7:
             outbox.mark(chance.choice(numbers), "conflict", blob[:50])
+        elif what < 9:
+            work = [entry.number for entry in outbox.entries if entry.work]
+            group = list(dict.fromkeys(chance.choice(work) for _ in range(3))) if work else numbers
+            outbox.prepare(group[: len(work) or 1], 7, self.lsn, blob)
+        elif what < 12:
+            outbox.settle(chance.choice(numbers))
         else:
             outbox.remove(chance.choice(numbers))
         self.note()
@@ -133,7 +139,7 @@ class Stubborn:
                     self.outbox = Outbox.open(self.disk, "/c")
                 if self.outbox.find(number) is None:
                     assert self.outbox.add(b"%d" % number * 400) == number
-                self.outbox.prepare(number, 3, number, b"c" * 700)
+                self.outbox.prepare([number], 3, number, b"c" * 700)
                 if number > 1:
                     self.outbox.remove(number - 1)
                 self.outbox.flush()

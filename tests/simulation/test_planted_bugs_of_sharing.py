@@ -16,6 +16,7 @@ from ate.dio.overlay import Overlay
 from ate.dio.parcel import Parcel
 from ate.dio.parking import Parking
 from ate.errors import AteError, StorageError
+from ate.log.outbox import Outbox
 from ate.mesh.flight import Flights
 from ate.mesh.guest import Guest
 from ate.mesh.hall import Hall
@@ -129,6 +130,21 @@ def drops_the_entry_before_the_landing(patch: Patch) -> None:
     patch.setattr(NotingForwarder, "_send", send)
 
 
+def sends_before_the_outbox_is_flushed(patch: Patch) -> None:
+    real = NotingForwarder._pack
+
+    async def pack(self: NotingForwarder, ready: Any) -> Parcel:
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(self.outbox, "flush", lambda: None)
+            return await real(self, ready)
+
+    patch.setattr(NotingForwarder, "_pack", pack)
+
+
+def forgets_one_by_one_what_landed_together(patch: Patch) -> None:
+    patch.setattr(Outbox, "settle", Outbox.remove)
+
+
 def numbers_again_from_one(patch: Patch) -> None:
     real = NotingForwarder.__init__
 
@@ -172,6 +188,8 @@ def forgets_what_was_refused(patch: Patch) -> None:
         retries_under_a_new_number,
         resends_conditions_after_a_restart,
         drops_the_entry_before_the_landing,
+        sends_before_the_outbox_is_flushed,
+        forgets_one_by_one_what_landed_together,
         numbers_again_from_one,
         shows_what_was_refused,
         forgets_what_was_refused,

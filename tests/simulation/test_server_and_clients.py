@@ -19,7 +19,8 @@ from tests.effort import effort
 import ate
 from ate.crypto.entropy import SeededEntropy
 from ate.errors import AteError, Disconnected
-from ate.event.commit import AuthorPart, Origin, Record, SequencerPart, encode_payload
+from ate.event.commit import AuthorPart, Origin, Record, SequencerPart
+from ate.event.payload import encode_payload
 from ate.log.local import LocalLog
 from ate.mesh.attend import attend
 from ate.mesh.completion import Completions

@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from ate.chain.admit import check_integrity, check_place, propose
-from ate.chain.form import ids_of
+from ate.chain.admit import check_place, propose
+from ate.chain.form import check_form, check_rows
 from ate.chain.present import CHECKPOINT_ID, state_of
 from ate.chain.view import View
 from ate.crypto.hash import digest
@@ -66,9 +66,11 @@ class Absorption:
             raise CorruptLog(f"commit {sequencer.index} is out of order")
         self._skip_to(sequencer.index)
         view.head, view.link = sequencer.first_seq - 1, sequencer.link
-        check_integrity(record)
+        ids = record.ids
+        check_form(record, ids)
+        check_rows(record)
         check_place(view, record)
-        current = view.index.locate_many(ids_of(record.table))
+        current = view.index.locate_many(ids)
         proposal = propose(view, record, current, time_us=sequencer.time_us)
         await self._pipeline.judge_signature(proposal)
         if not view.frontier.size and record.kinds[0] != Kind.GENESIS:

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from ate.chain.checkpoint import check_checkpoints
-from ate.chain.form import check_form, check_rows, ids_of
+from ate.chain.form import check_form, check_rows
 from ate.chain.index import SEQ_MASK, SYSTEM
 from ate.chain.view import View
 from ate.crypto.hash import digest_many
@@ -25,34 +23,25 @@ from ate.trust.plugin import Proposal
 from ate.trust.soundness import check_system_rows
 
 
-def check_integrity(record: Record, *, prepared_here: bool = False) -> None:
-    """Raise CorruptLog when rows or rare fields are not the ones the author's hash names.
-
-    Args:
-        prepared_here: the hashes were computed by this process a moment ago.
-    """
-    if prepared_here:
-        return
-    check_form(record)
-    check_rows(record)
-
-
 def check_bodies(view: View, record: Record) -> None:
     """Raise CorruptLog when a stored body is not the one its row names; absent ones may be any."""
-    table = record.table
-    if (table["place"] == np.uint64(PLACE_ABSENT)).any():
-        rows = [record.row(at) for at in range(record.row_count)]
-        rows = [row for row in rows if row.place != PLACE_ABSENT or row.kind != Kind.DATA]
-        bodies = [view.body(record, row) for row in rows]
-    else:
-        bodies = view.bodies(record)
-        found = digest_many(bodies)
-        if b"".join(found) == table["body_hash"].tobytes():
-            return
-        rows = [record.row(at) for at in range(record.row_count)]
-    for row, found_hash in zip(rows, digest_many(bodies), strict=True):
-        if found_hash != row.body_hash:
-            raise CorruptLog(f"the body of object {row.id.hex()} was altered")
+    payload, kinds = record.payload, record.kinds
+    held: list[int] = []
+    hashes: list[bytes] = []
+    bodies: list[memoryview] = []
+    for at, (hash, length, place) in enumerate(record.stored):
+        if place == PLACE_ABSENT and kinds[at] == Kind.DATA:
+            continue
+        held.append(at)
+        hashes.append(hash)
+        if record.reaches(place, length):
+            bodies.append(payload[place : place + length])
+        else:
+            bodies.append(view.body(record, record.row(at)))
+    found = digest_many(bodies)
+    if found != hashes:
+        wrong = next(at for at, one, other in zip(held, found, hashes) if one != other)
+        raise CorruptLog(f"the body of object {record.ids[wrong].hex()} was altered")
 
 
 async def admit(
@@ -86,8 +75,10 @@ async def admit(
         Conflict: it replaces a version that is not the newest one.
     """
     prepared_here = drafts is not None or is_mine
-    check_integrity(record, prepared_here=prepared_here)
-    ids = [draft.id for draft in drafts] if drafts is not None else ids_of(record.table)
+    ids = [draft.id for draft in drafts] if drafts is not None else record.ids
+    if not prepared_here:
+        check_form(record, ids)
+        check_rows(record)
     if drafts is not None and len(set(ids)) != len(ids):
         raise ProtocolError("a commit touches one object twice")
     current = view.index.locate_many(ids[: len(ids) - len(known)])
@@ -186,10 +177,10 @@ def _check_bases(record: Record, current: Sequence[int]) -> None:
     The way back through an object's history follows `base`: it must lead to the version before, and
     never ahead, in a circle, or to another object.
     """
-    bases = record.table["base"]
-    if not bases.any() and not any(current):
+    bases = record.bases
+    if not any(bases) and not any(current):
         return
-    for at, (flagged, kind, base) in enumerate(zip(current, record.kinds, bases.tolist())):
+    for at, (flagged, kind, base) in enumerate(zip(current, record.kinds, bases)):
         if kind < SYSTEM_FIRST and base != flagged & SEQ_MASK:
             raise Conflict(
                 f"object {record.row(at).id.hex()} is at {flagged & SEQ_MASK}, not at {base}",

@@ -150,7 +150,8 @@ class Deep:
     # --- bodies -----------------------------------------------------------------------------
 
     async def _visit_bodies(self, found: Verification, record: Record) -> None:
-        bodies = self._view.bodies(record)
+        rows = (record.row(at) for at in range(record.row_count))
+        bodies = [self._view.body(record, row) for row in rows]
         run: list[int] = []
         last: tuple[bytes, int] | None = None
         indexes = record.indexes

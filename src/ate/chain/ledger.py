@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ate import limits
 from ate.chain.admit import admit
@@ -28,8 +28,9 @@ from ate.chain.view import View
 from ate.clock import Clock
 from ate.crypto.entropy import Entropy
 from ate.errors import CorruptLog, ReadOnly, StorageError
-from ate.event.commit import Buffer, Commit, Record, SequencerPart, encode_payload
+from ate.event.commit import Buffer, Commit, Record, SequencerPart
 from ate.event.draft import Draft
+from ate.event.payload import encode_payload
 from ate.event.prefix import is_commit
 from ate.event.row import Kind
 from ate.event.system import system_id
@@ -255,14 +256,10 @@ class Ledger:
         Raises:
             OutOfSpace, StorageError: nothing was kept.
         """
-        payload = unpack(self.store, record)
-        if payload is not record.payload:
-            record = Record(payload)
-        return self.fold(Pending(record, self.store.append([payload]), current))
+        place, record = self._keep(record)
+        return self.fold(Pending(record, place, current))
 
-    async def receive(
-        self, payload: memoryview, *, is_mine: bool = False
-    ) -> Record | None:
+    async def receive(self, payload: memoryview, *, is_mine: bool = False) -> Record | None:
         """Take the next frame of the log that this one is a copy of: judge, keep, make visible.
 
         It is not flushed: what a cut takes away here comes from there again.
@@ -285,7 +282,7 @@ class Ledger:
         if record is not None:
             self._has_appended = True
             self._after_apply(record)
-            self.feed.publish(self.view.head)
+            self._tell(record)
         return record
 
     def end_past(self) -> None:
@@ -318,8 +315,14 @@ class Ledger:
         Call it after `store.flush()` unless the author asked for no durability.
         """
         self.fold(pending)
-        self.feed.publish(self.view.head)
+        self._tell(pending.record)
         return pending.record
+
+    def _tell(self, record: Record) -> None:
+        """Wake whoever waits for news, and have them at hand."""
+        if len(self.feed):
+            self.view.expect(self._last_place, record)
+        self.feed.publish(self.view.head)
 
     def _after_apply(self, record: Record) -> None:
         """New grants make keys that were opened before stale; new roles have new members."""
@@ -388,10 +391,9 @@ class Ledger:
         return self.view.index.live == 0
 
 
-class Pending:
+class Pending(NamedTuple):
     """An appended commit that is not visible yet."""
 
-    __slots__ = ("current", "place", "record")
-
-    def __init__(self, record: Record, place: int, current: list[int]) -> None:
-        self.record, self.place, self.current = record, place, current
+    record: Record
+    place: int
+    current: list[int]

@@ -61,6 +61,10 @@ def check_parents(index: Index, rows: Iterable[Placed]) -> None:
 
 def check_parents_of(index: Index, record: Record) -> None:
     """Do so for a commit that was made elsewhere."""
-    table = record.table
-    if (table["parent_hi"] | table["parent_lo"]).any():
+    if record.row_count == 1:  # by far the most, and an array of one row costs more than it saves
+        below_root = record.parent(0) == ROOT
+    else:
+        table = record.table
+        below_root = not (table["parent_hi"] | table["parent_lo"]).any()
+    if not below_root:
         check_parents(index, map(record.row, range(record.row_count)))

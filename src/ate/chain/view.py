@@ -13,7 +13,7 @@ import numpy as np
 
 from ate import merkle
 from ate.chain.commits import CommitColumns, CommitTable
-from ate.chain.form import check_rows, ids_of
+from ate.chain.form import check_rows
 from ate.chain.index import (
     COLLECTION_MASK,
     DEAD,
@@ -49,6 +49,8 @@ from ate.trust.throttle import FIELD, Pace
 
 #: Parsed commits kept at hand; a random reader over single-row commits evicts them all anyway.
 _RECORDS_MAX: Final = 4096
+#: A commit as it came is in memory a second time: only small ones are kept.
+_NEWS_BYTES_MAX: Final = 4096
 _SMALL: Final = 64
 _LASTING: Final = (Kind.GENESIS, Kind.KEY, Kind.ROLE, Kind.CERTIFICATE)
 
@@ -95,10 +97,18 @@ class View:
         known = self.recent.get(place)
         if known is None:
             known = self.read(place)
-            if len(self.recent) >= _RECORDS_MAX:
-                self.recent.clear()
-            self.recent[place] = known
+            self._remember(place, known)
         return known
+
+    def expect(self, place: int, record: Record) -> None:
+        """Somebody will read this commit, which was just folded in, in a moment."""
+        if len(record.payload) <= _NEWS_BYTES_MAX:
+            self._remember(place, record)
+
+    def _remember(self, place: int, record: Record) -> None:
+        if len(self.recent) >= _RECORDS_MAX:
+            self.recent.clear()
+        self.recent[place] = record
 
     def read(self, place: int) -> Record:
         """Read a commit from the log again; the files may have been changed since it was judged.
@@ -227,16 +237,6 @@ class View:
         except ProtocolError as error:
             raise CorruptLog(error.message) from None
 
-    def bodies(self, record: Record) -> list[memoryview]:
-        """Return the stored bodies of all rows of a commit; raises CorruptLog as `body` does."""
-        table = record.table
-        places, lengths = table["place"], table["length"]
-        if places.max() < PLACE_BODY_FILE and record.holds(places, lengths):
-            payload = record.payload
-            ends = (places + lengths).tolist()
-            return [payload[at:end] for at, end in zip(places.tolist(), ends, strict=True)]
-        return [self.body(record, record.row(at)) for at in range(record.row_count)]
-
     def grant(self, system_id: bytes) -> memoryview | None:
         """Return the body of the newest grant that stands under this id, or None.
 
@@ -364,7 +364,7 @@ class View:
         children = (table["parent_hi"] ^ table["parent_lo"]) & np.uint64(PARENT_MASK)
         children |= table["collection"] & np.uint64(COLLECTION_MASK)
         if current is None:
-            current = self.index.locate_many(ids_of(table))
+            current = self.index.locate_many(record.ids)
         self.index.put_many(
             table["id_hi"], table["id_lo"], seqs | flags, created, children, before=current
         )

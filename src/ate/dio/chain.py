@@ -28,6 +28,7 @@ from ate.dio.governance import (
     set_throttle,
 )
 from ate.dio.heartbeat import Heartbeat
+from ate.dio.neighbours import Neighbours
 from ate.dio.opening import chain_directory
 from ate.dio.overlay import EMPTY, Overlay
 from ate.dio.policy import CompactPolicy
@@ -58,6 +59,7 @@ class Chain:
     def __init__(
         self, name: ChainName, ledger: Ledger, durability: Durability, *, destroy_when_empty: bool,
         compact: CompactPolicy, writer: Writer, remote: Remote | None = None,
+        neighbours: Neighbours | None = None,
     ) -> None:  # fmt: skip
         self.name, self.durability = name, durability
         self._ledger = ledger
@@ -65,6 +67,8 @@ class Chain:
         self._writer, self._remote = writer, remote
         self._ids = IdSource(ledger.entropy)
         self._readers: dict[int, Reader] = {}
+        self._neighbours = neighbours or Neighbours()
+        self._neighbours.join(self)
         self._watches: dict[Watch, None] = {}
         #: What ends with the chain while commits are still taken.
         self._services: list[Service | Stock[Any]] = []
@@ -362,6 +366,7 @@ class Chain:
             await service.stop()
         if self._heartbeat is not None:
             await self._heartbeat.stop()
+        await self._neighbours.close(self)
         await self._writer.close()
         if self._remote is not None:
             await self._remote.close()

@@ -362,9 +362,9 @@ class Link(_Field[T]):
         return [str(self.chain), bytes(self.id)]
 
     async def load(self, chain: Chain | None = None) -> Dao[T]:
-        """Return the object; without `chain`, the open chain it is in, the Dio is asked to find it.
+        """Return the object, to be read: from `chain`, or opened where the chain at hand is.
 
-        Raises UsageError when `chain` is another chain, or when the Dio cannot open chains.
+        Raises UsageError when `chain` is another, or when there is nowhere to look; see `ate.open`.
         """
         dio = self._bound()
         if chain is not None:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 from ate.chain.index import DEAD, SEQ_MASK
 from ate.chain.reader import Opened, Reader
 from ate.chain.standing import Guards
+from ate.dio.attempt import Attempt
 from ate.dio.clash import Guard
 from ate.dio.collections import bind
-from ate.dio.dao import Dao, Landed
-from ate.dio.descent import check_move, fell
+from ate.dio.dao import Dao
+from ate.dio.descent import check_move
 from ate.dio.history import Version, history
 from ate.dio.receipt import Receipt
 from ate.dio.reconcile import reconcile
@@ -53,7 +54,10 @@ class Dio:
         self.chain, self.session, self.codec = chain, session, codec
         self._reader: Reader = chain._reader(session)
         self._ids = chain._ids
+        self.resolve = chain._neighbours.resolve  # for `Link`
         self._changed: dict[bytes, Dao[Any]] = {}
+        #: The last commit, when it is not known whether it has landed.
+        self._doubtful: Attempt | None = None
         #: What waits for the server, of this session; None where nothing ever does.
         self._overlay = chain._overlay(session)
 
@@ -123,6 +127,7 @@ class Dio:
     def cancel(self) -> None:
         """Forget all changes."""
         self._changed.clear()
+        self._doubtful = None
 
     @property
     def has_changes(self) -> bool:
@@ -265,6 +270,9 @@ class Dio:
     ) -> Receipt:
         """Make all changes durable and visible, or none.
 
+        After an error that left open whether they have landed (`Disconnected`, a cancellation) do
+        it again: that first finds out, and applies nothing twice.
+
         Args:
             durability: when to return; the chain's default if not given.
             at: refuse unless the head of the chain is this seq (compare-and-append).
@@ -280,40 +288,30 @@ class Dio:
         if not self._changed:
             raise UsageError("there is nothing to commit")
         how = self.chain.durability if durability is None else durability
-        guards: Guards = lease.guards if lease is not None else ()
         taken, self._changed = self._changed, {}
-        last = on_conflict == "last"
         try:
+            if self._doubtful is not None:
+                receipt = await self._doubtful.settle(taken)
+                self._doubtful = None
+                if receipt is not None and not taken:
+                    return receipt
+            guards: Guards = lease.guards if lease is not None else ()
             for tries in range(_MERGE_TRIES):
+                attempt = Attempt(self, taken, overwrite=on_conflict == "last")
                 try:
-                    return await self._commit(taken, how, at, guards, overwrite=last)
+                    return await attempt.run(how, at, guards)
                 except Conflict as conflict:
                     dao = taken.get(conflict.object) if conflict.object else None
                     if on_conflict != "merge" or dao is None or tries == _MERGE_TRIES - 1:
                         raise
                     await reconcile(self, dao, conflict)
+                except BaseException:
+                    self._doubtful = attempt if attempt.is_in_doubt else None
+                    raise
             raise AssertionError("unreachable")
         except BaseException:
             self._changed = {**taken, **self._changed}
             raise
-
-    async def _commit(
-        self, taken: dict[bytes, Dao[Any]], how: Durability, at: int | None, guards: Guards = (),
-        *, overwrite: bool,
-    ) -> Receipt:  # fmt: skip
-        below: list[Draft] = []
-        if any(dao._deleted for dao in taken.values()):
-            below = fell(self._reader.view, taken, self._overlay or ())
-        daos = [dao for dao in taken.values() if dao._version or not dao._deleted]
-        if not daos:
-            raise UsageError("all that was stored was deleted again: nothing to commit")
-        drafts = [*(self._draft(dao, overwrite=overwrite) for dao in daos), *below]
-        landed = await self.chain._writer.submit(drafts, self.session, how, at, guards=guards)
-        time_us, signer = landed.time_us, landed.signer
-        for seq, (dao, draft) in enumerate(zip(daos, drafts, strict=False), landed.seq):
-            created = draft.created or seq
-            dao._version = Landed(seq, created, time_us, signer, draft.body, draft.codec)
-        return landed.receipt()
 
     def _draft(self, dao: Dao[Any], *, overwrite: bool) -> Draft:
         schema, version, place = dao._schema, dao._version, dao._place

@@ -11,14 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, Final
 
 from ate.chain.admit import consult
 from ate.chain.ledger import Ledger
 from ate.chain.standing import Guards
 from ate.dio.moving import Moving
-from ate.dio.parcel import UNORDERED, Carrier, Parcel, changed, in_doubt, offline
+from ate.dio.parcel import Carrier, Parcel, changed, in_doubt, unordered
 from ate.dio.parking import Parking
 from ate.dio.patience import Patience
 from ate.dio.setback import Setbacks
@@ -29,12 +28,11 @@ from ate.errors import (
     BadSignature,
     Compacted,
     Conflict,
-    ReadOnly,
-    StorageError,
     UsageError,
 )
-from ate.event.commit import Origin, Record, encode_payload
+from ate.event.commit import Origin, Record
 from ate.event.draft import Draft
+from ate.limits import MIB
 from ate.log.outbox import Outbox
 from ate.merkle import Frontier
 from ate.session import Session
@@ -42,6 +40,8 @@ from ate.session import Session
 _log = logging.getLogger("ate")
 #: Commits on their way at once; what comes meanwhile is gathered, and goes with the next one.
 _FLIGHTS_MAX: Final = 8
+#: Bytes of what waited that one commit may gather: the first of it is to be there soon.
+_GATHER_BYTES: Final = MIB
 #: How often a checkpoint and the like is made anew because somebody else was faster.
 _TRIES: Final = 64
 #: How long closing waits for the answers to what was sent.
@@ -69,10 +69,9 @@ class Forwarder(Writer):
         self.carrier: Carrier | None = None
         self.moving = Moving()
         self.patience = Patience(self)
-        self._packing: Sequence[Transaction] = ()
         self._news: asyncio.Future[None] | None = None
         #: Called when something was refused, or waits no more.
-        self.tell: Callable[[], None] = _nobody
+        self.tell: Callable[[], None] = lambda: None
 
     # --- what the replica tells ---
 
@@ -81,37 +80,39 @@ class Forwarder(Writer):
         self.moving.settle(parcel)
         self.landed_count += 1
         offset = parcel.offset
-        if parcel.adopted:
-            first, real = parcel.group[0].first, record.first_seq + offset
-            self.parking.land(parcel.drafts, first, parcel.entry, real)
-        else:
-            self.parking.forget(parcel.entry)
         for transaction in parcel.group:
             transaction.over = True
+            if parcel.adopted:
+                place = record.first_seq + offset
+                self.parking.overlay.land(transaction.drafts, transaction.first, place)
+            transaction.outcome = Committed(record, offset, frontier, parcel.lsn)
             if not transaction.done.done():
-                committed = Committed(record, offset, frontier, parcel.lsn)
-                transaction.done.set_result(committed)
+                transaction.done.set_result(transaction.outcome)
             offset += len(transaction.drafts)
+        self.parking.leave(parcel.drafts if parcel.adopted else (), parcel.entry)
         self._go_on()
 
     def passed(self, parcel: Parcel) -> None:
         """A commit was in the chain, and what it made was compacted before it came here."""
         self.moving.settle(parcel)
         error = Compacted("it has landed, and was superseded and compacted since")
-        if parcel.adopted:
-            self.parking.lift(parcel.drafts, parcel.group[0].first, parcel.entry)
         for transaction in parcel.group:
             transaction.over = True
-            if not transaction.first and not transaction.done.done():
+            if parcel.adopted:
+                self.parking.overlay.lift(transaction.drafts, transaction.first)
+            elif not transaction.is_blind and not transaction.done.done():
                 transaction.done.set_exception(error)
                 transaction.done.exception()  # nobody may be waiting any more
-        self.parking.forget(parcel.entry)
+        self.parking.leave(parcel.drafts if parcel.adopted else (), parcel.entry)
         self._go_on()
 
     def refused(self, parcel: Parcel, error: AteError) -> None:
-        """A commit was refused for good."""
+        """A commit was refused for good; one that was given up is not sent again."""
         self.moving.settle(parcel)
         first, group = parcel.group[0], parcel.group
+        if parcel.abandoned:
+            self._go_on()
+            return
         if first.make is not None and isinstance(error, Conflict):
             first.tries += 1
             if first.tries < _TRIES:
@@ -137,18 +138,10 @@ class Forwarder(Writer):
         again: list[Transaction] = []
         for parcel in parcels:
             self.moving.settle(parcel)
-            if parcel.adopted and len(parcel.group) > 1:
-                again += self._apart(parcel)
-                continue
-            first = parcel.group[0]
-            if first.is_blind:
-                self._fail([first], AteError("one before it was refused"))
-            elif first.first:
-                with suppress(StorageError, UsageError):  # a later process is told the same
-                    self.outbox.mark(parcel.entry, "waiting")
-                again.append(first)
+            if parcel.group[0].is_blind:
+                self._fail(parcel.group, AteError("one before it was refused"))
             else:
-                self.parking.forget(parcel.entry)
+                self._withdraw(parcel)
                 again += parcel.group
         self._queue[0:0] = again
         self._go_on()
@@ -158,17 +151,18 @@ class Forwarder(Writer):
         self.patience.look()
         self._go_on()
 
+    def _withdraw(self, parcel: Parcel) -> None:
+        """Nothing of a commit is in the chain, nor will be under its number."""
+        if parcel.adopted:
+            self.parking.withdraw(parcel.entry)
+        else:
+            self.parking.forget(parcel.entry)
+
     def _apart(self, parcel: Parcel) -> list[Transaction]:
-        """Let each of a group go alone; those that nobody waits for are kept one by one."""
+        """Let each of a group go alone."""
         for transaction in parcel.group:
             transaction.alone = True
-            if transaction.first:
-                try:
-                    transaction.entry = self.parking.keep(transaction.drafts, transaction.first)
-                except AteError as error:
-                    transaction.entry = 0
-                    _log.warning("a commit that waits is kept in memory alone: %s", error)
-        self.parking.forget(parcel.entry)
+        self._withdraw(parcel)
         return list(parcel.group)
 
     # --- what tasks commit ---
@@ -176,23 +170,23 @@ class Forwarder(Writer):
     async def submit(
         self, drafts: list[Draft], session: Session | None, durability: Durability,
         at: int | None, *, guards: Guards = (),
+        made: Callable[[Transaction], None] | None = None,
     ) -> Outcome:  # fmt: skip
         """Commit `drafts`; without waiting for the server unless the durability is FULL."""
         self._check_usable()
         early = durability < Durability.FULL or (self.goes_on and not self.patience.is_reachable)
         plain = at is None and not guards and self.parking.admits(drafts, session)
         if not self.patience.is_reachable and not (self.goes_on and plain):
-            raise offline(goes_on=self.goes_on)
+            raise self.patience.unreachable()
         if not early or not plain:
-            return await super().submit(drafts, session, durability, at, guards=guards)
+            return await self._submit(drafts, session, durability, at, guards=guards, made=made)
         loop = asyncio.get_running_loop()
         entry, first = self.parking.park(drafts)
         if durability > Durability.NONE:
             self.outbox.flush()
         transaction = Transaction(
-            drafts, session, durability, None, loop.create_future(), alone=True, entry=entry,
-            first=first,
-        )  # fmt: skip
+            drafts, session, durability, None, loop.create_future(), entry=entry, first=first
+        )
         self._queue.append(transaction)
         self._start(loop)
         return Waiting(first, self.ledger.now_us())
@@ -200,11 +194,20 @@ class Forwarder(Writer):
     @property
     def pending(self) -> int:
         """Commits made here that are not in the chain yet."""
-        return len(self._queue) + len(self._packing) + len(self.moving)
+        moving = sum(len(parcel.group) for parcel in self.moving)
+        return len(self._queue) + len(self._packing) + moving
+
+    def under_way(self) -> list[Transaction]:
+        return [*(one for parcel in self.moving for one in parcel.group), *self._packing]
 
     def unsettled(self) -> list[Transaction]:
-        """Return the transactions that are not `over` yet."""
-        return [*(t for p in self.moving for t in p.group), *self._packing, *self._queue]
+        """Return those that are not `over` yet."""
+        return [*self.under_way(), *self._queue]
+
+    async def learn(self, transaction: Transaction) -> Outcome | None:
+        self._check_usable()
+        self.patience.ask_again(transaction)
+        return await super().learn(transaction)
 
     # --- the queue ---
 
@@ -229,7 +232,7 @@ class Forwarder(Writer):
     async def _submit(self, *args: Any, **kwargs: Any) -> Outcome:
         if not self.patience.is_reachable:
             self._check_usable()
-            raise offline(goes_on=self.goes_on)
+            raise self.patience.unreachable()
         return await super()._submit(*args, **kwargs)
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -262,17 +265,19 @@ class Forwarder(Writer):
 
     def _gather(self) -> list[Transaction]:
         group = super()._gather()
+        is_parked, nbytes = group[0].first > 0, 0
         for at in range(1, len(group)):
-            if self.moving.holds_up(group[at]):
+            one = group[at]
+            if is_parked:
+                nbytes += sum(len(draft.body) for draft in one.drafts)
+            is_other = nbytes > _GATHER_BYTES or (one.first > 0) != is_parked
+            if is_other or self.moving.holds_up(one):
                 self._queue[0:0] = group[at:]
                 return group[:at]
         return group
 
     async def _run_errand(self) -> None:
-        if self.carrier is None:
-            await super()._run_errand()
-            return
-        async with self.carrier.taking:
+        async with self.carrier.taking if self.carrier is not None else asyncio.Lock():
             await super()._run_errand()
 
     def _is_current(self, transaction: Transaction) -> bool:
@@ -328,7 +333,7 @@ class Forwarder(Writer):
         commit, rows = await ledger.preparer(ready[0].session).prepare(
             drafts, origin=origin, seen_seq=ledger.view.head, now_us=ledger.now_us()
         )
-        payload = b"".join(encode_payload(commit, UNORDERED, [None] * len(rows)))
+        payload = unordered(commit)
         await consult(ledger.view, ledger.pipeline, payload, rows, ledger.now_us())
         self._lsn = origin.lsn  # used up, also when it cannot be kept
         number = self._session_number, origin.lsn
@@ -336,8 +341,8 @@ class Forwarder(Writer):
         parcel.entry, parcel.adopted = ready[0].entry, ready[0].first > 0
         if ready[0].make is not None:
             parcel.at = ledger.view.head
-        if parcel.entry:
-            self.outbox.prepare(parcel.entry, *number, payload)
+        if parcel.adopted:
+            self.outbox.prepare([one.entry for one in ready], *number, payload)
             self.outbox.flush()  # a later process sends it by this number, or not at all
         elif parcel.at is None and not parcel.guards:
             parcel.entry = self.outbox.add_prepared(*number, payload)
@@ -388,13 +393,6 @@ class Forwarder(Writer):
         self.patience.end()
 
     def _check_usable(self) -> None:
-        if self._closed:
-            raise UsageError("the chain is closed")
-        if self.ledger.store.readonly:
-            raise ReadOnly("this chain was opened read-only")
+        super()._check_usable()
         if self.carrier is not None and self.carrier.refusal is not None:
             raise self.carrier.refusal
-
-
-def _nobody() -> None:
-    """There is nobody to tell."""

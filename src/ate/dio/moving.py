@@ -44,10 +44,8 @@ class Moving:
 
     def last_lsn(self, device: int, session: int) -> int:
         """Return the number of the last one of a device and session; 0 = there is none."""
-        for parcel in reversed(self._parcels.values()):
-            if (parcel.device, parcel.session) == (device, session):
-                return parcel.lsn
-        return 0
+        source = device, session
+        return max((p.lsn for p in self if (p.device, p.session) == source), default=0)
 
     def holds_up(self, one: Transaction) -> bool:
         """Whether what is on its way changes something that this commit changes or needs."""

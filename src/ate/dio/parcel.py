@@ -8,11 +8,11 @@ from typing import Any, Final, Protocol
 
 from ate.dio.transaction import Transaction
 from ate.errors import AteError, Disconnected, Offline
-from ate.event.commit import SequencerPart
+from ate.event.commit import Commit, SequencerPart
 from ate.event.draft import Draft
+from ate.event.payload import encode_payload
 
-#: The sequencer's part of a commit that no server has seen.
-UNORDERED: Final = SequencerPart(0, 0, 0, bytes(32))
+_UNORDERED: Final = SequencerPart(0, 0, 0, bytes(32))
 
 
 class Carrier(Protocol):
@@ -22,6 +22,8 @@ class Carrier(Protocol):
     taking: asyncio.Lock
     #: Why the server is not followed any more, for good.
     failure: AteError | None
+    #: Why there is no connection now, or no chain on it.
+    trouble: AteError | None
     #: All that the server had when it was asked is here.
     is_current: bool
 
@@ -33,6 +35,10 @@ class Carrier(Protocol):
     @property
     def is_online(self) -> bool:
         """Whether a commit would leave at once."""
+        ...
+
+    def recall(self, flight: Any) -> bool:
+        """Look for a commit in the chain as it is here; if it is there its author is told."""
         ...
 
     def send(self, flight: Any) -> None:
@@ -69,11 +75,21 @@ class Parcel:
         return int.from_bytes(self.payload[40:48], "little")
 
     @property
+    def is_kept(self) -> bool:
+        """Whether it was promised to wait here until it lands, or is of a process that is gone."""
+        return self.group[0].first != 0
+
+    @property
     def drafts(self) -> list[Draft]:
         """What its transactions change, in order."""
         if len(self.group) == 1:
             return self.group[0].drafts
         return [draft for one in self.group for draft in one.drafts]
+
+
+def unordered(commit: Commit) -> bytes:
+    """Return the payload of a commit that no server has seen, all bodies inline."""
+    return b"".join(encode_payload(commit, _UNORDERED, [None] * len(commit.heads)))
 
 
 def changed(transaction: Transaction) -> list[bytes]:

@@ -14,7 +14,7 @@ from ate.chain.index import DEAD, SEQ_MASK
 from ate.chain.ledger import Ledger
 from ate.dio.overlay import PROVISIONAL, Overlay
 from ate.dio.work import Work
-from ate.errors import AteError, Conflict, StorageError
+from ate.errors import AteError, Conflict, StorageError, UsageError
 from ate.event.draft import Draft
 from ate.event.row import SYSTEM_FIRST, Kind
 from ate.ids import ROOT, ObjectId
@@ -70,36 +70,40 @@ class Parking:
         return self.outbox.add(work.seal(ledger.session, ledger.entropy))
 
     def adopt(
-        self, drafts: Sequence[Draft], number: tuple[int, int], payload: bytes
-    ) -> tuple[int, int]:
-        """Keep and show a commit that is on its way already; returns the same as `park`.
+        self, works: Sequence[Sequence[Draft]], number: tuple[int, int], payload: bytes
+    ) -> list[tuple[int, int]]:
+        """Keep and show what is on its way already as one commit; returns for each as `park`.
 
         Raises:
             LimitExceeded, StorageError: it could not be kept.
         """
+        places: list[tuple[int, int]] = []
         first = self.overlay.put([], 0)
-        entry = self.keep(drafts, first)
-        self.outbox.prepare(entry, *number, payload)
-        self.overlay.put(drafts, self.ledger.now_us(), first=first)
-        return entry, first
+        try:
+            for drafts in works:
+                places.append((self.keep(drafts, first), first))
+                first += len(drafts)
+            self.outbox.prepare([entry for entry, _ in places], *number, payload)
+        except AteError:
+            for entry, _ in places:
+                self.outbox.remove(entry)
+            raise
+        for drafts, (_, first) in zip(works, places, strict=True):
+            self.overlay.put(drafts, self.ledger.now_us(), first=first)
+        return places
 
     # --- what has become of it ---
 
-    def land(self, drafts: Sequence[Draft], first: int, entry: int, real: int) -> None:
-        """A commit is in the chain.
+    def leave(self, drafts: Sequence[Draft], entry: int) -> None:
+        """A commit is in the chain, and what it changes is not laid over it any more.
 
-        Its entry goes when nothing that waits replaces what it made: until then a later process
-        has to learn from it which seqs it got.
+        Its entries go when nothing that waits replaces what it made: until then a later process
+        has to learn from them which seqs it got.
+
+        Args:
+            drafts: all of those who share the commit; empty when it was not kept to wait.
+            entry: of one of them.
         """
-        self.overlay.land(drafts, first, real)
-        self._leave(drafts, entry)
-
-    def lift(self, drafts: Sequence[Draft], first: int, entry: int) -> None:
-        """Show a commit no more, and forget it."""
-        self.overlay.lift(drafts, first)
-        self._leave(drafts, entry)
-
-    def _leave(self, drafts: Sequence[Draft], entry: int) -> None:
         waited = set()
         for draft in drafts:
             before = self._under.pop(draft.id, 0)
@@ -122,12 +126,24 @@ class Parking:
                 self.forget(entry)
 
     def forget(self, entry: int) -> None:
-        """Remove an entry. If that fails it is found to have landed when the chain is opened."""
+        """Remove the entries of a commit.
+
+        If that fails it is found to have landed when the chain is opened.
+        """
         if entry:
             try:
-                self.outbox.remove(entry)
+                self.outbox.settle(entry)
             except StorageError as error:
                 _log.warning("an entry of the outbox was not removed: %s", error)
+
+    def withdraw(self, entry: int) -> None:
+        """Nothing will land under the number of this commit: those who share it wait again."""
+        try:
+            self.outbox.mark(entry, "waiting")
+            # Before a later number lands: a later process would take this one for landed as well.
+            self.outbox.flush()
+        except (StorageError, UsageError) as error:
+            _log.warning("an entry of the outbox was not changed: %s", error)
 
     def newest(self, object_id: bytes) -> tuple[int, bool]:
         """Return the seq of an object's newest version, waiting ones included, and if it lives."""
@@ -215,7 +231,7 @@ class Parking:
             # Written anew: what its changes replace may have got another seq since it was kept.
             number = self.keep(drafts, first)
             self.outbox.mark(number, "conflict", text.encode())
-            self.forget(entry)
+            self.outbox.remove(entry)
             self.outbox.flush()
         except AteError as trouble:  # it waits as it was, and is refused again the next time
             _log.warning("a refused commit could not be marked as such: %s", trouble)

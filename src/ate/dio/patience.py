@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ate.dio.parcel import Parcel, in_doubt, offline
 from ate.dio.transaction import Transaction, Waiting
-from ate.errors import AteError, StorageError
+from ate.errors import AccessDenied, AteError, StorageError
 
 if TYPE_CHECKING:
     from ate.dio.forwarder import Forwarder
@@ -40,6 +40,13 @@ class Patience:
         carrier = self._owner.carrier
         return carrier is None or carrier.is_online or self._timer is not None
 
+    def unreachable(self) -> AteError:
+        """Return the error for a commit that cannot be sent now, nor wait until it can."""
+        trouble = self._owner.carrier.trouble if self._owner.carrier is not None else None
+        if isinstance(trouble, AccessDenied):
+            return trouble
+        return offline(goes_on=self._owner.goes_on)
+
     def look(self) -> None:
         """There is a connection, or there is none any more."""
         owner = self._owner
@@ -64,9 +71,10 @@ class Patience:
         owner, promised = self._owner, list[Transaction]()
         failure = owner.carrier.failure if owner.carrier is not None else None
         for parcel in owner.moving:
-            if parcel.group[0].first or parcel.abandoned:
+            waits = [one for one in parcel.group if not one.done.done()]
+            if parcel.group[0].first or (parcel.abandoned and not waits):
                 continue
-            is_wanted = not any(one.done.done() for one in parcel.group)
+            is_wanted = len(waits) == len(parcel.group) and not parcel.abandoned
             if failure is None and is_wanted and self._adopt(parcel):
                 promised += parcel.group
             else:
@@ -79,7 +87,7 @@ class Patience:
                 owner._queue.append(transaction)
                 promised.append(transaction)
             else:
-                owner._fail([transaction], failure or offline(goes_on=owner.goes_on))
+                owner._fail([transaction], failure or self.unreachable())
         self._promise(promised)
         owner._go_on()
         owner.tell()
@@ -98,26 +106,45 @@ class Patience:
         if not all(map(self._may_wait, parcel.group)):
             return False
         parking = self._owner.parking
-        number = parcel.session, parcel.lsn
+        number, works = (parcel.session, parcel.lsn), [one.drafts for one in parcel.group]
         try:
-            entry, first = parking.adopt(parcel.drafts, number, parcel.payload)
+            places = parking.adopt(works, number, parcel.payload)
         except AteError:
             return False
         parking.forget(parcel.entry)
-        parcel.entry, parcel.adopted = entry, True
-        for transaction in parcel.group:
-            transaction.first = first
-            first += len(transaction.drafts)
-        if len(parcel.group) == 1:
-            parcel.group[0].entry = entry
+        for transaction, place in zip(parcel.group, places, strict=True):
+            transaction.entry, transaction.first = place
+        parcel.entry, parcel.adopted = places[0][0], True
         return True
 
     def abandon(self, parcel: Parcel, error: AteError) -> None:
-        """Nobody waits for this commit any more: it has landed by now, or never will."""
+        """Nobody waits for this commit any more: it is sent again only when its author asks."""
         parcel.abandoned = True
+        for transaction in parcel.group:
+            transaction.parcel = parcel
         self._owner.parking.forget(parcel.entry)
         parcel.entry = 0
         self._owner._fail(parcel.group, error)
+
+    def ask_again(self, transaction: Transaction) -> None:
+        """The author of a commit that was given up wants to know: send it again as it was.
+
+        That it was not there when the connection came back does not say that it never will be: an
+        old connection may still bring it, until a later number has landed.
+
+        Raises:
+            Disconnected: there is no connection.
+        """
+        owner, parcel = self._owner, transaction.parcel
+        if parcel is None or transaction.outcome is not None:
+            return
+        if owner.carrier is None or not self.is_reachable:
+            raise in_doubt()
+        parcel.abandoned = False
+        if parcel in owner.moving or owner.carrier.recall(parcel):
+            return
+        if owner.ledger.view.origins.last(parcel.device, parcel.session) < parcel.lsn:
+            owner._send(parcel)
 
     def _park(self, transaction: Transaction) -> bool:
         """Let a commit that was not sent wait, if it may."""
@@ -129,7 +156,6 @@ class Patience:
         except AteError as error:
             self._owner._fail([transaction], error)
             return False
-        transaction.alone = True
         return True
 
     def _promise(self, transactions: Sequence[Transaction]) -> None:

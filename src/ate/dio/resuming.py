@@ -21,21 +21,24 @@ def resume(forwarder: Forwarder) -> None:
     """
     waiting, refused = forwarder.parking.restore()
     loop = asyncio.get_running_loop()
+    made: dict[int, Transaction] = {}
     for entry, work in waiting:
         drafts = list(work.drafts) if work is not None else []
-        transaction = Transaction(
+        made[entry.number] = transaction = Transaction(
             drafts, forwarder.ledger.session, Durability.LOCAL, None, loop.create_future(),
-            alone=True, entry=entry.number, first=work.first if work is not None else -1,
+            entry=entry.number, first=work.first if work is not None else -1,
         )  # fmt: skip
-        if entry.commit:
-            parcel = Parcel([transaction], (entry.session, entry.lsn), entry.commit, (), 0)
-            record = Record(memoryview(entry.commit))
-            parcel.offset = record.row_count - len(drafts)
-            parcel.entry, parcel.ids = entry.number, changed(transaction)
-            parcel.adopted = work is not None
-            forwarder._send(parcel)
-        else:
+        if entry.state == "waiting":
             forwarder._queue.append(transaction)
+    for entry, work in waiting:
+        if entry.commit:
+            group = [made[number] for number in entry.shares or (entry.number,)]
+            parcel = Parcel(group, (entry.session, entry.lsn), entry.commit, (), 0)
+            record = Record(memoryview(entry.commit))
+            parcel.offset = record.row_count - len(parcel.drafts)
+            parcel.entry, parcel.adopted = entry.number, work is not None
+            parcel.ids = [one for transaction in group for one in changed(transaction)]
+            forwarder._send(parcel)
     for entry, work in refused:
         forwarder.setbacks.add(entry.number, work, entry.note)
     forwarder._start(loop)

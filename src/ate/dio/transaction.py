@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ate.chain.standing import Guards
 from ate.dio.receipt import Receipt
@@ -17,6 +17,9 @@ from ate.event.commit import Record
 from ate.event.draft import Draft
 from ate.merkle import Frontier
 from ate.session import Session
+
+if TYPE_CHECKING:
+    from ate.dio.parcel import Parcel
 
 
 class Durability(IntEnum):
@@ -52,6 +55,10 @@ class Transaction:
     first: int = 0
     #: It is known what became of it, here and for good.
     over: bool = False
+    #: Where it landed; also when its author was told before that nobody knows.
+    outcome: Outcome | None = None
+    #: What was sent of it, when nobody knows whether that has landed.
+    parcel: Parcel | None = field(default=None, repr=False)
 
     @property
     def is_blind(self) -> bool:

@@ -20,7 +20,7 @@ from ate.chain.reader import Reader
 from ate.chain.standing import Guards, check_guards, check_parents
 from ate.dio.clash import check_versions
 from ate.dio.transaction import Committed, Durability, Outcome, Transaction
-from ate.errors import AteError, Conflict, ReadOnly, UsageError
+from ate.errors import AteError, Compacted, Conflict, Disconnected, ReadOnly, UsageError
 from ate.event.commit import Origin
 from ate.event.draft import Draft
 from ate.session import Session
@@ -57,6 +57,8 @@ class Writer:
         self.landed_count = 0
         self._closed = False
         self._busy = False
+        #: What is being made into a commit.
+        self._packing: Sequence[Transaction] = ()
 
     def first_origin(self) -> Origin:
         """Return the origin of the first commit of a new chain, and count it."""
@@ -77,14 +79,18 @@ class Writer:
         at: int | None,
         *,
         guards: Guards = (),
+        made: Callable[[Transaction], None] | None = None,
     ) -> Outcome:
         """Commit `drafts` and return where they landed.
+
+        Args:
+            made: gets the transaction as soon as there is one; see `learn`.
 
         Raises:
             Fenced: one of `guards` is not the newest version of its object.
             Conflict, Refused and the other commit errors; StorageError. Nothing landed then.
         """
-        return await self._submit(drafts, session, durability, at, guards=guards)
+        return await self._submit(drafts, session, durability, at, guards=guards, made=made)
 
     async def _submit(
         self,
@@ -95,20 +101,48 @@ class Writer:
         make: Callable[[], list[Draft]] | None = None,
         *,
         guards: Guards = (),
+        made: Callable[[Transaction], None] | None = None,
     ) -> Outcome:
-        if self._closed:
-            raise UsageError("the chain is closed")
-        if self.ledger.store.readonly:
-            raise ReadOnly("this chain was opened read-only")
+        self._check_usable()
         loop = asyncio.get_running_loop()
         done = loop.create_future()
         transaction = Transaction(drafts, session, durability, at, done, make, guards)
+        if made is not None:
+            made(transaction)
         if self._is_alone(loop):
             await self._run_one(transaction, loop)
         else:
             self._queue.append(transaction)
             self._start(loop)
         return await transaction.done
+
+    def under_way(self) -> list[Transaction]:
+        """Return those that may land although their authors do not wait any more."""
+        return list(self._packing)
+
+    async def learn(self, transaction: Transaction) -> Outcome | None:
+        """Return what became of a commit whose author got no answer; None = it never lands.
+
+        Raises:
+            Disconnected: nobody knows yet.
+            Compacted: it has landed, and was superseded and compacted since.
+        """
+        if transaction.outcome is not None or transaction not in self.under_way():
+            return transaction.outcome
+        if transaction.done.done():
+            transaction.done = asyncio.get_running_loop().create_future()
+        try:
+            return await transaction.done
+        except (Disconnected, Compacted):
+            raise
+        except AteError:
+            return None
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise UsageError("the chain is closed")
+        if self.ledger.store.readonly:
+            raise ReadOnly("this chain was opened read-only")
 
     def _is_alone(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Return whether nobody else could join this commit: then there is nothing to wait for.
@@ -247,6 +281,13 @@ class Writer:
         ready = [one for one in group if not one.done.done() and self._is_current(one)]
         if not ready:
             return
+        self._packing = ready
+        try:
+            await self._commit_ready(ready)
+        finally:
+            self._packing = ()
+
+    async def _commit_ready(self, ready: list[Transaction]) -> None:
         ledger = self.ledger
         drafts = ready[0].drafts if len(ready) == 1 else [d for one in ready for d in one.drafts]
         await self._look_back(drafts, ready[0].session)
@@ -281,8 +322,9 @@ class Writer:
         self.landed_count += 1
         offset = len(rows) - len(drafts)
         for transaction in ready:
+            committed = Committed(record, offset, ledger.view.frontier, self._lsn)
+            transaction.outcome = committed
             if not transaction.done.done():
-                committed = Committed(record, offset, ledger.view.frontier, self._lsn)
                 transaction.done.set_result(committed)
             offset += len(transaction.drafts)
 

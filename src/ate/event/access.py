@@ -39,10 +39,14 @@ class Principal:
     identity: str
     sign: bytes = field(repr=False)
     seal: bytes = field(repr=False)
+    _key_id: bytes = field(default=b"", init=False, repr=False, compare=False)
 
     @property
     def key_id(self) -> bytes:
-        return key_id_of(self.sign, self.seal)
+        """Its id; to hash both keys takes longer than all else that a commit asks of them."""
+        if not self._key_id:
+            object.__setattr__(self, "_key_id", key_id_of(self.sign, self.seal))
+        return self._key_id
 
 
 class _Rule(Enum):

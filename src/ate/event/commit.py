@@ -18,8 +18,8 @@ rows root (32) · BLAKE3 of the rare section (32).
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from typing import Final, NamedTuple, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -44,14 +44,15 @@ ROWS_AT: Final = 272
 _AUTHOR: Final = struct.Struct("<BBHI32sQQQQ16sQ32s32s32s")
 _SEQUENCER: Final = struct.Struct("<QQQ32sQ")
 _SIZES: Final = struct.Struct("<IIQ")
-#: From this many rows on, the row table is built as an array.
-_VECTOR_ROWS: Final = 160
 _LEAF: Final = struct.Struct("<32sQQ")
 
 _unpack_row: Final = rows_.FULL.unpack_from
 _BRIEF: Final = struct.Struct("<BxBxI48x16sQ32sI4xQ").unpack_from
 _SIGNED: Final = rows_.SIGNED_BYTES
 _make_row: Final = rows_.Row._make
+_BODIES: Final = struct.Struct("<80x32sI4xQ").iter_unpack
+#: Where the bytes of a row are that are zero in every sound one.
+_ZEROS: Final = (3, 116, 117, 118, 119)
 SIGN_CONTEXT: Final = b"ate/commit/1"
 
 
@@ -148,68 +149,6 @@ def link_after(link: bytes, leaf: bytes) -> bytes:
     return digest(link + leaf)
 
 
-def encode_payload(
-    commit: Commit, sequencer: SequencerPart, places: Sequence[int | None]
-) -> list[Buffer]:
-    """Return the parts of the log payload.
-
-    Args:
-        places: for each row the body-file place of its body, or None to keep the body inline.
-    """
-    signature, rare = _pad(commit.signature), _pad(commit.rare)
-    count = len(commit.heads)
-    if count < _VECTOR_ROWS:
-        return _encode_few(commit, sequencer, places, signature + rare)
-    at = ROWS_AT + rows_.ROW_BYTES * count + len(signature) + len(rare)
-    if any(place is not None for place in places):
-        inline = [body for body, place in zip(commit.bodies, places, strict=True) if place is None]
-    else:
-        inline = list(commit.bodies)
-    lengths = np.fromiter(map(len, commit.bodies), np.uint64, count)
-    outside = np.fromiter((place or 0 for place in places), np.uint64, count)
-    kept = np.where(outside == 0, lengths, 0).astype(np.uint64)
-    ends = np.cumsum(kept, dtype=np.uint64) + np.uint64(at)
-    table = np.empty((count, rows_.ROW_BYTES), np.uint8)
-    table[:, : rows_.SIGNED_BYTES] = np.frombuffer(b"".join(commit.heads), np.uint8).reshape(
-        count, -1
-    )
-    local = table[:, rows_.SIGNED_BYTES :].view(np.uint8)
-    words = np.empty((count, 2), "<u8")
-    words[:, 0] = lengths
-    words[:, 1] = np.where(outside == 0, ends - kept, outside)
-    local[:] = words.view(np.uint8)
-    size_inline = int(ends[-1]) - at
-    inline.append(bytes(-(at + size_inline) % 8))
-    sizes = _SIZES.pack(len(commit.signature), len(commit.rare), size_inline)
-    return [
-        commit.author_bytes + sequencer.encode() + sizes,
-        table.data.cast("B"),
-        signature + rare,
-        b"".join(inline),
-    ]
-
-
-def _encode_few(
-    commit: Commit, sequencer: SequencerPart, places: Sequence[int | None], middle: bytes
-) -> list[Buffer]:
-    """The same for a handful of rows, where setting up arrays would cost more than it saves."""
-    local = rows_.LOCAL.pack
-    start = at = ROWS_AT + rows_.ROW_BYTES * len(commit.heads) + len(middle)
-    table: list[bytes] = []
-    inline: list[bytes] = []
-    for head, body, place in zip(commit.heads, commit.bodies, places, strict=True):
-        table.append(head)
-        if place is None:
-            table.append(local(len(body), 0, at))
-            inline.append(body)
-            at += len(body)
-        else:
-            table.append(local(len(body), 0, place))
-    sizes = _SIZES.pack(len(commit.signature), len(commit.rare), at - start)
-    first = commit.author_bytes + sequencer.encode() + sizes
-    return [first, *table, middle, *inline, bytes(-at % 8)]
-
-
 class Record:
     """An ordered commit, read lazily from its payload.
 
@@ -222,9 +161,14 @@ class Record:
     """
 
     __slots__ = (
-        "_bodies_at", "_headers", "_leaf", "_rare_at", "_root", "_sizes", "author", "first_seq",
-        "payload", "row_count", "sequencer",
+        "_bodies_at", "_headers", "_leaf", "_rare_at", "_root", "_rows_end", "_sizes", "author",
+        "first_seq", "kinds", "payload", "row_count", "sequencer",
     )  # fmt: skip
+
+    #: Bytes from one row to the next, and what reads parts of each.
+    _step: ClassVar[int] = rows_.ROW_BYTES
+    _ids_of: ClassVar[Any] = struct.Struct("<8x16s104x").iter_unpack
+    _bases_of: ClassVar[Any] = struct.Struct("<48xQ72x").iter_unpack
 
     def __init__(self, payload: memoryview) -> None:
         if len(payload) < ROWS_AT:
@@ -240,11 +184,14 @@ class Record:
         signature, rare, bodies = self._sizes
         limits.check("rows in a commit", count, limits.COMMIT_ROWS_MAX)
         limits.check("signature bytes", signature, limits.SIGNATURE_BYTES_MAX)
-        self._rare_at = ROWS_AT + rows_.ROW_BYTES * count + signature + (-signature % 8)
+        self._rows_end = ROWS_AT + rows_.ROW_BYTES * count
+        self._rare_at = self._rows_end + signature + (-signature % 8)
         self._bodies_at = self._rare_at + rare + (-rare % 8)
         end = self._bodies_at + bodies
         if count == 0 or end + (-end % 8) != len(payload):
             raise ProtocolError("a commit's sizes do not add up")
+        #: The kind of each row, one byte each.
+        self.kinds = self._column(0)
         self._root = self._leaf = b""
         self._headers: dict[int, Header] | None = None
 
@@ -269,14 +216,38 @@ class Record:
         return self._headers
 
     @property
-    def kinds(self) -> bytes:
-        """The kind of each row, one byte each."""
-        end = ROWS_AT + rows_.ROW_BYTES * self.row_count
-        return self.payload[ROWS_AT : end : rows_.ROW_BYTES].tobytes()
+    def flags(self) -> bytes:
+        """The flags of each row, one byte each."""
+        return self._column(1)
+
+    @property
+    def zeros(self) -> bytes:
+        """The bytes of the rows that are zero in a sound commit."""
+        rows = self.payload[ROWS_AT : self._rows_end].tobytes()
+        return b"".join([rows[at :: self._step] for at in _ZEROS])
+
+    def _column(self, at: int) -> bytes:
+        """Return one byte of each row."""
+        return self.payload[ROWS_AT + at : self._rows_end : self._step].tobytes()
+
+    @property
+    def ids(self) -> list[bytes]:
+        """The object id of each row."""
+        return [one for (one,) in self._ids_of(self.payload[ROWS_AT : self._rows_end])]
+
+    @property
+    def bases(self) -> list[int]:
+        """The seq that each row replaces."""
+        return [one for (one,) in self._bases_of(self.payload[ROWS_AT : self._rows_end])]
+
+    @property
+    def stored(self) -> Iterable[tuple[bytes, int, int]]:
+        """Hash, length and place of the body of each row."""
+        return _BODIES(self.payload[ROWS_AT : self._rows_end])
 
     @property
     def signature(self) -> bytes:
-        at = ROWS_AT + rows_.ROW_BYTES * self.author.row_count
+        at = self._rows_end
         return bytes(self.payload[at : at + self._sizes[0]])
 
     @property
@@ -287,7 +258,7 @@ class Record:
     def padding(self) -> bytes:
         """The bytes between the parts, all of which are zero in a sound commit."""
         signature, rare, bodies = self._sizes
-        signed = ROWS_AT + rows_.ROW_BYTES * self.row_count + signature
+        signed = self._rows_end + signature
         payload = self.payload
         return b"".join(
             (
@@ -344,12 +315,12 @@ class Record:
 
     def parent(self, index: int) -> bytes:
         """Return the parent id of row `index` without unpacking the rest."""
-        at = ROWS_AT + rows_.ROW_BYTES * index + 24
+        at = ROWS_AT + self._step * index + 24
         return self.payload[at : at + 16].tobytes()
 
     def head(self, index: int) -> memoryview:
         """The associated data of row `index`: its signed bytes without the body hash."""
-        at = ROWS_AT + rows_.ROW_BYTES * index
+        at = ROWS_AT + self._step * index
         return self.payload[at : at + rows_.HEAD_BYTES]
 
     def rows_root(self) -> bytes:
@@ -386,10 +357,6 @@ class Record:
     def reaches(self, place: int, length: int) -> bool:
         """Return whether an inline body lies inside the commit."""
         return place >= self._bodies_at and place + length <= len(self.payload)
-
-
-def _pad(data: bytes) -> bytes:
-    return data + bytes(-len(data) % 8)
 
 
 assert _AUTHOR.size == AUTHOR_BYTES

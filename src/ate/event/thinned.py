@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
+from collections.abc import Iterable
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -127,6 +128,10 @@ class ThinRecord(Record):
 
     __slots__ = ("__dict__", "_hashes_at", "_table", "author_bytes")
 
+    _step: ClassVar[int] = THIN_ROW_BYTES
+    _ids_of: ClassVar[Any] = struct.Struct("<8x16s72x").iter_unpack
+    _bases_of: ClassVar[Any] = struct.Struct("<48xQ40x").iter_unpack
+
     def __init__(self, payload: memoryview) -> None:
         if len(payload) < ROWS_AT:
             raise ProtocolError("a commit is shorter than its header")
@@ -141,12 +146,14 @@ class ThinRecord(Record):
         self.row_count = kept
         limits.check("rows in a commit", self.author.row_count, limits.COMMIT_ROWS_MAX)
         limits.check("signature bytes", signature, limits.SIGNATURE_BYTES_MAX)
-        self._rare_at = ROWS_AT + THIN_ROW_BYTES * kept + _padded(signature)
+        self._rows_end = ROWS_AT + THIN_ROW_BYTES * kept
+        self._rare_at = self._rows_end + _padded(signature)
         self._hashes_at = self._rare_at + _padded(rare)
         self._bodies_at = self._hashes_at + _HASH * hashes
         end = self._bodies_at + bodies
         if not 0 < kept <= self.author.row_count or end + (-end % 8) != len(payload):
             raise ProtocolError("a commit's sizes do not add up")
+        self.kinds = self._column(0)
         self._root = self._leaf = b""
         self._headers: dict[int, Header] | None = None
         self._table = np.frombuffer(payload, _THIN_ROW, kept, ROWS_AT)
@@ -185,19 +192,13 @@ class ThinRecord(Record):
         return self._table["index"].astype(np.uint64) + np.uint64(self.first_seq)
 
     @property
-    def kinds(self) -> bytes:
-        end = ROWS_AT + THIN_ROW_BYTES * self.row_count
-        return self.payload[ROWS_AT:end:THIN_ROW_BYTES].tobytes()
-
-    @property
-    def signature(self) -> bytes:
-        at = ROWS_AT + THIN_ROW_BYTES * self.row_count
-        return bytes(self.payload[at : at + self._sizes[0]])
+    def zeros(self) -> bytes:
+        return self._column(3)
 
     @property
     def padding(self) -> bytes:
         signature, rare, bodies = self._sizes
-        signed = ROWS_AT + THIN_ROW_BYTES * self.row_count + signature
+        signed = self._rows_end + signature
         payload = self.payload
         return b"".join(
             (
@@ -222,6 +223,11 @@ class ThinRecord(Record):
             else:
                 found.append(digest(self.inline_at(place, length)))
         return found
+
+    @property
+    def stored(self) -> Iterable[tuple[bytes, int, int]]:
+        lengths, places = self._table["length"].tolist(), self._table["place"].tolist()
+        return zip(self.body_hashes, lengths, places, strict=True)
 
     @property
     def siblings(self) -> memoryview:
@@ -266,11 +272,3 @@ class ThinRecord(Record):
     def brief(self, index: int) -> Brief:
         kind, _, codec, _, schema, _, _, _, _, domain, stamp, length, _, place = self._fields(index)
         return kind, codec, schema, domain, stamp, self.body_hashes[index], length, place
-
-    def parent(self, index: int) -> bytes:
-        at = ROWS_AT + THIN_ROW_BYTES * index + 24
-        return self.payload[at : at + 16].tobytes()
-
-    def head(self, index: int) -> memoryview:
-        at = ROWS_AT + THIN_ROW_BYTES * index
-        return self.payload[at : at + rows_.HEAD_BYTES]

@@ -7,12 +7,15 @@ r"""The bytes of an outbox: its file header, and the payloads of its frames; it 
 
 All little-endian. The frames around the payloads are those of log segments (`ate.log.segment`).
 Entry (1) tells a whole entry, Prepared (2) its commit, Marked (3) its state and note, and Removed
-(4) that it is gone. What a kind has no use for is zero or empty.
+(4) that it is gone. Shared (5) tells the commit that the entry has together with others, whose
+numbers are the work, a u64 each; Landed (6) that it is gone with all that share its commit. What a
+kind has no use for is zero or empty.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -30,6 +33,8 @@ ENTRY: Final = 1
 PREPARED: Final = 2
 MARKED: Final = 3
 REMOVED: Final = 4
+SHARED: Final = 5
+LANDED: Final = 6
 
 _MAGIC: Final = b"ATEOUT1\n"
 _WORD_MAX: Final = (1 << 64) - 1
@@ -52,6 +57,8 @@ class Entry:
         state: "waiting" to be prepared; "sent": it is prepared, so it may have been sent;
             "conflict": somebody has to decide.
         note: the caller's words about the state.
+        shares: the numbers of all whose work is in one commit with this one's, in its order; the
+            first of them has the commit. Empty: it has a commit of its own, or none.
     """
 
     number: int
@@ -61,6 +68,7 @@ class Entry:
     commit: bytes = b""
     state: State = "waiting"
     note: bytes = b""
+    shares: tuple[int, ...] = ()
 
     @property
     def size(self) -> int:
@@ -110,7 +118,7 @@ def decode(raw: Buffer) -> tuple[int, Entry]:
     if len(raw) < FRONT_BYTES:
         raise ValueError("a payload that is cut short")
     kind, state, note, work, number, session, lsn = _FRONT.unpack_from(raw)
-    if not ENTRY <= kind <= REMOVED or state >= len(STATES):
+    if not ENTRY <= kind <= LANDED or state >= len(STATES):
         raise UnsupportedFormat(f"{NAME} tells something of kind {kind}, state {state}")
     at, behind = FRONT_BYTES + note, FRONT_BYTES + note + work
     if behind > len(raw) or not number:
@@ -135,9 +143,13 @@ def _makes_sense(kind: int, entry: Entry) -> bool:
         return entry.state != "sent" and not entry.session and not entry.lsn
     if kind == ENTRY:
         return entry.state != "waiting" and entry.session > 0 < entry.lsn
-    if kind == PREPARED:
+    if kind in (PREPARED, SHARED):
         as_prepared = prepared(bare, entry.session, entry.lsn, entry.commit)
-        return entry == as_prepared and bool(entry.commit) and entry.session > 0 < entry.lsn
+        if kind == SHARED:
+            as_prepared = replace(as_prepared, work=entry.work)
+        is_whole = len(entry.work) % 8 == 0 and bool(entry.work) == (kind == SHARED)
+        has_commit = bool(entry.commit) and entry.session > 0 < entry.lsn
+        return entry == as_prepared and is_whole and has_commit
     if kind == MARKED:
         return entry == replace(bare, state=entry.state, note=entry.note)
     return entry == bare
@@ -151,36 +163,21 @@ def prepared(entry: Entry, session: int, lsn: int, commit: bytes) -> Entry:
 def marked(entry: Entry, state: State, note: bytes) -> Entry:
     """Return the entry in another state; one that waits again has no commit."""
     if state == "waiting":
-        return replace(entry, session=0, lsn=0, commit=b"", state=state, note=note)
+        return Entry(entry.number, entry.work, note=note)
     return replace(entry, state=state, note=note)
 
 
-def replay(known: dict[int, Entry], payload: Buffer) -> int:
-    """Do to `known` what a payload tells, and return the number that it is about.
+def shared(numbers: Sequence[int], session: int, lsn: int, commit: bytes) -> tuple[int, Entry]:
+    """Return the kind and content of what tells that this is the commit of these entries."""
+    told = prepared(Entry(numbers[0]), session, lsn, commit)
+    if len(numbers) == 1:
+        return PREPARED, told
+    return SHARED, replace(told, work=struct.pack(f"<{len(numbers) - 1}Q", *numbers[1:]))
 
-    Raises:
-        ValueError: that cannot have happened.
-        UnsupportedFormat: a newer version has written it.
-    """
-    kind, told = decode(payload)
-    number = told.number
-    if kind == ENTRY:
-        if known and number <= next(reversed(known)):
-            raise ValueError("numbers that do not grow")
-        known[number] = told
-        return number
-    entry = known.get(number)
-    if entry is None:
-        raise ValueError(f"there is no entry {number}")
-    if kind == REMOVED:
-        del known[number]
-    elif kind == PREPARED:
-        known[number] = prepared(entry, told.session, told.lsn, told.commit)
-    elif told.state == "sent" and not entry.commit:
-        raise ValueError("sent without a commit")
-    else:
-        known[number] = marked(entry, told.state, told.note)
-    return number
+
+def others(told: Entry) -> tuple[int, ...]:
+    """Return the numbers that `shared` has put behind the first one."""
+    return struct.unpack(f"<{len(told.work) // 8}Q", told.work)
 
 
 def check_commit(session: int, lsn: int, commit: bytes) -> None:

@@ -9,6 +9,7 @@ called before it began.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, Literal, Self
 
@@ -17,6 +18,7 @@ from ate.errors import CorruptLog, ReadOnly, StorageError, UsageError
 from ate.log import entries, recovery, segment
 from ate.log.disk import Disk, DiskFile
 from ate.log.entries import NAME, STATES, Entry, State
+from ate.log.listing import Listing, told_anew
 from ate.log.recovery import Verdict
 from ate.log.segment import FRAME_BYTES, HEADER_BYTES
 from ate.log.tail import Tail
@@ -45,9 +47,8 @@ class Outbox:
         self._disk = disk
         self._directory = directory
         self._path = f"{directory}/{NAME}"
-        self._entries: dict[int, Entry] = {}
+        self._list = Listing()
         self._next = 1
-        self._size = 0
         self._tail: Tail | None = None
         self._durable = HEADER_BYTES
         self._due = 0
@@ -102,11 +103,10 @@ class Outbox:
             raise CorruptLog("a frame is damaged", offset=verdict.end, file=NAME)
         for offset, payload in segment.frames(view, HEADER_BYTES, verdict.end):
             try:
-                number = entries.replay(self._entries, payload)
+                number = self._list.replay(payload)
             except ValueError as error:
                 raise CorruptLog(str(error), offset=offset, file=NAME) from None
             self._next = max(self._next, number + 1)
-        self._size = sum(entry.size for entry in self._entries.values())
         if verdict.rest:
             outcome = "left alone" if self.readonly else "cut off"
             self.torn = recovery.torn_note(self._path, verdict, verdict.end, outcome)
@@ -129,19 +129,19 @@ class Outbox:
     @property
     def entries(self) -> list[Entry]:
         """All entries, the oldest first."""
-        return list(self._entries.values())
+        return list(self._list.known.values())
 
     @property
     def size(self) -> int:
-        """How many bytes the entries take."""
-        return self._size
+        """How many bytes they take."""
+        return self._list.size
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._list.known)
 
     def find(self, number: int) -> Entry | None:
         """Return an entry, or None when it is gone."""
-        return self._entries.get(number)
+        return self._list.known.get(number)
 
     # Changes: each is in the file, or, when it raises, has not happened
 
@@ -159,25 +159,28 @@ class Outbox:
         entries.check_commit(session, lsn, commit)
         return self._enter(entries.prepared(Entry(self._next), session, lsn, commit))
 
-    def prepare(self, number: int, session: int, lsn: int, commit: bytes) -> None:
-        """Keep the exact bytes of an entry's commit before they are sent; they replace others.
+    def prepare(self, numbers: Sequence[int], session: int, lsn: int, commit: bytes) -> None:
+        """Keep the exact bytes of a commit before they are sent; they replace others.
+
+        Args:
+            numbers: of the entries whose work is in it, in its order; all of them have work, unless
+                it is one alone. What they shared before is over: who shared it with them waits.
 
         Raises:
             UsageError: there is no such entry.
             LimitExceeded: the outbox is full.
         """
         entries.check_commit(session, lsn, commit)
-        entry = self._entry(number)
-        after = entries.prepared(entry, session, lsn, commit)
+        found = [self._entry(number) for number in dict.fromkeys(numbers)]
+        if not 0 < len(numbers) == len(found) or (found[1:] and not all(e.work for e in found)):
+            raise UsageError("several entries share a commit when each has work, once")
         # Twice the bound for `add`: what was accepted must not fail for want of room.
-        room = 2 * limits.OUTBOX_BYTES_MAX
-        limits.check("bytes in the outbox", self._size - entry.size + after.size, room, hint=_AWAY)
-        told = entries.prepared(Entry(number), session, lsn, commit)
-        self._append(entries.encode(entries.PREPARED, told))
-        self._put(after)
+        room, size = 2 * limits.OUTBOX_BYTES_MAX, self.size + len(commit) - len(found[0].commit)
+        limits.check("bytes in the outbox", size, room, hint=_AWAY)
+        self._tell(*entries.shared(numbers, session, lsn, commit))
 
     def mark(self, number: int, state: State, note: bytes = b"") -> None:
-        """Give an entry another state; "waiting" forgets its commit.
+        """Give an entry another state; "waiting" forgets its commit. Who shares it waits again.
 
         Raises:
             UsageError: there is no such entry or state, or nothing of it would be left.
@@ -186,53 +189,50 @@ class Outbox:
         if state not in STATES:
             raise UsageError(f"an entry has no state {state!r}")
         limits.check("bytes of a note", len(note), limits.OUTBOX_NOTE_BYTES_MAX)
-        if not (entry.commit if state == "sent" else entry.work or state != "waiting"):
+        has_commit = entry.commit and not entry.shares
+        if not (has_commit if state == "sent" else entry.work or state != "waiting"):
             raise UsageError(
                 f"entry {number} has nothing that could be {state}",
                 hint="`prepare` replaces a commit; `remove` drops the entry",
             )
-        told = Entry(number, state=state, note=note)
-        self._append(entries.encode(entries.MARKED, told))
-        self._put(entries.marked(entry, state, note))
+        self._tell(entries.MARKED, Entry(number, state=state, note=note))
 
     def remove(self, number: int) -> None:
-        """Forget an entry: it landed, or was dropped; one that is gone already is no error."""
-        entry = self._entries.get(number)
-        if entry is None:
-            return
-        self._append(entries.encode(entries.REMOVED, Entry(number)))
-        del self._entries[number]
-        self._size -= entry.size
+        """Forget an entry, if it is there. Those that share its commit wait again."""
+        if self.find(number) is not None:
+            self._tell(entries.REMOVED, Entry(number))
+
+    def settle(self, number: int) -> None:
+        """Forget an entry that landed, if it is there, and all that share its commit."""
+        entry = self.find(number)
+        if entry is not None:
+            self._tell(entries.LANDED if entry.shares else entries.REMOVED, Entry(number))
 
     def _enter(self, entry: Entry) -> int:
         bound = limits.OUTBOX_ENTRIES_MAX
-        limits.check("entries in the outbox", len(self._entries) + 1, bound, hint=_AWAY)
+        limits.check("entries in the outbox", len(self) + 1, bound, hint=_AWAY)
         limits.check("bytes of an entry", len(entry.work) + len(entry.commit),
                      limits.COMMIT_BYTES_MAX)  # fmt: skip
-        size, bound = self._size + entry.size, limits.OUTBOX_BYTES_MAX
+        size, bound = self.size + entry.size, limits.OUTBOX_BYTES_MAX
         limits.check("bytes in the outbox", size, bound, hint=_AWAY)
-        self._append(entries.encode(entries.ENTRY, entry))
-        self._put(entry)
+        self._tell(entries.ENTRY, entry)
         self._next += 1
         return entry.number
 
     def _entry(self, number: int) -> Entry:
-        entry = self._entries.get(number)
+        entry = self.find(number)
         if entry is None:
             raise UsageError(f"there is no entry {number} in the outbox")
         return entry
 
-    def _put(self, entry: Entry) -> None:
-        before = self._entries.get(entry.number)
-        self._size += entry.size - (before.size if before else 0)
-        self._entries[entry.number] = entry
-
     # The file
 
-    def _append(self, payload: bytes) -> None:
+    def _tell(self, kind: int, told: Entry) -> None:
         self._check_usable()
         if self._disk is None:
+            self._list.apply(kind, told)
             return
+        payload = entries.encode(kind, told)
         size = segment.frame_size(len(payload))
         if self._tail is None:
             self._create(self._disk)
@@ -246,6 +246,7 @@ class Outbox:
             except BaseException:
                 self._undo(tail)
                 raise
+            self._list.apply(kind, told)
             if self._late is not None:
                 self._late.append(payload)
 
@@ -312,7 +313,7 @@ class Outbox:
             self._durable = end
 
     def _is_wasteful(self, tail: Tail, dead: int) -> bool:
-        live = self._size + len(self._entries) * FRAME_BYTES
+        live = self.size + len(self) * FRAME_BYTES
         return tail.end - live > dead + live
 
     def _rewrite(self, live: list[Entry], number: int) -> bool:
@@ -330,9 +331,9 @@ class Outbox:
         try:
             tail = Tail(file, 0, end=0, size=0, bound=0)
             tail.write((entries.encode_header(number),), HEADER_BYTES)
-            for entry in live:
+            for payload in told_anew(live):
                 # Nobody sees this file before all of it is durable.
-                _write(tail, entries.encode(entries.ENTRY, entry), tail.end)
+                _write(tail, payload, tail.end)
             file.datasync()
         except StorageError:
             return self._give_up(disk, file)
@@ -384,8 +385,7 @@ class Outbox:
             self._disk.remove(self._path)
             self._disk.remove(self._path + _NEW)
             self._disk.sync_dir(self._directory)
-        self._entries.clear()
-        self._size = 0
+        self._list = Listing()
 
     def _give_back(self) -> None:
         # A flush in another thread ends first.

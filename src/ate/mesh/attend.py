@@ -9,9 +9,8 @@ from ate import limits
 from ate.crypto.entropy import Entropy, system_entropy
 from ate.crypto.sign import SigningKey
 from ate.errors import AteError, NotFound, RemoteError, Throttled
-from ate.mesh.pump import Pump, report
+from ate.mesh.pump import Pump, Traffic, report
 from ate.mesh.transport import Transport
-from ate.wire.codec import Sendable
 from ate.wire.connection import Connection
 from ate.wire.message import AnyMessage, Failed
 from ate.wire.terms import PeerSession, Terms, Trust
@@ -22,12 +21,17 @@ class Visitor:
 
     Attributes:
         peer: what the other side has proved.
+        send: sends messages, in order; to one who is gone they are dropped. It raises
+            LocalProtocolError when a message is too large, or no server may send it.
     """
+
+    __slots__ = ("_is_leaving", "_pump", "address", "send")
 
     def __init__(self, pump: Pump) -> None:
         self._pump = pump
         self._is_leaving = False
         self.address = pump.transport.address
+        self.send = pump.send
 
     def __repr__(self) -> str:
         return f"Visitor({self.address})"
@@ -42,14 +46,6 @@ class Visitor:
     def queued(self) -> int:
         """Bytes sent that are not yet on the wire; a visitor with too many is let go."""
         return self._pump.queued
-
-    def send(self, *messages: Sendable) -> None:
-        """Send messages, in order; to one who is gone they are dropped.
-
-        Raises:
-            LocalProtocolError: a message is too large, or no server may send it.
-        """
-        self._pump.send(*messages)
 
     async def drain(self) -> None:
         """Return when little is queued.
@@ -99,6 +95,7 @@ async def attend(
     visitors: dict[Visitor, None] | None = None,
     is_full: bool = False,
     queue_max: int = limits.QUEUE_BYTES_MAX,
+    traffic: Traffic | None = None,
     entropy: Entropy = system_entropy,
     agent: str = "",
 ) -> None:
@@ -112,6 +109,7 @@ async def attend(
         visitors: who is here; this connection is a member as long as it lasts.
         is_full: there is no room: the peer is told so once it is known.
         queue_max: bytes that may wait for a peer that does not read.
+        traffic: counts what passes.
     """
     connection = Connection(
         "server",
@@ -122,7 +120,7 @@ async def attend(
         agent=agent,
         entropy=entropy,
     )
-    pump = Pump(transport, connection, queue_max=queue_max)
+    pump = Pump(transport, connection, queue_max=queue_max, traffic=traffic)
     visitor = Visitor(pump)
     if visitors is not None:
         visitors[visitor] = None
@@ -152,7 +150,10 @@ async def _host(visitor: Visitor, hall: Hall, messages: list[AnyMessage]) -> Non
         await hall.arrived(visitor)
         while True:
             for message in messages:
-                await _handle(visitor, hall, message)
+                try:
+                    await hall.handle(visitor, message)
+                except Exception as error:
+                    visitor.send(_failed(message, error))
                 if visitor._is_leaving:
                     visitor.close("", "the server stops")
                     break
@@ -161,15 +162,10 @@ async def _host(visitor: Visitor, hall: Hall, messages: list[AnyMessage]) -> Non
         await hall.left(visitor)
 
 
-async def _handle(visitor: Visitor, hall: Hall, message: AnyMessage) -> None:
-    try:
-        await hall.handle(visitor, message)
-    except AteError as error:
-        answer = error
-    except Exception as error:
+def _failed(message: AnyMessage, error: Exception) -> Failed:
+    """Return the answer to a message that could not be handled."""
+    if not isinstance(error, AteError):
         report(f"the hall failed on a {type(message).__name__}", error)
-        answer = RemoteError("the server made a mistake")
-    else:
-        return
+        error = RemoteError("the server made a mistake")
     ch, ref = getattr(message, "ch", 0), getattr(message, "ref", 0)
-    visitor.send(Failed(ch, ref, answer.code, answer.message[:4096], answer.hint[:4096]))
+    return Failed(ch, ref, error.code, error.message[:4096], error.hint[:4096])

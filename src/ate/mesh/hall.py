@@ -166,11 +166,15 @@ class Hall:
         """Do what a visitor asks; an AteError that this raises is the answer."""
         match message:
             case Submit():
-                await self._submit(visitor, message)
+                channel = self._channel(visitor, message.ch)
+                if channel.rights.write:
+                    await channel.root.submit(visitor, message)
+                else:
+                    visitor.send(channel.root.refusal(message, _unwritable(channel.place)))
             case Credit():
-                channel = self._channels[visitor].get(message.ch)
-                if channel is not None and channel.subscriber is not None:
-                    channel.subscriber.give(message.bytes)
+                known = self._channels[visitor].get(message.ch)
+                if known is not None and known.subscriber is not None:
+                    known.subscriber.give(message.bytes)
             case Open():
                 await self._open(visitor, message)
             case Close():
@@ -286,15 +290,6 @@ class Hall:
         if channel is None:
             raise ProtocolError(f"channel {ch} is not open")
         return channel
-
-    async def _submit(self, visitor: Guest, message: Submit) -> None:
-        channel = self._channel(visitor, message.ch)
-        if not channel.rights.write:
-            visitor.send(channel.root.refusal(message, _unwritable(channel.place)))
-            return
-        if channel.root.failure is not None:
-            raise channel.root.failure
-        await channel.root.submit(visitor, message)
 
     async def _fetch(self, visitor: Guest, message: Fetch) -> None:
         channel = self._channel(visitor, message.ch)

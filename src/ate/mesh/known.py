@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from ate.chain.view import View
 from ate.crypto.sign import VerifyKey
 from ate.mesh.pins import Identity, Pins
-from ate.mesh.url import PORTS, Url
+from ate.mesh.url import Url
 from ate.wire.terms import Trust
 
 if TYPE_CHECKING:
@@ -85,4 +85,4 @@ _judges: WeakValueDictionary[tuple[int, str, frozenset[bytes]], _Judge] = WeakVa
 
 
 def _place(url: Url) -> str:
-    return url.host if url.port == PORTS[url.scheme] else f"{url.host}:{url.port}"
+    return f"{url.host}:{url.port}"

@@ -9,7 +9,15 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ate.errors import LimitExceeded, NotFound, ProtocolError, TrustError, UsageError
+from ate.errors import (
+    BadToken,
+    LimitExceeded,
+    NotFound,
+    ProtocolError,
+    TokenExpired,
+    TrustError,
+    UsageError,
+)
 from ate.ids import ChainName
 from ate.mesh.guest import Guest
 from ate.wire.message import Changed, Sync
@@ -60,6 +68,7 @@ class Newsroom:
         Raises:
             ProtocolError: the message is none.
             Throttled: the gate has no time for it now; nothing was told.
+            BadToken, TokenExpired: what the visitor has shown opens nothing.
         """
         token = message.more.get("token", "")
         if not isinstance(token, str) or len(token) > _TOKEN_MAX or not token.isascii():
@@ -93,6 +102,8 @@ class Newsroom:
             if not head and not self._hall.roster.exists(plain):
                 return False
             rights = gate.may_open(visitor, plain, token, exists=True)
+        except (BadToken, TokenExpired):
+            raise  # nothing could be told: an empty answer would move the cursor over it
         except (TrustError, NotFound, UsageError, LimitExceeded):
             return False
         gate.closed(visitor, plain)

@@ -117,7 +117,7 @@ class Pins:
         """Return how a chain is known: "given", "published", "remembered" or "first use".
 
         Args:
-            server: host of the server's URL, with the port unless it is the usual one.
+            server: host and port of the server's URL.
             name: of the chain.
             seen: what the chain turned out to be, its first commit verified.
             given: ids of the root keys that the caller trusts, if it names any.

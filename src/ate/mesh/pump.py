@@ -20,11 +20,21 @@ from ate.wire.message import AnyMessage
 _TICKS: Final = 4
 
 
+class Traffic:
+    """Counts the bytes of frames that many connections have `sent` and `received`."""
+
+    __slots__ = ("received", "sent")
+
+    def __init__(self) -> None:
+        self.sent = self.received = 0
+
+
 class Pump:
     """One connection on one transport, running.
 
     Args:
         queue_max: bytes that may wait for a peer that does not read.
+        traffic: counts what passes.
     """
 
     def __init__(
@@ -33,10 +43,11 @@ class Pump:
         connection: Connection,
         *,
         queue_max: int = limits.QUEUE_BYTES_MAX,
+        traffic: Traffic | None = None,
     ) -> None:
         self.transport, self.connection = transport, connection
         self.is_busy = True  # not waiting for a message
-        self._queue_max = queue_max
+        self._queue_max, self._traffic = queue_max, traffic or Traffic()
         self._loop = asyncio.get_running_loop()
         terms = connection.terms
         self._interval = min(terms.keepalive_s, terms.handshake_s) / _TICKS
@@ -47,7 +58,7 @@ class Pump:
         self._flushing: asyncio.Handle | None = None
         self._moved_s = self._loop.time()  # when the peer last took something
         connection.start(self._moved_s)
-        self._timer = self._loop.call_later(self._interval, self._tick)
+        self._look_again()
         self.flush()
 
     # --- out ---
@@ -71,7 +82,9 @@ class Pump:
         if self._closing is None:
             frames = self.connection.outgoing()
             if frames:
-                self._given += sum(map(len, frames))
+                size = sum(map(len, frames))
+                self._given += size
+                self._traffic.sent += size
                 self.transport.send(frames)
                 if self.transport.queued > self._queue_max:
                     self.stop(Throttled(f"the peer does not read: {self.transport.queued} bytes"))
@@ -109,6 +122,7 @@ class Pump:
             raise self._why or connection.lost() from None
         finally:
             self.is_busy = True
+        self._traffic.received += len(frame)
         try:
             messages = connection.receive(frame, self._loop.time())
         except AteError:
@@ -148,8 +162,11 @@ class Pump:
         await asyncio.shield(self._closing)
 
     def _tick(self) -> None:
-        self._timer = self._loop.call_later(self._interval, self._tick)
         now = self._loop.time()
+        if now - self._due_s > self._interval:
+            # This program did nothing for a while: what has come meanwhile is not read yet.
+            self.connection.was_deaf(now - self._due_s, now)
+        self._look_again()
         if self._is_stalled(now):
             self.stop(Throttled("the peer does not read what it is sent"))
         elif not (self.is_busy and self.connection.is_ready):
@@ -160,6 +177,10 @@ class Pump:
                 self.stop(error)
             else:
                 self.flush()
+
+    def _look_again(self) -> None:
+        self._due_s = self._loop.time() + self._interval
+        self._timer = self._loop.call_at(self._due_s, self._tick)
 
     def _is_stalled(self, now: float) -> bool:
         """Return whether the peer has taken nothing of what waits for it for a long time."""

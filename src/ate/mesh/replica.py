@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ate.chain.ledger import Ledger
 from ate.chain.succession import RENEWAL
 from ate.errors import (
+    AccessDenied,
     AteError,
     CorruptLog,
     Disconnected,
@@ -25,6 +26,7 @@ from ate.errors import (
     UntrustedRoot,
 )
 from ate.mesh.continuing import begins_anew
+from ate.mesh.credential import Credential, Token
 from ate.mesh.flight import Author, Flight, Flights
 from ate.mesh.line import Line
 from ate.mesh.listener import Listener, unwritable
@@ -77,24 +79,24 @@ class Replica:
         reline: gives the line to another server when the chain has moved.
         device: of the origins under which commits are sent.
         sparse: leave bodies that are longer on the server; 0 leaves none.
-        token: for the server's gate.
+        token: for the server's gate; see `Credential`.
         listener: hears what the server states; without one its order is believed.
     """
 
     def __init__(
         self, name: str, ledger: Ledger, line: Line, author: Author, *,
         reline: Callable[[str], Line] | None = None, device: int = 0, sparse: int = 0,
-        token: Callable[[], bytes] = bytes, listener: Listener | None = None,
+        token: Token = b"", listener: Listener | None = None,
     ) -> None:  # fmt: skip
         self.name, self.ledger, self.line, self.author = str(name), ledger, line, author
-        self.sparse, self.device, self._token = sparse, device, token
+        self.sparse, self.device, self._credential = sparse, device, Credential(token)
         self._listener = listener or Listener()
         self._reline = reline
         #: The server that was asked for, and the one that it sent us to last.
         self._home, self._away = line, line
         #: What else is said in `Open`.
         self.more: dict[str, Any] = {}
-        self.flights = Flights(author, self._submit)
+        self.flights = Flights(author, self._submit, self._tell)
         self.requests = Requests(self)
         #: The server's answer to `Open` on this connection; None while there is none.
         self.opened: Opened | None = None
@@ -162,6 +164,10 @@ class Replica:
     def send(self, flight: Flight) -> None:
         """Send a commit, now or when there is a connection; the author is told what follows."""
         self.flights.add(flight, send=self.opened is not None)
+
+    def recall(self, flight: Flight) -> bool:
+        """See `Flights.recall`."""
+        return self.flights.recall(flight, self.ledger)
 
     async def close(self) -> None:
         """Leave the line; what is in flight stays in the outbox."""
@@ -253,6 +259,8 @@ class Replica:
                 error = error_of(message)
                 if isinstance(error, _FINAL_WORDS) and not message.retry_ms:
                     raise error
+                if isinstance(error, AccessDenied):
+                    self._credential.refuse(self._listener.peer)
                 self._come_again(error, message.retry_ms / 1000)
             case Failed():
                 self.requests.answer(message.ref, error_of(message))
@@ -270,7 +278,7 @@ class Replica:
         self.line.send(
             Open(
                 self._ch, self.name, view.trust.chain_id, commits, root, self._sources,
-                sparse=self.sparse, token=self._token(), credit=CREDIT_BYTES,
+                sparse=self.sparse, token=self._credential.show(), credit=CREDIT_BYTES,
                 seen=self._listener.show(self.ledger), more=self.more,
             )
         )  # fmt: skip
@@ -299,7 +307,6 @@ class Replica:
         self.flights.resume(last, self.refusal)
         self._check_current()
         self._tell()
-
 
     def _check_current(self) -> None:
         opened = self.opened
@@ -355,9 +362,12 @@ class Replica:
 
     def _reattach(self) -> None:
         self._again, self._moves = None, 0
+        line, trouble = self.line, self.trouble
+        if line.is_up and trouble is not None and self._credential.is_spent(self._listener.peer):
+            self._come_again(trouble, 0)  # the same question would get the same answer
+            return
         self._tries += 1
         if self.failure is None:
-            line = self.line
             if line.is_up:
                 line.send(Close(self._ch))
             if not line.is_up or self._tries % _TRIES == 0:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ate import limits
@@ -31,11 +30,13 @@ from ate.errors import (
 from ate.event.commit import ROWS_AT, AuthorPart
 from ate.mesh.compacting import compact
 from ate.mesh.completion import Completions
+from ate.mesh.flusher import Flusher
 from ate.mesh.gate import Gate, OpenGate
 from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
 from ate.mesh.pump import report
 from ate.mesh.sequencing import Sequencing, consider
+from ate.mesh.turn import Turn
 from ate.wire.codec import Shared
 from ate.wire.message import Accepted, Found, Lookup, Open, Refused, Stated, Submit
 
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
     from ate.chain.flip import Due
     from ate.mesh.subscriber import Subscriber
 
-#: A flush that usually takes less runs on the event loop: the way to a thread costs as much.
-_INLINE_FLUSH_S: Final = 0.0005
-_FLUSH_WEIGHT: Final = 0.2
 #: Submitted commits that are ordered before one flush.
 _GROUP_MAX: Final = 512
 #: Bytes of them, unless one alone has more: they leave in one message, which a peer must take.
@@ -56,14 +54,7 @@ _MANY_ROWS: Final = 20_000
 #: At most so often the head of a busy chain is stated anew.
 _STATE_EVERY_S: Final = 1.0
 _RETRY_MS: Final = 1000
-
-
-@dataclass(slots=True, eq=False)
-class _Asked:
-    """A submitted commit on its way."""
-
-    guest: Guest
-    message: Submit
+_FULL: Final = "whoever runs the server has to free some space; then commit again"
 
 
 class Root:
@@ -76,6 +67,7 @@ class Root:
         state: makes the signed statement about the chain: (answers) → bytes; None makes none.
         on_failure: called once when the medium has failed: the root is of no use any more then.
         epoch, role: of this server's ownership. sequencing: for whom it signs, if for anybody.
+        flusher: of all chains on its disk.
     """
 
     def __init__(
@@ -83,9 +75,10 @@ class Root:
         state: Callable[[Ledger, bytes], bytes] | None = None,
         on_failure: Callable[[Root, AteError], None] | None = None, epoch: int = 0,
         role: str = "master", sequencing: Sequencing | None = None,
+        flusher: Flusher | None = None,
     ) -> None:  # fmt: skip
         self.name, self.ledger, self.epoch, self.role = name, ledger, epoch, role
-        self._sequencing = sequencing
+        self._sequencing, self._flusher = sequencing, flusher or Flusher()
         self.gate: Gate = gate or OpenGate()
         self.meter: Meter = meter or SilentMeter()
         self.subscribers: dict[Subscriber, None] = {}
@@ -101,17 +94,17 @@ class Root:
         #: Why no commits are taken for now; None when they are.
         self.frozen: AteError | None = None
         self._state, self._on_failure = state, on_failure
-        self._inbox: list[_Asked] = []
+        self._inbox: list[tuple[Guest, Submit]] = []
         self._inbox_bytes = 0
         self._room = asyncio.Event()
         self._room.set()
         self._wake: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._flush_s = 0.0
         self._stated_s = -1.0
         self._stating: asyncio.TimerHandle | None = None
         self._compacting: asyncio.Future[Thinned] | None = None
         self._closing = False
+        self._turn = Turn(ledger, self._rouse)
 
     # --- asking ---
 
@@ -129,11 +122,17 @@ class Root:
             raise self.failure
         if self._closing:
             raise Disconnected("the chain is being closed", hint="open it again")
-        self._inbox.append(_Asked(guest, message))
+        self._inbox.append((guest, message))
         self._inbox_bytes += len(message.commit)
         if self._task is None:
+            self._flusher.busy += 1
             self._task = asyncio.get_running_loop().create_task(self._run())
-        elif self._wake is not None and not self._wake.done():
+        else:
+            self._rouse()
+
+    def _rouse(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._flusher.busy += 1
             self._wake.set_result(None)
 
     async def welcome(self, message: Open) -> None:
@@ -207,44 +206,48 @@ class Root:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while not self._closing or self._inbox:
-            if not self._inbox:
+        try:
+            while not self._closing or self._inbox:
+                most = self._turn.look(self._inbox)
+                if most:
+                    group, size = self._gather(most)
+                    await self._order(group)
+                    self._inbox_bytes -= size
+                    self._room.set()
+                    continue
                 self._wake = loop.create_future()
+                self._flusher.busy -= 1
                 await self._wake
                 self._wake = None
-                continue
-            group, size = self._gather()
-            try:
-                await self._order(group)
-            except StorageError as error:
-                self.fail(error)
-                return
-            except Exception as error:
-                report("a root failed on a commit", error)
-                self.fail(RemoteError("the server made a mistake"))
-                return
-            finally:
-                self._inbox_bytes -= size
-                self._room.set()
+        except StorageError as error:
+            self.fail(error)
+        except Exception as error:
+            report("a root failed on a commit", error)
+            self.fail(RemoteError("the server made a mistake"))
+        finally:
+            self._flusher.busy -= 1
 
-    def _gather(self) -> tuple[list[_Asked], int]:
-        """Take what is ordered before the next flush; returns its bytes as well."""
+    def _gather(self, most: int) -> tuple[list[tuple[Guest, Submit]], int]:
+        """Take what is ordered before the next flush, `most` at most; returns its bytes, too."""
         count = size = 0
-        for asked in self._inbox:
-            if count == _GROUP_MAX or (count and size + len(asked.message.commit) > _GROUP_BYTES):
+        for _, message in self._inbox:
+            more = size + len(message.commit)
+            if count == min(most, _GROUP_MAX) or (count and more > _GROUP_BYTES):
                 break
-            count, size = count + 1, size + len(asked.message.commit)
+            count, size = count + 1, more
         group, self._inbox = self._inbox[:count], self._inbox[count:]
         return group, size
 
-    async def _order(self, group: list[_Asked]) -> None:
+    async def _order(self, group: list[tuple[Guest, Submit]]) -> None:
         """Append what is admissible of a group, flush once, then tell everybody."""
         async with self.alone:
             if self.failure is not None:
                 return  # who asked is told, and sends again
             frames: list[bytes] = []
             first = self.durable
-            answers = [(asked.guest, await self._judge(asked, frames)) for asked in group]
+            answers: list[tuple[Guest, Accepted | Refused]] = []
+            for guest, message in group:
+                answers.append((guest, await self._judge(guest, message, frames)))
             if frames:
                 await self._flush()
                 self.durable = self.ledger.view.frontier.size
@@ -254,41 +257,47 @@ class Root:
         if frames:
             self._stream(frames, first)
 
-    async def _judge(self, asked: _Asked, frames: list[bytes]) -> Accepted | Refused:
-        message, ledger = asked.message, self.ledger
+    async def _judge(
+        self, guest: Guest, message: Submit, frames: list[bytes]
+    ) -> Accepted | Refused:
+        ledger = self.ledger
         payload = memoryview(message.commit)
         if len(payload) < ROWS_AT:
             return Refused(message.ch, 0, 0, 0, 0, "protocol", "it is shorter than a header")
         author = AuthorPart.decode(payload)
-        known = self.completions.find(author.device, author.session, author.lsn, payload)
-        if known is not None:
-            return known.answer(message.ch, author)
         last = ledger.view.origins.last(author.device, author.session)
+        if author.lsn <= last:
+            known = self.completions.find(author.device, author.session, author.lsn, payload)
+            assert known is not None
+            return known.answer(message.ch, author)
         if author.prev != last:
             text = f"it follows commit {author.prev} of its session, and {last} is here"
             return Refused(message.ch, *author.origin[:3], last, "lsn_gap", text)
         retry_ms = 0
         try:
-            wait_s = self.gate.may_submit(asked.guest, self.name, len(payload))
+            wait_s = self.gate.may_submit(guest, self.name, len(payload))
             if wait_s > 0:
                 retry_ms = int(wait_s * 1000) + 1
                 raise Throttled(f"too much at once: come back in {wait_s:.2f} s")
             self._check_asked(message)
-            record, current = await consider(
-                self._sequencing, asked.guest, ledger, self.name, payload
-            )
+            record, current = await consider(self._sequencing, guest, ledger, self.name, payload)
             check_parents_of(ledger.view.index, record)
         except AteError as error:
+            self._turn.refused(message, error)
             return self._refused(message.ch, author, error, retry_ms)
         try:
             frame = bytes(record.payload)  # as others get it: all bodies inline
             record = ledger.accept(record, current)
-        except OutOfSpace as error:
-            return self._refused(message.ch, author, error, _RETRY_MS)
+        except OutOfSpace:
+            full = OutOfSpace("the server's disk is full", hint=_FULL)
+            return self._refused(message.ch, author, full, _RETRY_MS)
         frames.append(frame)
-        self.gate.stored(asked.guest, self.name, len(payload))
+        self.gate.stored(guest, self.name, len(payload))
         self.completions.add(author, record)
-        return Accepted(message.ch, *author.origin[:3], record.first_seq, record.sequencer.index)
+        return Accepted(
+            message.ch, author.device, author.session, author.lsn, record.first_seq,
+            record.sequencer.index,
+        )  # fmt: skip
 
     def _check_asked(self, message: Submit) -> None:
         """Raise unless the chain is as the author wants it to be."""
@@ -299,7 +308,8 @@ class Root:
             raise Fenced(f"the chain's ownership is at epoch {self.epoch}, not {message.epoch}")
         if message.at is not None and message.at != view.head:
             raise Conflict(f"the head is {view.head}, not {message.at}", theirs=view.head)
-        check_guards(view.index, message.guards)
+        if message.guards:
+            check_guards(view.index, message.guards)
 
     def _refused(self, ch: int, author: AuthorPart, error: AteError, retry_ms: int = 0) -> Refused:
         self.meter.refused(error.code)
@@ -315,18 +325,7 @@ class Root:
     # --- making durable, telling ---
 
     async def _flush(self) -> None:
-        """Flush here when that is quick on this disk, in a thread otherwise."""
-        if self._flush_s < _INLINE_FLUSH_S:
-            took = self._timed_flush()
-        else:
-            took = await asyncio.to_thread(self._timed_flush)
-        self._flush_s += _FLUSH_WEIGHT * (took - self._flush_s)
-        self.meter.flushed(took)
-
-    def _timed_flush(self) -> float:
-        started = self.ledger.clock.monotonic_s()
-        self.ledger.store.flush()
-        return self.ledger.clock.monotonic_s() - started
+        self.meter.flushed(await self._flusher.flush(self.ledger))
 
     def _stream(self, frames: list[bytes], first: int) -> None:
         """Send what has just become durable to all that are up to date."""
@@ -337,12 +336,11 @@ class Root:
         for subscriber in tuple(self.subscribers):
             reached += subscriber.push(shared, first, len(frames), nbytes)
         self.meter.sent(reached, self.ledger.clock.monotonic_s() - started)
-        self._state_soon()
+        if self._state is not None and self._stating is None:
+            self._state_soon()
 
     def _state_soon(self) -> None:
         """State the new head: at once, or a little later when the last time was a moment ago."""
-        if self._state is None or self._stating is not None:
-            return
         loop = asyncio.get_running_loop()
         wait_s = self._stated_s + _STATE_EVERY_S - loop.time()
         if self._stated_s < 0 or wait_s <= 0:
@@ -375,14 +373,14 @@ class Root:
     async def close(self) -> None:
         """Order what was submitted, then close the log."""
         self._closing = True
+        self._turn.end()
         if self._stating is not None:
             self._stating.cancel()
         if self._compacting is not None:
             self._compacting.cancel()
             await asyncio.wait([self._compacting])
         if self._task is not None:
-            if self._wake is not None and not self._wake.done():
-                self._wake.set_result(None)
+            self._rouse()
             await asyncio.wait([self._task])
         for subscriber in tuple(self.subscribers):
             self.leave(subscriber)

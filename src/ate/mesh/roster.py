@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from ate.chain.ledger import Ledger
@@ -17,6 +17,7 @@ from ate.crypto.entropy import Entropy
 from ate.errors import AteError, Disconnected, NotFound, Throttled
 from ate.ids import ChainName
 from ate.log.store import LogStore
+from ate.mesh.flusher import Flusher
 from ate.mesh.gate import Gate
 from ate.mesh.meter import Meter
 from ate.mesh.root import Root
@@ -54,6 +55,7 @@ class Making:
     state: Callable[[Ledger, bytes], bytes] | None
     follow: Callable[[ChainName, Place], Awaitable[Root]] | None = None
     sequencing: Sequencing | None = None
+    flusher: Flusher = field(default_factory=Flusher)
 
 
 class Roster:
@@ -137,7 +139,7 @@ class Roster:
         root = Root(
             str(name), ledger, gate=made.gate, meter=made.meter, state=made.state,
             on_failure=self.failed, epoch=place.epoch, role=place.role,
-            sequencing=made.sequencing,
+            sequencing=made.sequencing, flusher=made.flusher,
         )  # fmt: skip
         return self._add(root)
 

@@ -79,7 +79,7 @@ async def consider(
         AteError: what `ordering.consider` and `check_genesis` raise.
     """
     trust, vouch = ledger.view.trust, None
-    if not AuthorPart.decode(payload).suite and trust.sequencers:
+    if trust.sequencers and not AuthorPart.decode(payload).suite:
         if sequencing is None:
             raise unsigned()
         vouch = sequencing.vouch(guest, trust)

@@ -22,7 +22,7 @@ from ate.mesh.transport import (
     QUEUE_HIGH,
     READ_AHEAD,
 )
-from ate.mesh.url import Url
+from ate.mesh.url import PORT, Url
 from ate.wire.frame import Deframer, framed
 
 _REQUESTS: Final = (b"GET ", b"HEAD", b"POST", b"PUT ", b"OPTI", b"CONN", b"DELE")
@@ -256,7 +256,8 @@ def unreachable(url: Url, error: Exception) -> Disconnected:
         text = f"{place}: TLS failed: {getattr(error, 'verify_message', '') or error.reason}"
         hint = "give its CA certificate, or check the name, the port and the clock"
     elif isinstance(error, ConnectionRefusedError):
-        text, hint = f"nobody listens on {place}", "is the server running, on this port?"
+        text = f"nobody listens on {place}"
+        hint = f"is the server running, on this port? (an address without one means {PORT})"
     else:
         text = (
             f"{place} cannot be reached: {error.strerror if isinstance(error, OSError) else error}"

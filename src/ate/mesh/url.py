@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
 from typing import Final
 
 from ate.errors import UsageError
 
-#: The schemes, and the port of each when the address names none. Those of WebSockets are the web's;
-#: 5000 is what chains have always been served on.
-PORTS: Final = {"ws": 80, "wss": 443, "tcp": 5000, "tcps": 5443}
+SCHEMES: Final = ("ws", "wss", "tcp", "tcps")
+#: Meant where an address names no port, whatever its scheme: `atedb` listens here unless told
+#: otherwise, with TLS too.
+PORT: Final = 5000
 #: An address is typed by people and kept in files: far longer than any of them writes.
 URL_BYTES_MAX: Final = 2048
+#: Servers that stand in for each other.
+SERVERS_MAX: Final = 8
 
 _HINT: Final = "write ws://host:port/path, or wss:// with TLS, tcp:// or tcps:// without HTTP"
 _TWINS: Final = {"http": "ws", "https": "wss"}
@@ -25,16 +28,32 @@ _PATH: Final = re.compile(r"/[!-~]*")
 class Url:
     """Where a server is.
 
+    Its text always names the port: programs that mean different ones by none must agree on it.
+
     Args:
         scheme: "ws", "wss", "tcp" or "tcps"; the ones with an s are under TLS.
         host: a name in lower case, or an address; that of IPv6 without brackets.
         path: says which of a server's services is meant.
+        others: servers with the same chains and the same key, which stand by for this one.
     """
 
     scheme: str
     host: str
     port: int
     path: str = "/"
+    others: tuple[Url, ...] = ()
+
+    @classmethod
+    def several(cls, text: str) -> Url:
+        """Return an address with those that stand by for it: `text` has commas between them.
+
+        Raises:
+            UsageError: one is no address, or there are too many.
+        """
+        first, *more = [part.strip() for part in text.split(",")]
+        if len(more) >= SERVERS_MAX:
+            raise UsageError(f"at most {SERVERS_MAX} servers stand in for each other")
+        return replace(cls.parse(first), others=tuple(map(cls.parse, more)))
 
     @classmethod
     def parse(cls, text: str, *, scheme: str = "ws") -> Url:
@@ -54,7 +73,7 @@ class Url:
             scheme = head.lower()
         else:
             rest = text
-        if scheme not in PORTS:
+        if scheme not in SCHEMES:
             twin = _TWINS.get(scheme)
             hint = f"write {twin}:// instead of {scheme}://" if twin else _HINT
             raise UsageError(f"{scheme[:20]!r} is no scheme of a server", hint=hint)
@@ -68,7 +87,7 @@ class Url:
         path = slash + path or "/"
         if not _PATH.fullmatch(path) or "?" in path or "#" in path:
             raise _wrong(text, "its path has a ?, a #, a space or a letter to be percent-encoded")
-        return cls(scheme, host, port or PORTS[scheme], path)
+        return cls(scheme, host, port or PORT, path)
 
     @property
     def is_websocket(self) -> bool:
@@ -81,8 +100,7 @@ class Url:
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == PORTS[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{host}{port}{self.path}"
+        return f"{self.scheme}://{host}:{self.port}{self.path}"
 
 
 def _split(place: str, text: str) -> tuple[str, int]:

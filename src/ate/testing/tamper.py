@@ -17,9 +17,9 @@ from ate.event.commit import (
     Commit,
     Record,
     SequencerPart,
-    encode_payload,
     link_after,
 )
+from ate.event.payload import encode_payload
 from ate.event.row import ROW_BYTES
 from ate.log import segment
 from ate.testing.simdisk import SimDisk

@@ -18,6 +18,8 @@ from ate.wire.message import Accepted, AnyMessage, Lookup, Message, Open, Refuse
 Buffer: TypeAlias = bytes | bytearray | memoryview
 _RECORDS: Final = 33
 _WORD_END: Final = 1 << 64
+#: The first byte of a short array in MessagePack.
+_HEADS: Final = tuple(bytes((0x90 | count,)) for count in range(16))
 _BATCH: Final = Annotated[
     list[AnyMessage], msgspec.Meta(min_length=1, max_length=limits.BATCH_MESSAGES_MAX)
 ]
@@ -102,7 +104,8 @@ class Codec:
             parts: of `count` messages, in order, as `encode_one` gives them: two of each.
         """
         if not self._is_json:
-            return b"".join((_array_head(count), *parts))
+            head = _HEADS[count] if count < 16 else b"\xdc" + count.to_bytes(2, "big")
+            return b"".join((head, *parts))
         texts = (first + second for first, second in zip(parts[::2], parts[1::2]))
         return b"[%b]" % b",".join(texts)
 
@@ -119,7 +122,8 @@ class Codec:
         Raises:
             ProtocolError: the bytes are no such array.
         """
-        self.check_items(plain)
+        if len(plain) > limits.UNCOUNTED_BYTES_MAX:
+            self.check_items(plain)
         try:
             found: list[AnyMessage] = self._decode(plain)
         except (ValueError, RecursionError, msgspec.MsgspecError) as error:
@@ -141,10 +145,6 @@ class Codec:
             raise ProtocolError(
                 f"a message of {len(plain)} bytes has over {limits.MESSAGE_ITEMS_MAX} values"
             )
-
-
-def _array_head(count: int) -> bytes:
-    return bytes((0x90 | count,)) if count < 16 else b"\xdc" + count.to_bytes(2, "big")
 
 
 def _words_fit(message: AnyMessage) -> bool:

@@ -37,7 +37,7 @@ from ate.wire.message import (
     Pong,
     Records,
 )
-from ate.wire.outbound import Outbound
+from ate.wire.outbound import ARRAY_BYTES, Outbound
 from ate.wire.states import MAY_SEND, NOTHING, TRANSITIONS, Event, State
 from ate.wire.terms import SERVER_ID_BYTES, PeerSession, Role, Terms, Trust
 
@@ -85,6 +85,8 @@ class Connection:
         )
         self._peer_role: Role = "client" if role == "server" else "server"
         self._hears = frozenset(FROM_CLIENT if role == "server" else FROM_SERVER)
+        #: Bytes of the longest frame that is taken now: what a transport should refuse unread.
+        self.frame_bound = limits.HELLO_BYTES_MAX
         self._joiner = Joiner(limits.HELLO_BYTES_MAX)
         self._out = Outbound(self._shake.codec)
         self._started_s = self._heard_s = self._pinged_s = 0.0
@@ -109,11 +111,6 @@ class Connection:
     def ended_well(self) -> bool:
         """Whether the end was said and not an error; a cut never looks like this."""
         return self._is_end_said
-
-    @property
-    def frame_bound(self) -> int:
-        """Bytes of the longest frame that is taken now: what a transport should refuse unread."""
-        return self.peer.frame_max if self.peer else limits.HELLO_BYTES_MAX
 
     # --- what comes in --------------------------------------------------------------------------
 
@@ -171,12 +168,28 @@ class Connection:
         if flags & HELLO:
             self._take_hello(frame)
             return []
-        plain = self._opened(frame, flags)
+        plain: Buffer
+        if self._shake.receiving is not None:
+            if not flags & SEALED:
+                raise TrustError(
+                    "a frame in clear on an encrypted connection",
+                    hint="somebody between the ends may have put it there",
+                )
+            plain = self._shake.receiving.open(frame)
+        elif flags & SEALED:
+            raise RemoteProtocolError("a sealed frame on a connection that is not encrypted")
+        else:
+            plain = memoryview(frame)[1:]
         if flags & PROOF:
             self._take_proof(plain)
             return []
         whole = self._joiner.add(plain, more=bool(flags & MORE))
-        return [] if whole is None else self._heard(self._decoding(whole).decode(whole))
+        if whole is None:
+            return []
+        codec = self._shake.codec
+        if self.state is State.HELLO:  # a refusal, in the format of the peer
+            codec = Codec("json" if bytes(whole[:1]) == b"[" else "msgpack")
+        return self._heard(codec.decode(whole))
 
     def _take_hello(self, frame: Buffer) -> None:
         self._go(Event.HELLO, theirs=True)
@@ -195,27 +208,9 @@ class Connection:
         if self.role == "client":
             self._out.proof(self._shake.prove())
         self.peer = peer
-        self._joiner.bound = peer.message_max
+        self.frame_bound, self._joiner.bound = peer.frame_max, peer.message_max
         self._out.agreed(frame_max=peer.frame_max, message_max=peer.message_max)
         self._go(Event.PROOF)
-
-    def _opened(self, frame: Buffer, flags: int) -> Buffer:
-        receiving = self._shake.receiving
-        if receiving is not None:
-            if not flags & SEALED:
-                raise TrustError(
-                    "a frame in clear on an encrypted connection",
-                    hint="somebody between the ends may have put it there",
-                )
-            return receiving.open(frame)
-        if flags & SEALED:
-            raise RemoteProtocolError("a sealed frame on a connection that is not encrypted")
-        return memoryview(frame)[1:]
-
-    def _decoding(self, plain: Buffer) -> Codec:
-        if self.state is State.HELLO:  # a refusal, in the format of the peer
-            return Codec("json" if bytes(plain[:1]) == b"[" else "msgpack")
-        return self._shake.codec
 
     def _heard(self, messages: list[AnyMessage]) -> list[AnyMessage]:
         allowed = MAY_SEND.get((self._peer_role, self.state), NOTHING)
@@ -240,7 +235,6 @@ class Connection:
                     raise RemoteProtocolError("something comes after the Bye")
                 self._told(message)
                 return heard
-        self._go(Event.MESSAGES, theirs=True)
         return heard
 
     def _answer(self, ping: Ping) -> None:
@@ -281,25 +275,21 @@ class Connection:
                 raise LocalProtocolError(
                     f"a {self.role} that {self.state.value} does not send {kind.__name__}"
                 )
-            encoded.append(self._encoded(codec, message))
-        if encoded:
-            self._go(Event.SEND)
+            try:
+                first, second = codec.encode_one(message)
+                if len(first) + len(second) > limits.UNCOUNTED_BYTES_MAX:
+                    codec.check_items(second or first)
+            except ProtocolError as error:
+                raise LocalProtocolError(error.message) from None
+            size = len(first) + len(second) + ARRAY_BYTES
+            if size > self._out.message_max:
+                raise LocalProtocolError(
+                    f"a message of {size} bytes, the peer takes {self._out.message_max}",
+                    hint="split it: commits of fewer or smaller objects",
+                )
+            encoded.append((first, second))
         for parts in encoded:
             self._out.add(parts)
-
-    def _encoded(self, codec: Codec, message: Sendable) -> tuple[bytes, bytes]:
-        try:
-            parts = codec.encode_one(message)
-            codec.check_items(max(parts, key=len))
-        except ProtocolError as error:
-            raise LocalProtocolError(error.message) from None
-        size = len(parts[0]) + len(parts[1]) + 8
-        if self.peer is not None and size > self.peer.message_max:
-            raise LocalProtocolError(
-                f"a message of {size} bytes, the peer takes {self.peer.message_max}",
-                hint="split it: commits of fewer or smaller objects",
-            )
-        return parts
 
     def outgoing(self) -> list[bytes]:
         """Return the frames to write, in order, and forget them."""
@@ -355,6 +345,10 @@ class Connection:
     def noticed(self, now_s: float) -> None:
         """The peer has shown by other means than a frame that it is there."""
         self._heard_s = max(self._heard_s, now_s)
+
+    def was_deaf(self, late_s: float, now_s: float) -> None:
+        """This end has read nothing for so long: that is no silence of the peer."""
+        self._heard_s = min(self._heard_s + late_s, now_s)
 
     def lost(self) -> AteError:
         """Tell that the transport ended; return why: "cut" unless one of the ends had said Bye."""

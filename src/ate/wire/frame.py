@@ -51,11 +51,8 @@ def flags_of(frame: Buffer) -> int:
 
 def cut(plain: bytes, piece_bytes: int) -> Iterator[tuple[int, Buffer]]:
     """Yield the flags and the payload of each frame of a plaintext."""
-    if len(plain) <= piece_bytes:
-        yield 0, plain
-        return
     view = memoryview(plain)
-    for start in range(0, len(plain), piece_bytes):
+    for start in range(0, len(plain) or 1, piece_bytes):
         piece = view[start : start + piece_bytes]
         yield (MORE if start + piece_bytes < len(plain) else 0), piece
 

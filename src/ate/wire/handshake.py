@@ -25,6 +25,7 @@ from ate.crypto.kem import WRAPPED_BYTES, PublicSealingKey, SealingKey
 from ate.crypto.sign import SigningKey, VerifyKey
 from ate.errors import (
     BadSignature,
+    EncryptionRequired,
     ProtocolError,
     RemoteProtocolError,
     TrustError,
@@ -148,7 +149,7 @@ class Handshake:
 
         Raises:
             UnsupportedFormat: no version in common.
-            TrustError: the client does not encrypt and this server requires it.
+            EncryptionRequired: the client does not encrypt and this server requires it.
             RemoteProtocolError: it is no hello.
         """
         terms, self._client_hello = self._terms, bytes(received)
@@ -160,9 +161,8 @@ class Handshake:
         if not spoken:
             raise RemoteProtocolError(f"no common format: I speak {', '.join(terms.formats)}")
         if not heard.seal and terms.encryption:
-            raise TrustError(
-                "this server wants an encrypted connection, and the client offers none",
-                hint="ask for wire encryption in the client",
+            raise EncryptionRequired(
+                "this server wants an encrypted connection, and the client offers none"
             )
         wrapped = secret = b""
         if heard.seal:

@@ -25,7 +25,7 @@ _WAIT_S: Final = 3.0
 @click.command(
     "status",
     epilog=examples(
-        "ate status notes --url ws://127.0.0.1:4790/ --path ~/work",
+        "ate status notes --url ws://localhost/ --path ~/work",
         "ate status notes --url wss://chains.example.com/ --path ~/work --json",
     ),
 )
@@ -33,8 +33,8 @@ _WAIT_S: Final = 3.0
 def command(target: Target) -> None:
     """Tell how CHAIN stands with the server of --url: the copy in --path, and what waits there.
 
-    The status is 0 when all is sent, 7 when refused work waits for a decision, 9 when there is no
-    connection.
+    The status is 0 when all is sent, 4 when the server does not let you in, 7 when refused work
+    waits for a decision, 9 when there is no connection.
     """
     check_url(target)
     run(target, _status(target))
@@ -61,10 +61,12 @@ async def _status(target: Target) -> None:
 
 def end(chain: Chain, trouble: Exception | None) -> None:
     """End the command with the status that says how things stand."""
-    from ate.errors import Conflict, Offline
+    from ate.errors import Conflict, Offline, TrustError
 
     if chain.conflicts:
         raise Failed(status_of(Conflict("")))
+    if isinstance(trouble, TrustError):
+        raise trouble  # it is not for want of a connection
     if not chain.status.online:
         raise Failed(status_of(Offline("")))
     if trouble is not None:

@@ -15,8 +15,8 @@ _WAIT_S: Final = 30.0
 @click.command(
     "sync",
     epilog=examples(
-        "ate sync notes --url ws://127.0.0.1:4790/ --path ~/work",
-        "ate sync notes --url ws://127.0.0.1:4790/ --path ~/work --drop",
+        "ate sync notes --url ws://localhost/ --path ~/work",
+        "ate sync notes --url ws://localhost/ --path ~/work --drop",
     ),
 )
 @shared_command

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -169,7 +170,7 @@ def test_a_saved_session_is_loaded_with_its_passphrase(tmp_path: Path) -> None:
 
 def test_the_key_file_is_private_and_holds_no_secret_in_plain(tmp_path: Path) -> None:
     path = tmp_path / "alice.key"
-    leftover = tmp_path / "alice.key.new"
+    leftover = tmp_path / f"alice.key.{os.getpid()}.new"
     leftover.write_bytes(b"of a crash")
     leftover.chmod(0o644)
     session = member("alice")
@@ -271,6 +272,29 @@ def test_the_first_time_keys_are_made_and_then_they_are_loaded(tmp_path: Path) -
     assert ["passphrase" in question for question in asked] == [False, True, True]
     again = Session.open_or_new(path, answers("wrong", "open sesame"))
     assert again.public == made.public
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_of_two_programs_that_begin_at_once_both_have_the_keys_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_links: bool
+) -> None:
+    path = tmp_path / "chat.keys"
+    others: list[Session] = []
+
+    def ask(question: str) -> str:
+        if "again" in question:  # the other program is at the same point
+            others.append(Session.open_or_new(path, answers("other", "word", "word")))
+        return "word"
+
+    def no_links(*_: object) -> None:
+        raise PermissionError("this file system has none")
+
+    if not has_links:
+        monkeypatch.setattr(Path, "hardlink_to", no_links)
+    session = Session.open_or_new(path, ask)
+    assert session.public == others[0].public
+    assert session.identity == "other"
+    assert [one.name for one in tmp_path.iterdir()] == ["chat.keys"]
 
 
 def test_two_different_passphrases_are_asked_for_again(tmp_path: Path) -> None:

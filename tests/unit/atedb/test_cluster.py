@@ -71,7 +71,7 @@ async def test_peers_are_those_of_the_list_and_who_holds_the_own_key(tmp_path: P
 
 
 async def test_a_master_sends_who_has_no_room_to_a_relay(tmp_path: Path) -> None:
-    assert cluster(tmp_path / "a", TWO)[0].relief("notes") == "ws://r/"
+    assert cluster(tmp_path / "a", TWO)[0].relief("notes") == "ws://r:5000/"
     assert cluster(tmp_path / "r", TWO, "ws://r/")[0].relief("notes") == ""
     alone, _ = cluster(tmp_path / "b", '[[node]]\nurl = "ws://a"\n')
     assert alone.relief("notes") == ""

@@ -15,10 +15,10 @@ URLS = [f"ws://{name}.example.org/" for name in "abc"]
 def test_a_list_without_this_server(tmp_path: Path) -> None:
     file = tmp_path / "nodes"
     file.write_text(
-        "# ours\nws://A.example.org\n\n wss://b.example.org/db # second\nws://a.example.org:80/\n"
+        "# ours\nws://A.example.org\n\n wss://b.example.org/db # second\nws://a.example.org:5000/\n"
     )
-    assert Nodes.load(file).urls == ("ws://a.example.org/", "wss://b.example.org/db")
-    assert Nodes.load(file, "ws://a.example.org").urls == ("wss://b.example.org/db",)
+    assert Nodes.load(file).urls == ("ws://a.example.org:5000/", "wss://b.example.org:5000/db")
+    assert Nodes.load(file, "ws://a.example.org").urls == ("wss://b.example.org:5000/db",)
 
 
 @pytest.mark.parametrize("line", ["http://x", "ws://user:secret@x", "ws://", "a b", "\xff"])

@@ -51,6 +51,9 @@ def test_settings_that_are_fine(given: dict[str, Any]) -> None:
         ({"tls_key": SOME}, "its key"),
         ({"status_port": 1, "no_http": True}, "--no-http forbids"),
         ({"url": "http://x"}, "no scheme"),
+        ({"stand_by": True, "services": (Service("/a", Path("b")),)}, "one directory"),
+        ({"stand_by": True, "topology": SOME, "url": "ws://a"}, "one directory"),
+        ({"stand_by": True, "cluster": "ws://a", "url": "ws://a"}, "one directory"),
         ({"topology": SOME}, "which of the servers"),
         ({"services": (Service("a", SOME),)}, "not the path"),
         ({"services": (Service("/", SOME),)}, "two services"),
@@ -72,8 +75,8 @@ def test_the_address_is_what_clients_open() -> None:
     assert settings(listen="0.0.0.0").address(7) == "ws://127.0.0.1:7/"
     assert settings(listen="::").address(7) == "ws://[::1]:7/"
     assert settings(pure_tcp=True).address(7) == "tcp://127.0.0.1:7/"
-    assert settings(tls_cert=SOME).address(443) == "wss://127.0.0.1/"
-    assert settings(url="wss://chains.example.org/").address(7) == "wss://chains.example.org/"
+    assert settings(tls_cert=SOME).address(443) == "wss://127.0.0.1:443/"
+    assert settings(url="wss://chains.example.org/").address(7) == "wss://chains.example.org:5000/"
 
 
 def test_rates_are_of_a_connection_a_chain_and_all() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ate.chain.form import check_form, check_rows, ids_of
+from ate.chain.form import check_form, check_rows
 from ate.errors import CorruptLog, ProtocolError
 from ate.event.access import Access
 from ate.event.commit import Record, SequencerPart
@@ -17,10 +17,6 @@ ONE, TWO = b"1" * 16, b"2" * 16
 def record(*lines: Line, rare: bytes | None = None, flags: int = 0) -> Record:
     commit = Forger(bytes(32)).commit(*lines, rare=rare, flags=flags)
     return Record(memoryview(ordered(commit, SequencerPart(1, 1, 0, bytes(32)))))
-
-
-def test_ids_of_a_table() -> None:
-    assert ids_of(record(Line(ONE), Line(TWO)).table) == [ONE, TWO]
 
 
 def test_a_sound_commit() -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 import ate
-from ate.chain.form import check_form, ids_of
+from ate.chain.form import check_form
 from ate.chain.index import DEAD
 from ate.chain.view import View, flags_of
 from ate.client import Chain
@@ -232,7 +234,7 @@ async def test_ids_and_flags_of_rows() -> None:
         async with chain.dio() as dio:
             ids = [dio.store(number).id for number in range(5)]
         record, _ = view_of(chain).find(2)
-        assert ids_of(record.table) == ids
+        assert record.ids == ids
         assert flags_of(Kind.DATA) == 0
         assert flags_of(Kind.TOMBSTONE) == DEAD
         assert flags_of(Kind.KEY) not in (0, DEAD)
@@ -264,9 +266,22 @@ async def test_all_bodies_of_a_commit_inline_or_not() -> None:
                 dao = dio.store(large)
             view = view_of(chain)
             record, _ = view.find(dao.seq)
-            found = [bytes(body) for body in view.bodies(record)]
-            assert found == [bytes(view.body(record, record.row(at))) for at in range(2)]
+            found = [bytes(view.body(record, record.row(at))) for at in range(2)]
+            assert found[0].endswith(b"one")
             assert found[1].endswith(large)
+
+
+async def test_news_that_somebody_waits_for_are_at_hand() -> None:
+    async with ate.open("v", memory=True) as chain:
+        view = view_of(chain)
+        for watched, large in product((False, True), (False, True)):
+            if watched and not large:
+                chain._ledger.feed.subscribe(lambda: None)
+            async with chain.dio() as dio:
+                dio.store(bytes(20_000 if large else 20))
+            place = view.commits.find(view.head)[1]
+            assert (place in view.recent) is (watched and not large)
+            assert view.record(place).last_seq == view.head
 
 
 async def test_a_commit_that_changed_under_our_feet_is_not_believed() -> None:

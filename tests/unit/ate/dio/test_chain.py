@@ -114,7 +114,7 @@ def test_facts_about_a_shared_chain() -> None:
         chain = await world.device().open(recovery="sync")
         await put(chain, "x")
         assert not chain.is_sequencer
-        assert chain.status.url == "ws://server/"
+        assert chain.status.url == "ws://server:5000/"
         dio = chain.dio()
         dio.store("y")
         assert await chain.acknowledged(await dio.commit())

@@ -68,7 +68,8 @@ async def test_an_entry_stays_while_something_stands_on_it(chain: ate.Chain) -> 
     def land(n: int, real: int) -> list[int]:
         some, entry, first = kept[n]
         parking.ready(some)
-        parking.land(some, first, entry, real)
+        parking.overlay.land(some, first, real)
+        parking.leave(some, entry)
         return [one.number for one in outbox.entries]
 
     assert land(0, 10) == [1, 2, 3, 4]
@@ -89,7 +90,8 @@ async def test_what_stands_on_something_refused_is_refused(chain: ate.Chain) -> 
         some[0].base = parking.newest(some[0].id)[0]
         some[0].created = PROVISIONAL if some is not one else 0
         placed.append(parking.park(some))
-    parking.land(one, placed[0][1], placed[0][0], 10)
+    parking.overlay.land(one, placed[0][1], 10)
+    parking.leave(one, placed[0][0])
     assert len(outbox) == 3
     parking.ready(two)
     number = parking.refuse(placed[1][0], two, placed[1][1], Conflict("no"))
@@ -105,22 +107,45 @@ async def test_what_stands_on_something_refused_is_refused(chain: ate.Chain) -> 
     assert [work and work.drafts[0].base for _, work in refused] == [10, placed[1][1]]
 
 
-async def test_what_is_on_its_way_is_adopted(chain: ate.Chain) -> None:
+async def test_what_is_on_its_way_together_is_adopted_one_by_one(chain: ate.Chain) -> None:
     outbox = Outbox.in_memory()
     parking = Parking(chain._ledger, outbox)
-    entry, first = parking.adopt([new(1)], (5, 6), b"payload")
-    found = outbox.find(entry)
-    assert found is not None
-    assert (found.session, found.lsn, bytes(found.commit)) == (5, 6, b"payload")
+    works = [[new(1), new(2)], [new(3)]]
+    (one, first), (two, second) = parking.adopt(works, (5, 6), b"payload")
+    assert second == first + 2
+    assert [(e.session, e.lsn, e.commit, e.shares) for e in outbox.entries] == [
+        (5, 6, b"payload", (one, two)), (5, 6, b"", (one, two))
+    ]  # fmt: skip
     other = Parking(chain._ledger, outbox)
-    ((_, work),), _ = other.restore()
-    assert work is not None
-    assert other.newest(new(1).id) == (first, True)
-    other.lift(work.drafts, first, entry)
-    assert other.newest(new(1).id) == (0, False)
+    kept, _ = other.restore()
+    assert [work and len(work.drafts) for _, work in kept] == [2, 1]
+    assert [other.newest(new(n).id) for n in (1, 2, 3)] == [(first + n, True) for n in range(3)]
+    other.withdraw(two)
+    assert [entry.state for entry in outbox.entries] == ["waiting"] * 2
+    for drafts, place in zip(works, (first, second), strict=True):
+        other.overlay.lift(drafts, place)
+        assert other.newest(drafts[0].id) == (0, False)
+    outbox.prepare([one, two], 5, 7, b"again")
+    other.leave([draft for drafts in works for draft in drafts], one)
     assert len(outbox) == 0
     parking.forget(0)
-    parking.forget(entry)
+    parking.forget(one)
+
+
+async def test_what_cannot_be_adopted_whole_is_not_kept_at_all(chain: ate.Chain) -> None:
+    disk = SimDisk(1)
+    disk.mkdir("/d")
+    outbox = Outbox.open(disk, "/d")
+    parking = Parking(chain._ledger, outbox)
+    outbox.add(b"before")
+    for skip in range(3):
+        disk.fail("write", OutOfSpace("full"), skip=skip)
+        with pytest.raises(OutOfSpace):
+            parking.adopt([[new(1)], [new(2)]], (5, 6), b"payload")
+        disk.heal()
+        assert [entry.work for entry in outbox.entries] == [b"before"]
+        assert len(parking.overlay) == 0
+    outbox.close()
 
 
 async def test_a_disk_that_fails_costs_a_note_and_nothing_else(
@@ -137,6 +162,8 @@ async def test_a_disk_that_fails_costs_a_note_and_nothing_else(
     disk.fail("write", OutOfSpace("full"), times=-1)
     assert parking.refuse(entry, [new(1)], first, Conflict("no")) == entry
     assert "could not be marked" in caplog.text
+    parking.withdraw(entry)
+    assert "was not changed" in caplog.text
     disk.heal()
     assert len(outbox) == 1
     assert not parking.admits([new(1)], None)

@@ -21,14 +21,14 @@ def test_the_status_says_how_things_stand() -> None:
         chain = await world.device().open()
         await put(chain, "a")
         await chain.sync()
-        assert chain.status == Status("ws://server/", True, True, 0, 0, chain.head)
+        assert chain.status == Status("ws://server:5000/", True, True, 0, 0, chain.head)
         await world.stop()
         await world.loop.pause(2)
         await put(chain, "b")
         status = chain.status
         assert (status.online, status.current, status.pending) == (False, False, 1)
         assert "refuses the connection" in status.trouble
-        with pytest.raises(TimedOut, match=r"no answer from ws://server/ in 0\.5 s: .* refuses"):
+        with pytest.raises(TimedOut, match=r"answer from ws://server:5000/ in 0\.5 s: .* refuses"):
             await chain.sync(0.5)
         world.start()
         assert (await chain.sync()).pending == 0

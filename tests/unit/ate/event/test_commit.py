@@ -20,12 +20,12 @@ from ate.event.commit import (
     Origin,
     Record,
     SequencerPart,
-    encode_payload,
     leaf_of,
     link_after,
 )
 from ate.event.header import Header
-from ate.event.row import PLACE_BODY_FILE, ROW_BYTES
+from ate.event.payload import encode_payload
+from ate.event.row import ROW_BYTES
 from ate.testing.forger import Forger, Line
 
 CHAIN = b"c" * 32
@@ -81,35 +81,6 @@ def test_a_commit_survives_the_wire(bodies: list[bytes], ruled: bool) -> None:
     everything(record)
 
 
-@given(st.one_of(st.integers(1, 20), st.integers(150, 330)), st.integers(0, 99))
-def test_many_rows_are_encoded_like_few(count: int, seed: int) -> None:
-    """From 160 rows on the table is built as an array; the bytes are those of the plain way."""
-    draw = SeededEntropy(seed)
-    bodies = [draw(draw(1)[0] % 50) for _ in range(count)]
-    outside: list[int | None] = [
-        PLACE_BODY_FILE | 64 * at if draw(1)[0] < 60 else None for at in range(count)
-    ]
-    commit = forged(bodies)
-    inside: list[int | None] = [None] * count
-    for places in (inside, outside):
-        raw = payload_of(commit, places)
-        record = Record(raw)
-        inline = b""
-        for at, (body, place) in enumerate(zip(bodies, places, strict=True)):
-            row = record.row(at)
-            assert row.length == len(body)
-            if place is None:
-                assert bytes(record.inline(row)) == body
-                inline += body
-            else:
-                assert row.place == place
-        assert bytes(raw).rstrip(b"\0").endswith(inline.rstrip(b"\0"))
-        table = record.table
-        kept = table["place"] < PLACE_BODY_FILE
-        assert record.holds(table["place"][kept], table["length"][kept])
-        assert not any(record.padding)
-
-
 def test_padding_that_is_not_zero_is_seen() -> None:
     raw = bytearray(payload_of(forged([b"one"], ruled=True)))
     assert raw[-1] == 0
@@ -125,6 +96,24 @@ def test_short_views_of_a_row_agree_with_the_row() -> None:
                                     row.body_hash, row.length, row.place)  # fmt: skip
         assert record.parent(at) == row.parent
         assert bytes(record.head(at)) + row.body_hash == bytes(record.signed_rows()[at])
+
+
+def test_columns_agree_with_the_rows() -> None:
+    record = Record(payload_of(forged([b"one", b"two"], ruled=True)))
+    rows = [record.row(at) for at in range(2)]
+    assert list(record.kinds) == [row.kind for row in rows]
+    assert list(record.flags) == [row.flags for row in rows]
+    assert record.ids == [row.id for row in rows]
+    assert record.bases == [row.base for row in rows] == [0, 1]
+    assert list(record.stored) == [(row.body_hash, row.length, row.place) for row in rows]
+
+
+@pytest.mark.parametrize("at", [3, 116, 117, 118, 119])
+def test_zeros_of_the_rows(at: int) -> None:
+    raw = bytearray(payload_of(forged([b"one", b"two"])))
+    assert not any(Record(memoryview(raw)).zeros)
+    raw[ROWS_AT + ROW_BYTES + at] = 7
+    assert sorted(Record(memoryview(raw)).zeros) == [*bytes(9), 7]
 
 
 def test_the_root_covers_author_rows_and_rare_fields() -> None:

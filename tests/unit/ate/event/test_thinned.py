@@ -50,6 +50,11 @@ def test_what_is_kept_is_what_it_was(some: list[int], rules: bool) -> None:
     assert list(found.indexes) == some
     assert found.kinds == bytes(record.kinds[at] for at in some)
     assert found.seqs.tolist() == [7 + at for at in some]
+    rows = [found.row(at) for at in range(len(some))]
+    assert (found.ids, found.bases) == ([row.id for row in rows], [row.base for row in rows])
+    assert list(found.flags) == [row.flags for row in rows]
+    assert not any(found.zeros)
+    assert list(found.stored) == [(row.body_hash, row.length, row.place) for row in rows]
     for at, index in enumerate(some):
         seq = record.seq_at(index)
         assert (found.seq_at(at), found.at(seq)) == (seq, at)

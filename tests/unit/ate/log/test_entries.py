@@ -54,6 +54,11 @@ def test_an_entry_is_told_whole() -> None:
         (entries.PREPARED, Entry(1, session=1, lsn=1, state="sent")),
         (entries.MARKED, Entry(1, work=b"w")),
         (entries.REMOVED, Entry(1, note=b"n")),
+        (entries.LANDED, Entry(1, work=b"w")),
+        (entries.SHARED, Entry(1, b"", 1, 1, b"c", "sent")),
+        (entries.SHARED, Entry(1, b"1234567", 1, 1, b"c", "sent")),
+        (entries.SHARED, Entry(1, b"12345678", 1, 1, b"", "sent")),
+        (entries.SHARED, Entry(1, b"12345678", 1, 1, b"c", "waiting")),
     ],
 )
 def test_parts_that_a_kind_does_not_have(kind: int, entry: Entry) -> None:
@@ -76,33 +81,13 @@ def test_a_kind_or_state_of_a_newer_version(at: int) -> None:
         entries.decode(raw)
 
 
-def test_a_life_is_replayed() -> None:
-    known: dict[int, Entry] = {}
-    for kind, told in (
-        (entries.ENTRY, Entry(1, b"work")),
-        (entries.PREPARED, Entry(1, session=2, lsn=3, commit=b"c", state="sent")),
-        (entries.MARKED, Entry(1, state="conflict", note=b"theirs")),
-    ):
-        assert entries.replay(known, entries.encode(kind, told)) == 1
-    assert known == {1: Entry(1, b"work", 2, 3, b"c", "conflict", b"theirs")}
-    entries.replay(known, entries.encode(entries.MARKED, Entry(1)))
-    assert known == {1: Entry(1, b"work")}
-    entries.replay(known, entries.encode(entries.REMOVED, Entry(1)))
-    assert known == {}
-
-
-@pytest.mark.parametrize(
-    "kind, told, words",
-    [
-        (entries.ENTRY, Entry(4), "grow"),
-        (entries.REMOVED, Entry(5), "no entry 5"),
-        (entries.MARKED, Entry(4, state="sent"), "without a commit"),
-    ],
-)
-def test_what_cannot_have_happened(kind: int, told: Entry, words: str) -> None:
-    known = {4: Entry(4, b"w")}
-    with pytest.raises(ValueError, match=words):
-        entries.replay(known, entries.encode(kind, told))
+def test_a_commit_of_several_names_them_in_order() -> None:
+    kind, told = entries.shared([3, 9, 4], 1, 2, b"c")
+    assert kind == entries.SHARED
+    assert entries.decode(entries.encode(kind, told)) == (kind, told)
+    assert (told.number, entries.others(told)) == (3, (9, 4))
+    kind, told = entries.shared([3], 1, 2, b"c")
+    assert (kind, told) == (entries.PREPARED, Entry(3, b"", 1, 2, b"c", "sent"))
 
 
 @pytest.mark.parametrize(

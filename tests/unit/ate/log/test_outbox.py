@@ -52,7 +52,7 @@ def outbox(request: pytest.FixtureRequest) -> Outbox:
 def test_an_entry_goes_its_way(outbox: Outbox) -> None:
     assert outbox.add(b"first") == 1
     assert outbox.add(b"second") == 2
-    outbox.prepare(1, 70, 1, b"commit one")
+    outbox.prepare([1], 70, 1, b"commit one")
     assert outbox.entries == [
         Entry(1, b"first", 70, 1, b"commit one", "sent"),
         Entry(2, b"second"),
@@ -72,12 +72,31 @@ def test_an_entry_goes_its_way(outbox: Outbox) -> None:
     outbox.close()
 
 
+def test_entries_that_share_a_commit(outbox: Outbox) -> None:
+    for work in (b"a", b"b", b"c"):
+        outbox.add(work)
+    outbox.add_prepared(1, 1, b"no work")
+    for wrong in ([], [1, 1], [1, 9], [1, 4]):
+        with pytest.raises(UsageError):
+            outbox.prepare(wrong, 1, 2, b"c")
+    outbox.prepare([3, 1], 1, 2, b"both")
+    assert [entry.state for entry in outbox.entries] == ["sent", "waiting", "sent", "sent"]
+    with pytest.raises(UsageError):
+        outbox.mark(3, "sent")
+    outbox.prepare([1, 2, 3], 1, 3, b"all")
+    outbox.settle(2)
+    outbox.settle(2)
+    assert [entry.number for entry in outbox.entries] == [4]
+
+
 def test_it_is_there_again() -> None:
     disk, outbox = made()
     outbox.add(b"a")
     outbox.add(b"b")
-    outbox.prepare(2, 1, 1, b"c")
+    outbox.prepare([2], 1, 1, b"c")
     outbox.mark(2, "conflict", b"n")
+    assert outbox.add(b"c") == 3
+    outbox.prepare([3, 1], 1, 2, b"d")
     before, size = outbox.entries, outbox.size
     outbox.close()
     for readonly in (True, False):
@@ -85,7 +104,7 @@ def test_it_is_there_again() -> None:
         assert found.entries == before
         assert found.size == size
         assert found.torn == ""
-    assert found.add(b"c") == 3
+    assert found.add(b"c") == 4
 
 
 def test_nothing_is_written_until_there_is_something() -> None:
@@ -99,13 +118,13 @@ def test_nothing_is_written_until_there_is_something() -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda outbox: outbox.prepare(9, 1, 1, b"c"),
+        lambda outbox: outbox.prepare([9], 1, 1, b"c"),
         lambda outbox: outbox.mark(9, "conflict"),
         lambda outbox: outbox.mark(1, "lost"),
         lambda outbox: outbox.mark(1, "sent"),
         lambda outbox: outbox.mark(2, "waiting"),
-        lambda outbox: outbox.prepare(1, 1, 1, b""),
-        lambda outbox: outbox.prepare(1, 0, 1, b"c"),
+        lambda outbox: outbox.prepare([1], 1, 1, b""),
+        lambda outbox: outbox.prepare([1], 0, 1, b"c"),
         lambda outbox: outbox.add_prepared(1, 1 << 64, b"c"),
     ],
 )
@@ -126,12 +145,12 @@ def test_bounds(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
     for call in (
         lambda: outbox.add(b"x" * 900),
         lambda: outbox.add(b"x" * 1501),
-        lambda: outbox.prepare(1, 1, 1, b"x" * 1200),
+        lambda: outbox.prepare([1], 1, 1, b"x" * 1200),
         lambda: outbox.mark(1, "conflict", b"x" * (limits.OUTBOX_NOTE_BYTES_MAX + 1)),
     ):
         with pytest.raises(LimitExceeded):
             call()
-    outbox.prepare(1, 1, 1, b"x" * 900)  # what was accepted can be sent
+    outbox.prepare([1], 1, 1, b"x" * 900)  # what was accepted can be sent
     outbox.remove(1)
     for _ in range(3):
         outbox.add(b"")
@@ -233,7 +252,7 @@ def test_a_write_that_fails_has_not_happened() -> None:
     outbox.add(b"one")
     for call in (
         lambda: outbox.add(b"two" * 30),
-        lambda: outbox.prepare(1, 1, 1, b"c" * 50),
+        lambda: outbox.prepare([1], 1, 1, b"c" * 50),
         lambda: outbox.mark(1, "conflict", b"n" * 50),
         lambda: outbox.remove(1),
     ):
@@ -389,7 +408,7 @@ def test_a_real_disk_and_a_flush_in_another_thread(tmp_path) -> None:  # type: i
         flushes = pool.submit(flushing)
         for lsn in range(1, 400):
             number = outbox.add(b"work %d" % lsn)
-            outbox.prepare(number, 1, lsn, b"x" * 3000)
+            outbox.prepare([number], 1, lsn, b"x" * 3000)
             if lsn % 10:
                 outbox.remove(number)
         done.set()
@@ -420,7 +439,11 @@ def test_outboxes(case: dict[str, Any], readonly: bool) -> None:
     outbox = Outbox.open(disk, "/c", readonly=readonly)
     shown = [
         {
-            name: value.hex() if isinstance(value, bytes) else value
+            name: value.hex()
+            if isinstance(value, bytes)
+            else list(value)
+            if isinstance(value, tuple)
+            else value
             for name, value in dataclasses.asdict(entry).items()
             if value
         }

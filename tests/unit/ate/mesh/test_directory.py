@@ -21,13 +21,13 @@ role = "relay"
 [chains]
 fixed = { url = "ws://c", epoch = 5 }
 """)
-A, B, C = "ws://a/", "ws://b/", "ws://c/"
+A, B, C = "ws://a:5000/", "ws://b:5000/", "ws://c:5000/"
 
 
 def test_a_chain_is_where_it_was_moved_last() -> None:
     directory = Directory(TOPOLOGY)
     assert directory.where("x") == Place(A)
-    assert directory.move("x", "WS://B:80") == 1
+    assert directory.move("x", "WS://B") == 1
     assert directory.where("x") == directory.where("/x") == Place(B, 1, "relay")
     assert directory.move("x", C) == 2
     assert directory.where("x") == Place(C, 2, "master")
@@ -39,7 +39,7 @@ def test_a_chain_is_where_it_was_moved_last() -> None:
 def test_a_server_sees_which_chains_are_its_own() -> None:
     directory = Directory(TOPOLOGY)
     directory.move("x", C)
-    where = directory.seen_from("WS://A:80")
+    where = directory.seen_from("WS://A")
     assert where("y") == Place("", 0, "master")
     assert where("x") == Place(C, 1, "master")
     assert directory.seen_from(C)("x") == Place("", 1, "master")

@@ -18,13 +18,14 @@ from ate.errors import (
     UntrustedRoot,
 )
 from ate.mesh.attend import attend
-from ate.mesh.line import BACKOFF_S, STABLE_S, Line
+from ate.mesh.line import ANSWER_S, BACKOFF_S, STABLE_S, Line
 from ate.mesh.transport import CONNECT_S, Transport
 from ate.mesh.url import Url
 from ate.testing.simlane import SimTransport
 from ate.testing.simloop import run, sim_loop
 from ate.testing.simnet import SimNetwork
 from ate.wire.message import AnyMessage, Changed, Opened, Records, Submit, Sync
+from ate.wire.terms import Terms
 
 
 class Play:
@@ -67,6 +68,30 @@ def test_a_line_connects_when_a_port_comes_and_carries_its_messages() -> None:
         assert not play.line.is_up
         await play.hall.until(lambda hall: not hall.here)
         assert len(play.dials) == 1
+
+    run(main)
+
+
+def test_it_encrypts_when_the_server_wants_it() -> None:
+    async def main() -> None:
+        play = Play()
+
+        async def accept(transport: Transport) -> None:
+            await attend(transport, play.hall, terms=Terms(encryption=True))
+
+        play.net.listen("server", accept)
+        port, ch = await play.up()
+        assert port.peer is not None
+        assert port.peer.encrypted
+        assert port.events == ["up"], "nobody was told that it did not work at first"
+        assert play.dials == pytest.approx([0, 0], abs=0.5)
+        play.hall.here[0].close()
+        await port.until("up", 2)
+        assert len(play.dials) == 3, "and never again without"
+        assert port.peer.encrypted
+        play.line.send(Submit(ch, b"x"))
+        await port.until("message")
+        await play.line.close()
 
     run(main)
 
@@ -441,3 +466,51 @@ async def _after(seconds: float) -> None:
     gone = asyncio.Event()
     sim_loop().call_later(seconds, gone.set)
     await gone.wait()
+
+
+def test_a_line_goes_to_the_server_that_stands_by() -> None:
+    async def main() -> None:
+        play = Play()
+        dialed: list[str] = []
+
+        async def dial(url: Url) -> SimTransport:
+            dialed.append(url.host)
+            return await play.dial(url)
+
+        both = Url.several("ws://other,ws://server")
+        line = Line(both, dial, entropy=SeededEntropy(1))
+        port = EarPort()
+        play.net.host("other")
+        line.attach(port)
+        await port.until("up")
+        assert dialed == ["other", "server"]
+        play.net.crash("server")
+        play.net.restart("server")
+        play.net.listen("other", play.hall.accept)
+        await port.until("up", 2)
+        assert dialed[2:] == ["other"]
+        await line.close()
+
+    run(main)
+
+
+def test_a_server_that_takes_a_connection_and_says_nothing_is_left() -> None:
+    async def main() -> None:
+        play = Play()
+        stuck: list[Transport] = []
+
+        async def silent(transport: Transport) -> None:
+            stuck.append(transport)
+            await asyncio.Event().wait()
+
+        play.net.listen("hangs", silent)
+        line = Line(Url.several("ws://hangs,ws://server"), play.dial, entropy=SeededEntropy(1))
+        port, began = EarPort(), sim_loop().time()
+        line.attach(port)
+        await port.until("up")
+        assert len(stuck) == 1
+        assert ANSWER_S <= sim_loop().time() - began < ANSWER_S + 1
+        assert line.error is None
+        await line.close()
+
+    run(main)

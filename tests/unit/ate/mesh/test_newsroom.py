@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 from tests.unit.ate.mesh.served import NAME, Scribe, founded, visitor
 
-from ate.errors import LimitExceeded, NotFound, ProtocolError, Throttled, TrustError
+from ate.errors import (
+    AccessDenied,
+    BadToken,
+    LimitExceeded,
+    NotFound,
+    ProtocolError,
+    Throttled,
+    TokenExpired,
+)
 from ate.mesh.gate import Caller, OpenGate, Rights
 from ate.mesh.hall import Hall
 from ate.mesh.shelf import MemoryShelf
@@ -103,10 +111,11 @@ async def test_a_new_start_tells_what_it_has_not_looked_at() -> None:
 async def test_a_gate_that_is_busy_passes_nothing_over() -> None:
     hall, gate = await place()
     guest = await visitor(hall)
-    gate.error = Throttled("later")
-    with pytest.raises(Throttled):
-        await guest.say(Sync(1, {}, [NAME]))
-    for number, error in enumerate((TrustError("no"), NotFound("no"), LimitExceeded("n", 2, 1))):
+    for told in (Throttled("later"), BadToken("none"), TokenExpired("old")):
+        gate.error = told
+        with pytest.raises(type(told)):
+            await guest.say(Sync(1, {}, [NAME]))
+    for number, error in enumerate((AccessDenied("no"), NotFound("no"), LimitExceeded("n", 2, 1))):
         gate.error = error
         await guest.say(Sync(1, {}, [NAME]))
         assert guest.of(Changed)[number].heads == []

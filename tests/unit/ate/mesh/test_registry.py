@@ -65,7 +65,7 @@ def test_a_line_outlives_its_last_user_by_a_minute() -> None:
 def test_a_line_stays_while_one_of_two_uses_it() -> None:
     async def main() -> None:
         play = Play()
-        first, second = play.registry.line(SERVER), play.registry.line("ws://server:80/")
+        first, second = play.registry.line(SERVER), play.registry.line("ws://server:5000/")
         assert first is second
         first.attach(EarPort())
         play.registry.release(first)

@@ -38,7 +38,7 @@ def test_two_copies_become_one_chain() -> None:
         await b.sync()
         assert a.root == b.root
         replica = replica_of(a)
-        assert replica.address == "ws://server/"
+        assert replica.address == "ws://server:5000/"
         assert replica.is_online
         assert replica.refusal is None
         assert await replica.newest() == a.commits
@@ -150,17 +150,17 @@ def test_a_chain_that_moves_is_followed() -> None:
         await put(chain, "x")
         replica = replica_of(chain)
         before = replica.channel
-        replica.received(Moved(before, "ws://server/elsewhere", 1))
+        replica.received(Moved(before, "ws://server:5000/elsewhere", 1))
         await until(chain, lambda: not chain.status.online)
         await chain.sync()
-        assert replica.address == "ws://server/elsewhere"
+        assert replica.address == "ws://server:5000/elsewhere"
         await put(chain, "y")
         for _ in range(20):  # two servers that send one to each other
-            replica.received(Moved(replica.channel, "ws://server/", 1))
+            replica.received(Moved(replica.channel, "ws://server:5000/", 1))
             await world.loop.pause(0)
         await chain.sync()
         replica._reline = None
-        replica.received(Moved(replica.channel, "ws://server/", 1))
+        replica.received(Moved(replica.channel, "ws://server:5000/", 1))
         await until(chain, lambda: not chain.status.online)
         assert "has moved" in chain.status.trouble
         await chain.sync()

@@ -24,6 +24,7 @@ from ate.event.commit import Origin, Record
 from ate.ids import ObjectId
 from ate.log.local import LocalLog
 from ate.log.memory import MemoryLog
+from ate.mesh.flusher import Flusher
 from ate.mesh.gate import OpenGate
 from ate.mesh.meter import SilentMeter
 from ate.mesh.root import Root
@@ -320,7 +321,7 @@ async def test_nobody_is_told_of_what_is_not_durable() -> None:
     root, scribe = await rooted(store=store, state=state)
     envoy = Envoy()
     follow(root, envoy, 1)
-    store.waits, root._flush_s = True, 1.0
+    store.waits, root._flusher._usual_s = True, 1.0
     await root.submit(envoy, Submit(1, scribe.note()))
     await asyncio.to_thread(store.begun.wait, 20)
     root._state_now()
@@ -435,3 +436,31 @@ async def test_a_message_that_is_more_than_a_peer_takes_ends_its_channel_alone()
     assert [one.code for one in small.of(Failed)] == ["protocol_local"]
     assert len(root.subscribers) == 1
     await root.close()
+
+
+async def test_who_is_at_it_counts_itself() -> None:
+    """The flusher is told how many chains are busy, whatever becomes of them."""
+    flusher = Flusher()
+    root, scribe = await rooted(flusher=flusher)
+    assert await ask(root, scribe.note())
+    await settled(lambda: not flusher.busy)
+    assert await ask(root, scribe.note())
+    await settled(lambda: not flusher.busy)
+    await root.close()
+    assert flusher.busy == 0
+    failing, scribe = await rooted(flusher=flusher)
+    failing.gate = Careless()
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    await settled(lambda: not flusher.busy)
+    await failing.submit(Envoy(), Submit(1, scribe.note()))
+    assert flusher.busy == 1
+    await settled(lambda: failing.failure)
+    assert flusher.busy == 0
+    await failing.close()
+
+
+class Careless(OpenGate):
+    """A gate with a mistake."""
+
+    def may_submit(self, visitor: object, name: str, nbytes: int) -> float:
+        raise ValueError

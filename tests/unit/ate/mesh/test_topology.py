@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ate.errors import AteError, LimitExceeded, StorageError, UsageError
+from ate.errors import AteError, LimitExceeded, NotFound, StorageError, UsageError
 from ate.mesh.topology import Node, Place, Topology, partition_of
 
 FILE = """
@@ -24,10 +24,10 @@ url = "ws://relay.example.com"
 role = "relay"
 
 [chains]
-"example.com/alice/notes" = { url = "ws://relay.example.com:80/", epoch = 3 }
+"example.com/alice/notes" = { url = "ws://relay.example.com:5000/", epoch = 3 }
 elsewhere = { url = "wss://another.example.com" }
 """
-ONE, TWO = "ws://one.example.com/", "ws://two.example.com:5000/x"
+ONE, TWO = "ws://one.example.com:5000/", "ws://two.example.com:5000/x"
 NAMES = [f"example.com/user{n}/chain" for n in range(1000)]
 
 
@@ -35,10 +35,10 @@ def test_a_file_says_who_there_is_and_what_is_elsewhere() -> None:
     topology = Topology.parse(FILE)
     assert topology.masters == (Node(ONE), Node(TWO, "master", "eu"))
     assert len(topology.nodes) == 3
-    relay = "ws://relay.example.com/"
+    relay = "ws://relay.example.com:5000/"
     assert topology.where("example.com/alice/notes") == Place(relay, 3, "relay")
     assert topology.where("/example.com/alice/notes").epoch == 3
-    assert topology.where("elsewhere") == Place("wss://another.example.com/", 1, "master")
+    assert topology.where("elsewhere") == Place("wss://another.example.com:5000/", 1, "master")
     assert topology.where("example.com/alice/other").epoch == 0
     assert topology.role_of(relay) == "relay"
     assert repr(topology) == "Topology(2 masters, 3 nodes)"
@@ -49,16 +49,16 @@ def test_the_draw_does_not_depend_on_the_order_or_the_spelling() -> None:
     first = Topology.of_urls(urls)
     shuffled = random.Random(1).sample(urls, 7)
     other = Topology.of_list(
-        "\n".join(f"{url.upper()}:80/  # {n}" for n, url in enumerate(shuffled))
+        "\n".join(f"{url.upper()}:5000/  # {n}" for n, url in enumerate(shuffled))
     )
     assert [first.master_of(name) for name in NAMES] == [other.master_of(name) for name in NAMES]
 
 
 def test_the_draw_is_the_same_in_every_version() -> None:
     """Servers of two versions must agree: this is a format."""
-    topology = Topology.of_urls([f"ws://n{n}.example.com" for n in range(5)])
+    topology = Topology.of_urls([f"ws://n{n}.example.com:5000" for n in range(5)])
     hosts = [topology.master_of(name).url[6] for name in NAMES[:24]]
-    assert "".join(hosts) == "211142044223442244311320"
+    assert "".join(hosts) == "344003140144043441102214"
 
 
 def test_each_master_gets_its_share() -> None:
@@ -127,7 +127,7 @@ def test_who_finds_no_room_is_sent_to_the_relay_with_most_of_it() -> None:
         "[[node]]\nurl = 'ws://a'\nweight = '3'",
         "[[node]]\nurl = 'http://a'",
         "[[node]]\nurl = 'ws://a'\nrole = 'relay'",
-        "[[node]]\nurl = 'ws://a'\n[[node]]\nurl = 'ws://A:80/'\nregion = 'x'",
+        "[[node]]\nurl = 'ws://a'\n[[node]]\nurl = 'ws://A:5000/'\nregion = 'x'",
         "[[node]]\nurl = 'ws://a'\n[chains]\nx = 'ws://a'",
         "[[node]]\nurl = 'ws://a'\n[chains]\nx = { epoch = 2 }",
         "[[node]]\nurl = 'ws://a'\n[chains]\nx = { url = 'ws://a', epoch = 0 }",
@@ -146,8 +146,11 @@ def test_lists_and_files_are_read_from_disk(tmp_path: Path) -> None:
     path.write_text(FILE)
     assert len(Topology.load(path).nodes) == 3
     plain = tmp_path / "nodes"
-    plain.write_text("# the cluster\nws://a\n\n  ws://b:5000 # the new one\nws://a:80/\n")
-    assert [one.url for one in Topology.load(str(plain)).masters] == ["ws://a/", "ws://b:5000/"]
+    plain.write_text("# the cluster\nws://a\n\n  ws://b:5000 # the new one\nws://a:5000/\n")
+    assert [one.url for one in Topology.load(str(plain)).masters] == [
+        "ws://a:5000/",
+        "ws://b:5000/",
+    ]
     plain.write_text("ws://a\nws://b:x\n")
     with pytest.raises(UsageError, match=r"nodes: .*ws://b:x") as caught:
         Topology.load(plain)
@@ -159,6 +162,8 @@ def test_lists_and_files_are_read_from_disk(tmp_path: Path) -> None:
     with pytest.raises(LimitExceeded):
         Topology.load(plain)
     with pytest.raises(StorageError, match="cannot read"):
+        Topology.load(tmp_path)
+    with pytest.raises(NotFound, match="there is no file"):
         Topology.load(tmp_path / "none")
 
 

@@ -74,6 +74,17 @@ async def test_a_frame_is_a_binary_message() -> None:
         assert not socket.compress
 
 
+async def test_frames_of_every_length_come_through_in_one_go() -> None:
+    sizes = [1, 125, 126, 65_535, 65_536, 65_537, 300_000]
+    frames = [bytes([at]) * size for at, size in enumerate(sizes)]
+    async with serving() as server:
+        near = await dial(server.url, frame_max=1 << 20, tls=None)
+        far = await server.accepted.get()
+        far.send(frames)
+        assert [await near.receive() for _ in frames] == frames
+        await near.close()
+
+
 async def test_both_ends_are_transports() -> None:
     async with serving() as server:
         near, far = await server.pair()

@@ -10,6 +10,7 @@ from ate.crypto.sign import VerifyKey
 from ate.errors import (
     AteError,
     Disconnected,
+    EncryptionRequired,
     LocalProtocolError,
     RemoteProtocolError,
     TimedOut,
@@ -166,7 +167,7 @@ def test_what_cannot_be_sent_leaves_the_connection_as_it_was() -> None:
 @BOTH
 def test_a_message_over_the_agreed_size_is_refused(terms: Terms) -> None:
     left, right = pair(terms=terms, server_terms=Terms(message_max=65_536, frame_max=4096))
-    left.peer = None  # it does not keep to what was agreed
+    left._out.message_max = limits.MESSAGE_BYTES_MAX  # it does not keep to what was agreed
     left.send(Submit(1, b"x" * 70_000))
     with pytest.raises(RemoteProtocolError, match="more than 65536 bytes"):
         carry(left, right)
@@ -307,7 +308,7 @@ def test_a_judge_that_fails_lets_nobody_in() -> None:
 @pytest.mark.parametrize("formats", [("msgpack",), ("json",)])
 def test_refusals_of_a_hello_are_understood(formats: tuple[str, ...]) -> None:
     cases: list[tuple[Terms, Terms, type[AteError], str]] = [
-        (Terms(formats=formats), SECRET, TrustError, "wants an encrypted connection"),
+        (Terms(formats=formats), SECRET, EncryptionRequired, "wants an encrypted connection"),
         (Terms(formats=formats, versions=(7,)), PLAIN, UnsupportedFormat, "the peer speaks 1"),
     ]
     for terms, server_terms, error, text in cases:

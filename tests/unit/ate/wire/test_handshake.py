@@ -14,6 +14,7 @@ from ate.errors import (
     AteError,
     BadSignature,
     CannotOpen,
+    EncryptionRequired,
     RemoteProtocolError,
     TrustError,
     UnsupportedFormat,
@@ -157,7 +158,7 @@ def test_answers_of_a_server_that_a_client_refuses(
 
 
 def test_a_server_that_requires_encryption() -> None:
-    with pytest.raises(TrustError, match="wants an encrypted connection"):
+    with pytest.raises(EncryptionRequired, match="wants an encrypted connection"):
         end("server", Terms(encryption=True)).answer(end("client", Terms()).hello())
 
 
