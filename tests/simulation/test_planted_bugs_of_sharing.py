@@ -46,7 +46,7 @@ def streams_before_the_flush(patch: Patch) -> None:
     async def flush(self: Root) -> None:
         first, self.durable = self.durable, self.ledger.view.frontier.size
         real_stream(self, [bytes(self.frame(at)) for at in range(first, self.durable)], first)
-        self._flush_s = 1.0
+        self._flusher._usual_s += 1.0
         await real_flush(self)
 
     patch.setattr(Root, "_flush", flush)
