@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests import forks
 
 import ate
 from ate.dio.opening import Opening
@@ -86,11 +87,8 @@ def environment(folder: Path) -> dict[str, str]:
 
 def run(folder: Path, *words: str, module: str = "atedb") -> subprocess.CompletedProcess[str]:
     """Run a command that ends by itself."""
-    done = subprocess.run(
-        [sys.executable, "-m", module, *words],
-        capture_output=True, text=True, cwd=folder, env=environment(folder), timeout=TIMEOUT_S,
-        check=False,
-    )  # fmt: skip
+    env = environment(folder)
+    done = forks.run(module, words, cwd=folder, env=env, timeout_s=TIMEOUT_S)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 
