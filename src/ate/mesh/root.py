@@ -246,9 +246,9 @@ class Root:
                 return  # who asked is told, and sends again
             frames: list[bytes] = []
             first = self.durable
-            answers = [
-                (guest, await self._judge(guest, message, frames)) for guest, message in group
-            ]
+            answers: list[tuple[Guest, Accepted | Refused]] = []
+            for guest, message in group:
+                answers.append((guest, await self._judge(guest, message, frames)))
             if frames:
                 await self._flush()
                 self.durable = self.ledger.view.frontier.size
@@ -339,12 +339,11 @@ class Root:
         for subscriber in tuple(self.subscribers):
             reached += subscriber.push(shared, first, len(frames), nbytes)
         self.meter.sent(reached, self.ledger.clock.monotonic_s() - started)
-        self._state_soon()
+        if self._state is not None and self._stating is None:
+            self._state_soon()
 
     def _state_soon(self) -> None:
         """State the new head: at once, or a little later when the last time was a moment ago."""
-        if self._state is None or self._stating is not None:
-            return
         loop = asyncio.get_running_loop()
         wait_s = self._stated_s + _STATE_EVERY_S - loop.time()
         if self._stated_s < 0 or wait_s <= 0:
