@@ -40,6 +40,8 @@ from ate.session import Session
 _log = logging.getLogger("ate")
 #: Commits on their way at once; what comes meanwhile is gathered, and goes with the next one.
 _FLIGHTS_MAX: Final = 8
+#: Transactions that share a commit at most, while nothing is refused.
+_TOGETHER: Final = 4096
 #: Bytes of what waited that one commit may gather: the first of it is to be there soon.
 _GATHER_BYTES: Final = MIB
 #: How often a checkpoint and the like is made anew because somebody else was faster.
@@ -79,6 +81,7 @@ class Forwarder(Writer):
         """A commit is in the chain."""
         self.moving.settle(parcel)
         self.landed_count += 1
+        self._together = min(2 * self._together, _TOGETHER)
         offset = parcel.offset
         for transaction in parcel.group:
             transaction.over = True
@@ -159,9 +162,8 @@ class Forwarder(Writer):
             self.parking.forget(parcel.entry)
 
     def _apart(self, parcel: Parcel) -> list[Transaction]:
-        """Let each of a group go alone."""
-        for transaction in parcel.group:
-            transaction.alone = True
+        """Find out which of a group it was: what comes next goes in smaller ones for a while."""
+        self._together = max(len(parcel.group) // 2, 1)
         self._withdraw(parcel)
         return list(parcel.group)
 
