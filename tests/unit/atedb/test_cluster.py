@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.name_server import NameServer, Zone
-from tests.nemesis.processes import free_port
+from tests.ports import free_port
 
 import ate
 from ate.clock import SystemClock
