@@ -110,6 +110,19 @@ async def test_what_is_queued_is_sent_before_the_end(scheme: str, tmp_path: Path
 
 
 @schemes
+async def test_what_a_server_queues_is_counted(scheme: str, tmp_path: Path) -> None:
+    """One call may be all of it: the bound on what a peer leaves unread stands on this."""
+    async with ends(scheme, tmp_path) as made:
+        near, far = await made.connect()
+        frame = bytes(FRAME_MAX)
+        far.send([frame] * 100)
+        assert far.queued > 0
+        for _ in range(100):
+            assert await near.receive() == frame
+        await asyncio.gather(near.close(), far.close())
+
+
+@schemes
 async def test_an_end_wakes_who_waits_on_both_sides(scheme: str, tmp_path: Path) -> None:
     async with ends(scheme, tmp_path) as made:
         near, far = await made.connect()
