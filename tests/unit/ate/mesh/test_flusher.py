@@ -72,7 +72,7 @@ class Stuck(Medium):
         assert self.go.wait(20)
 
 
-@pytest.mark.parametrize(("usual_s", "held"), [(0.0004, {0, 4}), (0.1, {0})])
+@pytest.mark.parametrize("usual_s, held", [(0.0004, {0, 4}), (0.1, {0})])
 async def test_quick_ones_share_threads_and_slow_ones_do_not_wait_for_each_other(
     usual_s: float, held: set[int]
 ) -> None:
