@@ -88,7 +88,8 @@ def open(
         readonly: take no lock and write nothing; another process may be writing.
         salvage: with `readonly`, open a damaged chain too, up to the damage; see `chain.damage`.
         destroy_when_empty: remove the files when the last object was deleted.
-        url: share the chain through this server; without `path` the copy here is in memory.
+        url: share the chain through this server, or those behind commas that stand by for it;
+            without `path` the copy here is in memory.
         recovery: what goes on without the server: "async" everything, "readonly-async" reading,
             "readonly-sync" as well, after an opening that saw the server, "sync" nothing.
         sparse: leave bodies that are longer at the server until they are read; 0 leaves none.

@@ -8,7 +8,7 @@
     ├ TrustError             BadSignature · WriteDenied · Replayed · UntrustedRoot · Forked ·
     │  │                     NoReadKey · CannotOpen · EncryptionRequired
     │  └ AccessDenied        BadToken · TokenExpired
-    ├ StorageError           CorruptLog · CorruptBackup · LogLocked · OutOfSpace ·
+    ├ StorageError           CorruptLog · CorruptBackup · LogLocked · Deposed · OutOfSpace ·
     │                        UnsupportedFormat
     ├ CommitError            Refused · Conflict · ReadOnly · Offline · Fenced
     ├ LoadError              NotFound · Deleted · WrongType · BodyNotHeld · Compacted
@@ -256,6 +256,13 @@ class LogLocked(StorageError):
 
     code = "log_locked"
     default_hint = "close the other program, or open with readonly=True"
+
+
+class Deposed(StorageError):
+    """Another server owns this directory now; what was not acknowledged before may be lost."""
+
+    code = "deposed"
+    default_hint = "connect to the server that has taken over: it has all that was acknowledged"
 
 
 class OutOfSpace(StorageError):

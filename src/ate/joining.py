@@ -84,7 +84,7 @@ class Joining:
     """How a chain is shared.
 
     Args:
-        url: of the server.
+        url: of the server; with those that stand by for it behind commas.
         recovery: see `ate.dio.remote.RECOVERY`.
         sparse: bodies that are longer stay at the server until they are read; 0 = none does.
         token: for the server's gate: text or bytes, or a function that returns the newest and is
@@ -138,19 +138,19 @@ async def join(
     held: dict[Url, Line] = {}
     try:
         pins = joining.pins or (_memory(joining.home) if joining.home else Pins(None))
-        known = await Known.of(pins, joining.names, Url.parse(joining.url), name)
+        known = await Known.of(pins, joining.names, Url.several(joining.url), name)
     except BaseException:
         outbox.close()
         raise
 
     def line(url: str) -> Line:
-        place = Url.parse(url)
+        place = Url.several(url)
         if place not in held:
             held[place] = lines.line(place, identity=identity, trust=trust(url), terms=terms)
         return held[place]
 
     def trust(url: str) -> Trust | None:
-        return joining.trust or known.trust(Url.parse(url))
+        return joining.trust or known.trust(Url.several(url))
 
     device = session.device if session is not None else 0
     number = int.from_bytes(ledger.entropy(8), "little")

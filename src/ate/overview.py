@@ -74,7 +74,7 @@ async def changes(
     """
     plain = sorted({str(ChainName(name)) for name in names})
     limits.check("names of chains in one question", len(plain), limits.SYNC_NAMES_MAX)
-    places = [Url.parse(one) for one in ([url] if isinstance(url, str) else url)]
+    places = [Url.several(one) for one in ([url] if isinstance(url, str) else url)]
     joining = Joining("", **{"home": home(), **(connection or {})})
     seen = _decode(cursor)
     if not plain or not places:

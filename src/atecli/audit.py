@@ -27,7 +27,8 @@ from ate.event.prefix import is_commit
 from ate.event.row import Kind
 from ate.event.system import Genesis, decode
 from ate.event.thinned import decode_record
-from ate.log.recovery import CURRENT, LOCK
+from ate.log.disk import RealDisk
+from ate.log.recovery import CURRENT, LOCK, home
 from ate.log.store import LogStore
 from ate.session import Session
 from atecli import identity
@@ -126,6 +127,7 @@ async def check(
 
 def strays(directory: Path) -> list[str]:
     """Return what lies in a chain's directory and is neither the chain's nor another chain."""
+    directory = Path(home(RealDisk(), str(directory)))
     try:
         current = (directory / CURRENT).read_text().strip()
     except (OSError, UnicodeDecodeError):

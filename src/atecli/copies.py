@@ -50,7 +50,8 @@ def _copy(name: str, source: str, beside: Path) -> Iterator[Replica]:
 
 def _is_chain(folder: Path) -> bool:
     """Tell whether a directory is that of a chain, however damaged."""
-    return (folder / "CURRENT").exists() or any(folder.glob("[0-9]" * 6 + "/head.*"))
+    patterns = ("CURRENT", "[0-9]" * 6 + "/head.*", ".epoch-*/CURRENT")
+    return any(any(folder.glob(one)) for one in patterns)
 
 
 def _restored(name: str, source: str, into: Path) -> Path:

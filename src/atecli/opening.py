@@ -61,7 +61,8 @@ class Target:
     def exists(self) -> bool:
         """Tell whether there are files of a chain, whatever their state."""
         directory = self.directory()
-        return (directory / "CURRENT").exists() or any(directory.glob("[0-9]" * 6))
+        patterns = ("CURRENT", "[0-9]" * 6, ".epoch-*/CURRENT")
+        return any(any(directory.glob(one)) for one in patterns)
 
     def check_exists(self) -> None:
         """Raise NotFound when there is no such chain."""

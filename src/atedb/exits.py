@@ -47,6 +47,7 @@ EXITS: Final = (
     Exit(7, "a file is there already", (FileExistsError,)),
     Exit(FULL, "the disk is full", (errors.OutOfSpace,)),
     Exit(9, "the address or port cannot be used", (errors.NetworkError,)),
+    Exit(10, "another server has taken the directory over", (errors.Deposed,)),
     Exit(130, "ended by ctrl-c before it was ready", (KeyboardInterrupt, click.Abort)),
 )  # fmt: skip
 

@@ -18,6 +18,7 @@ from ate.errors import LogLocked, StorageError
 from ate.ids import ChainName
 from ate.limits import CHAINS_OPEN_MAX
 from ate.log.disk import DiskLock, RealDisk
+from ate.log.ownership import Ownership
 from ate.mesh.hall import Hall
 from ate.mesh.sequencing import Sequencing
 from ate.mesh.shelf import DiskShelf
@@ -51,6 +52,7 @@ class House:
         nodes: where chains are sent that have no room.
         identity: signs what is stated about chains.
         cluster: the other servers; None = this one has all chains.
+        ownership: of the directory, where others stand by.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class House:
         metrics: Metrics,
         journal: Journal,
         clock: Clock,
+        ownership: Ownership | None = None,
     ) -> None:
         self.path, self.folder = service
         self._journal = journal
@@ -86,7 +89,8 @@ class House:
             remember=self._remember,
             is_peer=cluster.is_peer if cluster is not None else None,
         )
-        shelf, meter = DiskShelf(self.folder), HallMeter(metrics)
+        shelf = self.shelf = DiskShelf(self.folder, ownership=ownership)
+        meter = HallMeter(metrics)
         following = cluster.follow(shelf, self.gate, meter) if cluster is not None else None
         self.hall = Hall(
             shelf,

@@ -151,10 +151,13 @@ class Front:
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
         if request.headers.get("Upgrade", "").lower() == "websocket":
+            serves, facts = self._health()
+            if facts.get("status") == "stand-by":
+                return _page("This server stands by; another one serves.", 503)
             serve = self._services.get(path)
             if serve is None:
                 return _page("There is no such service.", 404)
-            if not self._health()[0]:
+            if not serves:
                 return _page("The server is about to end.", 503)
             return await self._upgrade(request, serve)
         answer = self._pages.get(path)

@@ -13,6 +13,7 @@ from ate.crypto.entropy import Entropy, system_entropy
 from ate.crypto.sign import SEED_BYTES, SigningKey, VerifyKey
 from ate.errors import UntrustedRoot, UsageError
 from ate.event.principal import decode
+from ate.log.disk import RealDisk
 from atedb.tokens import read_private, write_private
 
 _HEAD: Final = "ate-server-identity-1"
@@ -31,8 +32,9 @@ def load_or_new(path: str | Path, entropy: Entropy = system_entropy) -> tuple[Si
         key = SigningKey.generate(entropy)
         partial = file.with_name(f"{file.name}.{os.getpid()}.new")
         write_private(partial, f"{_HEAD}\nseed {key.seed.hex()}\n")
-        partial.replace(file)
-        return key, True
+        if RealDisk().rename_new(str(partial), str(file)):
+            return key, True
+        partial.unlink()  # another server was faster, and may have shown its key already
     lines = read_private(file, "identity file").split("\n")
     word, _, value = lines[1].partition(" ") if len(lines) > 1 else ("", "", "")
     try:

@@ -12,6 +12,7 @@ from typing import Final
 
 from ate.errors import AteError
 from ate.ids import ChainName
+from ate.log.recovery import is_generation
 
 _LINE_MAX: Final = 400
 
@@ -51,9 +52,10 @@ def size_of(folder: Path) -> int | None:
     """Return the bytes of a chain's files, None when there is no such chain."""
     total, found = 0, False
     for where, folders, files in os.walk(folder):
-        # Chains may lie below chains; generations are named by six digits.
+        # Chains may lie below chains; generations are named by six digits, what a take-over made
+        # begins with a dot.
         if Path(where) == folder:
-            folders[:] = [one for one in folders if one.isdigit() and len(one) == 6]
+            folders[:] = [one for one in folders if one[0] == "." or is_generation(one)]
         for one in files:
             found = True
             try:

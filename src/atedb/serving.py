@@ -22,6 +22,7 @@ _MIB = 1024 * 1024
         "atedb solo data --listen :: --tls-cert cert.pem --tls-key key.pem --clients team.keys",
         "atedb solo data --pure-tcp --status-port 9100",
         "atedb solo data --service /test=test-data",
+        "atedb solo data --port 5001 --stand-by",
     ),
 )
 @click.argument("path", required=False, type=click.Path(file_okay=False, path_type=Path))
@@ -172,6 +173,19 @@ _MIB = 1024 * 1024
     help="Compact a chain where a checkpoint of its root says so, or keep all of it.",
 )
 @click.option(
+    "--stand-by",
+    is_flag=True,
+    help="Share PATH with another server: wait, and take over when it ends or hangs.",
+)
+@click.option(
+    "--stand-by-after",
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    type=click.FloatRange(0.2, 3600),
+    help="A server that gives no sign of life for so long hangs.",
+)
+@click.option(
     "--create/--no-create",
     default=True,
     show_default=True,
@@ -226,5 +240,6 @@ def settings_of(given: dict[str, Any]) -> Any:
         bounds=Limits(given.pop("max_subscriptions"), given.pop("max_chains"), *speeds),
         quota=Allowance(given.pop("quota_bytes"), given.pop("quota_chains")),
         idle_close_s=given.pop("idle_close"),
+        stand_by_after_s=given.pop("stand_by_after"),
         **given,
     )

@@ -18,6 +18,7 @@ from atedb.throttle import Rate
 #: What no chain's name begins with: the server's own files are in a directory of this name.
 OWN: Final = ".atedb"
 IDLE_CLOSE_S: Final = 60.0
+STAND_BY_AFTER_S: Final = 5.0
 _SERVICE: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _RESERVED: Final = ("/healthz", "/metrics")
 
@@ -60,6 +61,8 @@ class Settings:
     quota: Allowance = field(default_factory=Allowance)
     idle_close_s: float = IDLE_CLOSE_S
     compact: str = "heartbeat"
+    stand_by: bool = False
+    stand_by_after_s: float = STAND_BY_AFTER_S
     create: bool = True
     as_json: bool = False
     verbose: bool = False
@@ -112,6 +115,11 @@ class Settings:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise UsageError(
                 "TLS needs a certificate and its key", hint="--tls-cert FILE --tls-key FILE"
+            )
+        if self.stand_by and (self.services or self.topology is not None or self.cluster):
+            raise UsageError(
+                "--stand-by is for a server with one directory, and in no cluster",
+                hint="leave --service, --topology and --cluster away",
             )
         if self.status_port is not None and self.no_http:
             raise UsageError("--status-port is for HTTP, and --no-http forbids it")

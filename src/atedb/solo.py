@@ -16,21 +16,22 @@ from pathlib import Path
 from typing import Any, Final
 
 from ate.clock import Clock
-from ate.errors import AteError, UsageError
-from ate.log.disk import DiskLock
+from ate.errors import AteError, Deposed, UsageError
 from ate.mesh import tcp
 from ate.mesh.attend import Visitor, attend
 from ate.mesh.transport import Transport
 from ate.trust.sequence import Sequencer
 from ate.wire.terms import Terms
+from atedb import certificate
 from atedb import identity as identities
 from atedb.cluster import Cluster, topology_of
-from atedb.house import CHAINS_MAX, FILES_OF_A_CHAIN, House, own_folder, take
+from atedb.house import CHAINS_MAX, FILES_OF_A_CHAIN, House, own_folder
 from atedb.http import SPARE, Front, listening
 from atedb.identity import Guests
 from atedb.journal import Journal
 from atedb.metrics import Metrics
 from atedb.nodes import Nodes
+from atedb.owning import Owning
 from atedb.settings import Settings
 from atedb.switch import Switch
 from atedb.tokens import TokenKey
@@ -53,6 +54,7 @@ def run(settings: Settings, journal: Journal, clock: Clock, ready: Ready) -> Non
 
     Raises:
         AteError: the server cannot start; nothing was changed.
+        Deposed: another server has taken the directory over.
     """
     settings.check()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -76,10 +78,13 @@ async def _main(settings: Settings, journal: Journal, clock: Clock, ready: Ready
     loop.add_signal_handler(signal.SIGHUP, solo.reread)
     try:
         await solo.start()
-        ready(solo.facts())
+        if not solo.stopped.is_set():
+            ready(solo.facts())
         await solo.stopped.wait()
     finally:
         await solo.close()
+    if solo.failure is not None:
+        raise solo.failure
 
 
 class Solo:
@@ -92,9 +97,13 @@ class Solo:
     def __init__(self, settings: Settings, journal: Journal, clock: Clock) -> None:
         self._settings, self._journal, self._clock = settings, journal, clock
         self.stopped = asyncio.Event()
+        #: Why it ended, if it was not told to.
+        self.failure: AteError | None = None
         self.metrics = Metrics()
         self.port = self.status_port = 0
-        self._locks: list[DiskLock] = []
+        self._owning = Owning(settings, journal, self._deposed)
+        self._services: dict[str, Callable[[Transport], Any]] = {}
+        self._serves = False
         self._houses: dict[str, House] = {}
         self._visitors: dict[Visitor, None] = {}
         self._someone_left = asyncio.Event()
@@ -111,7 +120,7 @@ class Solo:
     # --- the beginning --------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Take the directories, read the files, and listen.
+        """Read the files, take the directories, and listen; or stand by until that can be.
 
         Raises:
             AteError: that cannot be; `close` undoes what was done.
@@ -120,9 +129,11 @@ class Solo:
         key = TokenKey.load(settings.auth) if settings.auth else None
         self._nodes = self._read_nodes()
         self._guests = Guests.load(settings.clients) if settings.clients else None
-        self._tls = self._read_tls()
-        for service in settings.all_services():
-            self._locks.append(take(service.folder))
+        self._tls = certificate.tls_of(settings)
+        if settings.stand_by:
+            await self._listen()  # that the port is taken is told now, and not when it is needed
+        if not await self._owning.own(self.port or settings.port, self.stopped):
+            return
         where = settings.identity or own_folder(settings.path) / "identity"
         self._identity, is_new = identities.load_or_new(where)
         if is_new:
@@ -134,14 +145,19 @@ class Solo:
                 clock=self._clock,
             )  # fmt: skip
         _raise_files(settings.max_connections + FILES_OF_A_CHAIN * CHAINS_MAX)
-        for service in settings.all_services():
+        owned = zip(settings.all_services(), self._owning.ownerships, strict=True)
+        for service, ownership in owned:
             self._houses[service.path] = House(
                 service, settings, key=key, nodes=self._nodes, identity=self._identity,
                 cluster=self._cluster if service.path == "/" else None,
                 metrics=self.metrics, journal=self._journal, clock=self._clock,
+                ownership=ownership,
             )  # fmt: skip
+        await self._owning.take_all(house.shelf for house in self._houses.values())
         self._switch = Switch({path: house.hall for path, house in self._houses.items()})
         self._measure()
+        self._services |= {path: self._serving(path) for path in self._houses}
+        self._serves = True
         await self._listen()
         if self._cluster is not None:
             self._cluster.start()
@@ -171,20 +187,18 @@ class Solo:
 
     async def _listen(self) -> None:
         settings = self._settings
-        if settings.pure_tcp:
+        if settings.pure_tcp and self._serves:
             host, port = settings.listen, settings.port
             self._tcp = await listening(
                 tcp.listen(self._meet_tcp, host, port, tls=self._tls), host, port
             )
             self.port = self._tcp.port
-        else:
+        elif not settings.pure_tcp and self._front is None:
             pages = not settings.no_http and settings.status_port is None
-            self._front = self._make_front(
-                {path: self._serving(path) for path in self._houses}, pages=pages
-            )
+            self._front = self._make_front(self._services, pages=pages)
             self.port = await self._front.listen(settings.listen, settings.port, self._tls)
             self._front.address = settings.address(self.port)
-        if settings.status_port is not None:
+        if settings.status_port is not None and self._status is None:
             self._status = self._make_front({}, pages=True)
             self._status.address = settings.address(self.port)
             self.status_port = await self._status.listen("127.0.0.1", settings.status_port, None)
@@ -251,7 +265,9 @@ class Solo:
 
     def _health(self) -> tuple[bool, dict[str, Any]]:
         facts = {"connections": len(self._visitors), "chains": int(self.metrics.chains.value)}
-        return not self.stopped.is_set(), facts
+        if not self._serves and not self.stopped.is_set():
+            return False, {"status": "stand-by", **facts}
+        return self._serves and not self.stopped.is_set(), facts
 
     # --- signals --------------------------------------------------------------------------------
 
@@ -262,12 +278,17 @@ class Solo:
             self.metrics.draining.value = 1
             self.stopped.set()
 
+    def _deposed(self, error: Deposed) -> None:
+        self.failure = error
+        self._journal.fault("deposed", error)
+        self.stop()
+
     def reread(self) -> None:
         """Read the certificate and the lists again; what is wrong with them is only told."""
         settings = self._settings
         try:
             if self._tls is not None and settings.tls_cert and settings.tls_key:
-                _load(self._tls, settings.tls_cert, settings.tls_key)
+                certificate.load(self._tls, settings.tls_cert, settings.tls_key)
             if self._guests is not None and settings.clients is not None:
                 self._guests.key_ids = Guests.load(settings.clients).key_ids
             self._nodes.urls = self._read_nodes().urls
@@ -304,15 +325,6 @@ class Solo:
         settings = self._settings
         return Nodes.load(settings.nodes_list, settings.url) if settings.nodes_list else Nodes()
 
-    def _read_tls(self) -> ssl.SSLContext | None:
-        settings = self._settings
-        if settings.tls_cert is None or settings.tls_key is None:
-            return None
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        _load(context, settings.tls_cert, settings.tls_key)
-        return context
-
     # --- the end --------------------------------------------------------------------------------
 
     async def close(self) -> None:
@@ -332,8 +344,7 @@ class Solo:
             await self._cluster.hang_up()
         for task in self._tasks:
             task.cancel()
-        for lock in self._locks:
-            lock.close()
+        self._owning.close()
         if self.stopped.is_set():
             self._journal.note("stopped")
 
@@ -356,21 +367,6 @@ class Solo:
                     await self._someone_left.wait()
         except TimeoutError:
             self._journal.note("some peers did not take the goodbye", peers=len(self._visitors))
-
-
-def _load(context: ssl.SSLContext, cert: Path, key: Path) -> None:
-    """Read a certificate and its key; raises OSError and UsageError."""
-    for file in (cert, key):
-        file.open("rb").close()
-    try:
-        # A key under a passphrase would stop the server at a terminal that is not there.
-        context.load_cert_chain(cert, key, password=lambda: b"")
-    except (ssl.SSLError, ValueError) as error:
-        reason = getattr(error, "reason", None) or "the key is sealed"
-        raise UsageError(
-            f"the TLS certificate or its key cannot be used: {reason}",
-            hint="both are PEM files, and the key has no passphrase",
-        ) from None
 
 
 def _raise_files(needed: int) -> None:

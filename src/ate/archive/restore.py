@@ -37,7 +37,7 @@ from ate.log.disk import Disk, DiskLock, RealDisk
 from ate.log.local import LocalLog
 
 WORKERS: Final = 4
-_TAKEN: Final = re.compile(r"CURRENT|[0-9]{6}|doomed\..*")
+_TAKEN: Final = re.compile(r"CURRENT|[0-9]{6}|doomed\..*|\.epoch-[0-9]+")
 _FULL_HINT: Final = "free some space and run it again: nothing was restored"
 
 

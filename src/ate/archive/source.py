@@ -75,7 +75,7 @@ class Source:
     """
 
     def __init__(self, directory: str | os.PathLike[str], *, disk: Disk | None = None) -> None:
-        self.directory = os.path.abspath(directory)
+        self._base = self.directory = os.path.abspath(directory)
         self._disk = disk or RealDisk()
         self._log: LocalLog | None = None
 
@@ -87,15 +87,19 @@ class Source:
 
     def look(self) -> LocalLog:
         """Return the log as it is now, everything in it durable."""
+        home = recovery.home(self._disk, self._base)
+        if home != self.directory:
+            self.close()
+            self.directory = home
         live = recovery.locate(self._disk, self.directory)
         if not live:
             self.close()
-            raise NotFound(f"there is no chain in {os.path.basename(self.directory)}")
+            raise NotFound(f"there is no chain in {os.path.basename(self._base)}")
         if self._log is not None and self._log.generation != live:
             self.close()
         if self._log is None:
             try:
-                self._log = LocalLog.open(self.directory, disk=self._disk, readonly=True)
+                self._log = LocalLog.open(self._base, disk=self._disk, readonly=True)
             except UnsupportedFormat:
                 if recovery.locate(self._disk, self.directory) == live:
                     raise

@@ -79,7 +79,8 @@ async def repair(
         CorruptLog: even repaired it would not verify, or nothing is left of it. Nothing was
             changed.
     """
-    disk, path = disk or RealDisk(), os.fspath(directory)
+    disk = disk or RealDisk()
+    path = recovery.home(disk, os.fspath(directory))
     lock_path = f"{path}/{recovery.LOCK}"
     had_lock = disk.exists(lock_path)
     salvage.live(disk, path)  # before there is a lock file: a directory without a chain gets none

@@ -55,7 +55,7 @@ def open_store(
         return MemoryLog()
     directory, disk = chain_directory(name, path), disk or RealDisk()
     create = create and not readonly
-    if not create and not recovery.locate(disk, str(directory)):
+    if not create and not recovery.is_chain(disk, str(directory)):
         raise NotFound(f"there is no chain {str(name)!r} in {directory.parent}")
     return LocalLog.open(directory, disk=disk, readonly=readonly, create=create)
 

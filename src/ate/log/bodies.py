@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ate.errors import CorruptLog
-from ate.log import recovery, segment
+from ate.log import recovery, segment, takeover
 from ate.log.disk import Buffer, Disk
 from ate.log.extent import Extent
 from ate.log.segment import BODY, BODY_BIT, HEADER_BYTES
@@ -135,10 +135,14 @@ class Bodies:
             return
         self._tail.file.close()
         self._tail = None
+        goes_back = len(self._extents) > keep
         while len(self._extents) > keep:
             extent = self._extents.pop()
             extent.close()
             self._disk.remove(self._path(extent.number))
+        if goes_back and recovery.EPOCH in self._directory:
+            self._extents[-1].close()
+            takeover.own(self._disk, self._path(keep))
         self._disk.sync_dir(self._directory)
         self._extents[-1].forget()
         tail = self._open_tail()

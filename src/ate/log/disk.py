@@ -94,8 +94,16 @@ class Disk(Protocol):
         """Give a file another name unless that one is taken; tell whether it has it now."""
         ...
 
+    def link(self, source: str, target: str) -> bool:
+        """Give a file a second name; False where the medium can not."""
+        ...
+
     def remove(self, path: str) -> None:
         """Remove a file; it may be gone already."""
+        ...
+
+    def rmdir(self, path: str) -> bool:
+        """Remove a directory if nothing is in it; tell whether it is gone."""
         ...
 
     def rmtree(self, path: str) -> None:
@@ -118,8 +126,11 @@ class Disk(Protocol):
         """Make the names in a directory durable; a directory that is not ours is passed over."""
         ...
 
-    def lock(self, path: str) -> DiskLock:
-        """Take the writer's lock that this file stands for; raises LogLocked when it is taken."""
+    def lock(self, path: str, *, shared: bool = False) -> DiskLock:
+        """Take the writer's lock that this file stands for; raises LogLocked when it is taken.
+
+        A shared one keeps out who wants it alone, and no other who shares it.
+        """
         ...
 
     def share(self, path: str) -> DiskLock:
@@ -281,6 +292,15 @@ class RealDisk:
         self.remove(source)
         return True
 
+    def link(self, source: str, target: str) -> bool:
+        try:
+            os.link(source, target)
+        except OSError as error:
+            if error.errno in _NO_LINKS:
+                return False
+            raise storage_error(error, "link", source) from error
+        return True
+
     def remove(self, path: str) -> None:
         try:
             os.unlink(path)
@@ -288,6 +308,13 @@ class RealDisk:
             return
         except OSError as error:
             raise storage_error(error, "remove", path) from error
+
+    def rmdir(self, path: str) -> bool:
+        try:
+            os.rmdir(path)
+        except OSError as error:
+            return error.errno == errno.ENOENT
+        return True
 
     def rmtree(self, path: str) -> None:
         try:
@@ -322,13 +349,14 @@ class RealDisk:
             if error.errno not in _NO_DIRECTORY_SYNC:
                 raise storage_error(error, "flush", path) from error
 
-    def lock(self, path: str) -> _FileLock:
+    def lock(self, path: str, *, shared: bool = False) -> _FileLock:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise storage_error(error, "open", path) from error
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, kind | fcntl.LOCK_NB)
             # A destroyed chain takes its lock file along: a lock on a file that lost its name
             # excludes nobody, so it counts as not taken.
             if os.fstat(fd).st_ino != os.stat(path).st_ino:

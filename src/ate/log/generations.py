@@ -6,7 +6,6 @@ generation that somebody still reads.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import Final
@@ -17,7 +16,6 @@ from ate.log import recovery, segment
 from ate.log.disk import Disk, DiskFile, DiskLock
 from ate.log.segment import FRAME_BYTES, HEADER_BYTES
 
-_GENERATION: Final = re.compile(r"[0-9]{6}")
 _TRIES: Final = 16
 #: Lies in a generation whose files are to be overwritten before they are removed.
 _ERASE: Final = "erase"
@@ -36,24 +34,31 @@ def _first_head(directory: str, generation: int) -> str:
     return f"{path}/{segment.file_name(segment.HEAD, 1)}"
 
 
-def share(disk: Disk, directory: str) -> tuple[int, DiskLock]:
-    """Return the live generation, and a lock that keeps its files while somebody reads them.
+def share(disk: Disk, base: str) -> tuple[str, int, DiskLock]:
+    """Return where a chain lives, its live generation, and a lock that keeps its files for readers.
 
     Raises:
         UnsupportedFormat: there is no log.
         CorruptLog: see `recovery.locate`.
     """
     for _ in range(_TRIES):
-        generation = recovery.locate(disk, directory)
+        directory = recovery.home(disk, base)
+        try:
+            generation = recovery.locate(disk, directory)
+        except StorageError:
+            if recovery.home(disk, base) == directory:
+                raise
+            continue
         if not generation:
-            name = directory.rpartition("/")[2]
+            name = base.rpartition("/")[2]
             raise UnsupportedFormat(f"there is no chain in {name}")
         try:
             lock: DiskLock = disk.share(_first_head(directory, generation))
         except StorageError:
             lock = NoLock()  # it is being replaced, or damaged in a way that opening it will tell
-        if recovery.locate(disk, directory) == generation:
-            return generation, lock
+        lives = recovery.home(disk, base) == directory
+        if lives and recovery.locate(disk, directory) == generation:
+            return directory, generation, lock
         lock.close()
     raise LogLocked("this chain is being replaced again and again", hint="try again")
 
@@ -97,7 +102,7 @@ def sweep(disk: Disk, directory: str, live: int) -> tuple[str, ...]:
 
 
 def _others(disk: Disk, directory: str, live: int) -> list[int]:
-    names = (name for name in disk.listdir(directory) if _GENERATION.fullmatch(name))
+    names = filter(recovery.is_generation, disk.listdir(directory))
     return sorted(number for name in names if (number := int(name)) != live)
 
 
@@ -160,7 +165,7 @@ def every_file(disk: Disk, directory: str) -> Iterator[tuple[str, DiskFile]]:
     """Yield name and content of all files of a chain; chains below its name are left out."""
     for name in disk.listdir(directory):
         path = f"{directory}/{name}"
-        if _GENERATION.fullmatch(name.removeprefix(recovery.DOOMED)):
+        if recovery.is_generation(name.removeprefix(recovery.DOOMED)):
             names = [f"{name}/{inner}" for inner in disk.listdir(path)]
         else:
             names = [] if disk.exists(f"{path}/.") else [name]

@@ -14,11 +14,11 @@ from typing import Self
 
 from ate import limits
 from ate.errors import ReadOnly, StorageError, UnsupportedFormat
-from ate.log import generations, recovery, segment
+from ate.log import generations, recovery, segment, takeover
 from ate.log.bodies import Bodies
 from ate.log.disk import Buffer, Disk, DiskFile, DiskLock, RealDisk
 from ate.log.generations import NoLock
-from ate.log.heads import Heads, damage
+from ate.log.heads import Heads
 from ate.log.indexfile import IndexFile
 from ate.log.segment import HEADER_BYTES
 from ate.log.store import LogStore
@@ -30,13 +30,13 @@ class LocalLog:
 
     def __init__(
         self, directory: str, generation: int, *, disk: Disk, lock: DiskLock | None,
-        segment_bytes: int,
+        segment_bytes: int, base: str = "",
     ) -> None:  # fmt: skip
         """Use `LocalLog.open`."""
         self.readonly = lock is None
         self.torn: tuple[str, ...] = ()
         self._disk = disk
-        self._directory = directory
+        self._base, self._directory = base or directory, directory
         self.generation = generation
         self._path = recovery.generation_path(directory, generation)
         self._index = IndexFile(disk, self._path)
@@ -76,26 +76,36 @@ class LocalLog:
             UnsupportedFormat: there is no log, or one of another version.
             CorruptLog: it is damaged; a reader still gets what is before the damage.
         """
-        disk = disk or RealDisk()
-        path = os.path.abspath(directory)
+        disk, base = disk or RealDisk(), os.path.abspath(directory)
         if readonly:
-            generation, share = generations.share(disk, path)
-            reader = cls(path, generation, disk=disk, lock=None, segment_bytes=segment_bytes)
-            reader._share = share
-            return reader._opened(reader._open_reader)
+            path, generation, share = generations.share(disk, base)
+            log = cls(
+                path, generation, disk=disk, lock=None, segment_bytes=segment_bytes, base=base
+            )
+            log._share = share
+            return log._opened(log._open_reader)
+        path = recovery.home(disk, base)
         if not create and not recovery.locate(disk, path):
-            raise UnsupportedFormat(f"there is no chain in {os.path.basename(path)}")
+            raise UnsupportedFormat(f"there is no chain in {os.path.basename(base)}")
         recovery.make_directory(disk, path)
         lock = disk.lock(f"{path}/{recovery.LOCK}")
         try:
-            generation = recovery.locate(disk, path) or recovery.create(disk, path)
-            log = cls(path, generation, disk=disk, lock=lock, segment_bytes=segment_bytes)
-            log._opened(log._open_writer)
-            generations.sweep(disk, path, generation)
+            takeover.check_home(disk, base, path)
+            log = cls._at(base, path, lock, disk=disk, segment_bytes=segment_bytes)
+            takeover.tidy(disk, base, path)
             return log
         except BaseException:
             lock.close()
             raise
+
+    @classmethod
+    def _at(cls, base: str, path: str, lock: DiskLock, *, disk: Disk, segment_bytes: int) -> Self:
+        """Open the log at `path` for writing, made if there is none."""
+        generation = recovery.locate(disk, path) or recovery.create(disk, path)
+        log = cls(path, generation, disk=disk, lock=lock, segment_bytes=segment_bytes, base=base)
+        log._opened(log._open_writer)
+        generations.sweep(disk, path, generation)
+        return log
 
     def _opened(self, opening: Callable[[], None]) -> Self:
         try:
@@ -117,22 +127,9 @@ class LocalLog:
         number, path = extent.number, self._heads.path(extent.number)
         file = self._disk.open(path)
         try:
-            size = file.size()
-            view = file.map(size)
-            start = self._vouched()
-            if not start or not segment.is_frame(view, start, size):
-                start = HEADER_BYTES
-            verdict = recovery.judge(view, start, segment.place_of(number, 0))
-            if verdict.proof >= 0:
-                raise damage(extent, verdict.end)
+            settled = recovery.settle(self._disk, path, file, number, self._vouched())
+            verdict, size, self.torn = settled
             end = self._heads.end = segment.place_of(number, verdict.end)
-            if verdict.rest:
-                side = recovery.set_aside(self._disk, path, file, verdict)
-                self.torn = (recovery.torn_note(path, verdict, end, f"kept as {side}"),)
-                size = verdict.end
-            recovery.confirm(file, view, verdict, number)
-            self._disk.sync_dir(self._path)
-            self._disk.sync_dir(self._directory)
         except BaseException:
             file.close()
             raise
@@ -320,8 +317,8 @@ class LocalLog:
         """See `LogStore.successor`."""
         self._writer()
         number = generations.begin(self._disk, self._directory, self.generation)
-        log = LocalLog(self._directory, number, disk=self._disk, lock=NoLock(),
-                       segment_bytes=self._segment_bytes)  # fmt: skip
+        log = type(self)(self._directory, number, disk=self._disk, lock=NoLock(),
+                         segment_bytes=self._segment_bytes, base=self._base)  # fmt: skip
         return log._opened(log._open_writer)
 
     def take_over(self, predecessor: LogStore) -> None:
@@ -353,11 +350,13 @@ class LocalLog:
 
     def is_superseded(self) -> bool:
         """See `LogStore.is_superseded`."""
+        if recovery.home(self._disk, self._base) != self._directory:
+            return True
         return recovery.locate(self._disk, self._directory) not in (0, self.generation)
 
     def reopened(self) -> LocalLog:
         """See `LogStore.reopened`."""
-        return LocalLog.open(self._directory, disk=self._disk, readonly=True,
+        return LocalLog.open(self._base, disk=self._disk, readonly=True,
                              segment_bytes=self._segment_bytes)  # fmt: skip
 
     def size(self) -> int:
@@ -385,7 +384,7 @@ class LocalLog:
         """See `LogStore.destroy`."""
         file = self._writer().file
         try:
-            recovery.doom(self._disk, self._directory, self.generation)
+            takeover.destroy(self._disk, self._base, self._directory, self.generation)
         finally:
             self._give_back(file)
 

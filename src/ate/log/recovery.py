@@ -20,6 +20,9 @@ LOCK: Final = "LOCK"
 INDEX: Final = "index"
 _NEW: Final = ".new"
 DOOMED: Final = "doomed."
+#: Begins the name of a directory inside a chain's own, see `home`.
+EPOCH: Final = ".epoch-"
+_EPOCH: Final = re.compile(r"\.epoch-([1-9][0-9]{0,9})")
 _GENERATION: Final = re.compile(r"[0-9]{6}")
 _SEGMENT: Final = re.compile(r"(head|body)\.([0-9]{6})")
 
@@ -64,6 +67,46 @@ def generation_path(directory: str, generation: int) -> str:
     return f"{directory}/{generation:06d}"
 
 
+def home(disk: Disk, directory: str) -> str:
+    """Return where the chain of a directory is, or would be.
+
+    That is the directory itself, or the newest of those in it that a server has made when it took
+    over from one that hangs; see `ate.log.takeover`.
+    """
+    for epoch in reversed(epochs(disk, directory)):
+        path = epoch_path(directory, epoch)
+        if disk.exists(f"{path}/{CURRENT}"):
+            return path
+    return directory
+
+
+def is_chain(disk: Disk, directory: str) -> bool:
+    """Tell whether there is a chain in a directory; raises what `locate` raises."""
+    return bool(locate(disk, home(disk, directory)))
+
+
+def epochs(disk: Disk, directory: str) -> list[int]:
+    """Return the epochs that have a directory in that of a chain, finished or not."""
+    names = disk.listdir(directory)
+    return sorted(int(match[1]) for match in map(_EPOCH.fullmatch, names) if match)
+
+
+def epoch_path(directory: str, epoch: int) -> str:
+    """Return where the owner of an epoch goes on with a chain that it took over."""
+    return f"{directory}/{EPOCH}{epoch}"
+
+
+def epoch_of(path: str) -> int:
+    """Return the epoch of what `home` has returned; 0 when the chain was never taken over."""
+    match = _EPOCH.fullmatch(os.path.basename(path))
+    return int(match[1]) if match else 0
+
+
+def is_generation(name: str) -> bool:
+    """Tell whether a directory of this name is a generation of the chain around it."""
+    return bool(_GENERATION.fullmatch(name))
+
+
 def replace(disk: Disk, path: str, parts: tuple[bytes | bytearray | memoryview, ...]) -> None:
     """Give a file new content: after a crash the old or the new is there, whole."""
     file = disk.create(path + _NEW)
@@ -96,7 +139,7 @@ def locate(disk: Disk, directory: str) -> int:
     names = disk.listdir(directory)
     if CURRENT not in names:
         for name in names:
-            if _GENERATION.fullmatch(name) and _holds_frames(disk, f"{directory}/{name}"):
+            if is_generation(name) and _holds_frames(disk, f"{directory}/{name}"):
                 raise CorruptLog(f"there are frames in {name} but no {CURRENT}")
         return 0
     file = disk.open(f"{directory}/{CURRENT}", readonly=True)
@@ -188,8 +231,7 @@ def doom(disk: Disk, directory: str, generation: int) -> None:
     disk.rmtree(f"{directory}/{DOOMED}{name}")
     disk.remove(f"{directory}/{CURRENT}{_NEW}")
     disk.remove(f"{directory}/{LOCK}")
-    if not disk.listdir(directory):
-        disk.rmtree(directory)
+    disk.rmdir(directory)  # unless other chains lie below
 
 
 def segments(disk: Disk, directory: str) -> list[tuple[int, int]]:
@@ -213,6 +255,43 @@ def count_segments(disk: Disk, directory: str, kind: int) -> int:
     if numbers != list(range(1, len(numbers) + 1)) or (kind == segment.HEAD and not numbers):
         raise CorruptLog(f"a {segment.KIND_NAMES[kind]} segment is missing")
     return len(numbers)
+
+
+def settle(
+    disk: Disk, path: str, file: DiskFile, number: int, start: int
+) -> tuple[Verdict, int, tuple[str, ...]]:
+    """Make the last segment ready for more: what is torn is kept aside, the rest made durable.
+
+    Args:
+        disk: where the segment is.
+        path: its path.
+        file: the segment, open for writing.
+        number: its segment number.
+        start: offset of a frame that need not be verified again, or 0.
+
+    Returns:
+        Where its frames end, how long the file is, and a line about a torn tail if there was one.
+
+    Raises:
+        CorruptLog: it is damaged; nothing was changed.
+    """
+    size, torn = file.size(), ""
+    view = file.map(size)
+    if not start or not segment.is_frame(view, start, size):
+        start = HEADER_BYTES
+    verdict = judge(view, start, segment.place_of(number, 0))
+    if verdict.proof >= 0:
+        name = os.path.basename(path)
+        raise CorruptLog("a frame is damaged", offset=verdict.end, file=name)
+    if verdict.rest:
+        side = set_aside(disk, path, file, verdict)
+        end = segment.place_of(number, verdict.end)
+        torn, size = torn_note(path, verdict, end, f"kept as {side}"), verdict.end
+    confirm(file, view, verdict, number)
+    generation = os.path.dirname(path)
+    disk.sync_dir(generation)
+    disk.sync_dir(os.path.dirname(generation))
+    return verdict, size, (torn,) if torn else ()
 
 
 def set_aside(disk: Disk, path: str, file: DiskFile, verdict: Verdict) -> str:

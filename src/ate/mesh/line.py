@@ -29,6 +29,8 @@ from ate.wire.terms import PeerSession, Terms, Trust
 BACKOFF_S: Final = (0.1, 30.0)
 #: A connection that stood so long was a good one: the next failure is the first one.
 STABLE_S: Final = 10.0
+#: A server that does not answer within so long is left for one that stands by for it.
+ANSWER_S: Final = 3.0
 
 _T = TypeVar("_T")
 
@@ -53,7 +55,8 @@ class Line:
     """A connection that lasts.
 
     Args:
-        dial: connects to `url`.
+        url: of the server; the line goes to one of `url.others` when it does not answer.
+        dial: connects to it.
         identity: the key to prove; anonymous without one.
         trust: raises a TrustError for a server key that is not the one expected.
         entropy: for the waits and for the keys of a connection.
@@ -73,6 +76,8 @@ class Line:
     ) -> None:
         self.url = url
         self.error: AteError | None = None
+        self._places = (replace(url, others=()), *url.others)
+        self._place = 0
         self._dial, self._identity, self._trust = dial, identity, trust
         self._terms, self._entropy, self._agent = terms or Terms(), entropy, agent
         self._ports: dict[int, Port] = {}
@@ -163,9 +168,10 @@ class Line:
 
     async def _connect(self) -> bool:
         """Connect and serve the connection to its end; return whether the server ended it well."""
+        place = self._places[self._place % len(self._places)]
         connection = Connection(
             "client",
-            path=self.url.path,
+            path=place.path,
             identity=self._identity,
             trust=self._trust,
             terms=self._terms,
@@ -174,20 +180,26 @@ class Line:
         )
         pump: Pump | None = None
         try:
-            transport = await self._dial(self.url)
-            pump = Pump(transport, connection)
-            messages = await pump.receive()
-            while not connection.is_ready:
+            async with asyncio.timeout(ANSWER_S if len(self._places) > 1 else None):
+                transport = await self._dial(place)
+                pump = Pump(transport, connection)
                 messages = await pump.receive()
+                while not connection.is_ready:
+                    messages = await pump.receive()
             self._up(pump)
             while True:
                 for message in messages:
                     self._deliver(message)
                 messages = await pump.receive()
+        except TimeoutError:
+            self._place += 1
+            self._down(Disconnected(f"{place} does not answer"))
+            return False
         except AteError as error:
             if isinstance(error, EncryptionRequired) and not self._terms.encryption:
                 self._terms = replace(self._terms, encryption=True)  # from now on
                 return True
+            self._place += 1
             self._down(error)
             return connection.ended_well
         except asyncio.CancelledError:
@@ -198,7 +210,9 @@ class Line:
                 await pump.close()
 
     def _wait(self, lived_s: float, *, is_clean: bool) -> float:
-        """Return the seconds until the next attempt."""
+        """Return the seconds until the next attempt; none before each server was asked once."""
+        if self._place % len(self._places):
+            return 0.0
         if lived_s >= STABLE_S:
             self._failures = 0
         least, most = BACKOFF_S

@@ -73,7 +73,7 @@ class Registry:
         Raises:
             UsageError: `url` is no address of a server.
         """
-        place = Url.parse(url) if isinstance(url, str) else url
+        place = Url.several(url) if isinstance(url, str) else url
         terms = terms or Terms()
         key = (place, b"" if identity is None else identity.public.key_id, trust, terms)
         entry = self._entries.get(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ate.errors import NotFound
@@ -10,6 +11,8 @@ from ate.log import recovery
 from ate.log.disk import Disk, RealDisk
 from ate.log.local import LocalLog
 from ate.log.memory import MemoryLog
+from ate.log.owned import OwnedLog, take_all
+from ate.log.ownership import Ownership
 from ate.log.store import LogStore
 
 
@@ -19,18 +22,31 @@ class DiskShelf:
     Args:
         path: the directory.
         disk: handed in by tests.
+        ownership: of the directory, where others stand by to take it.
     """
 
-    def __init__(self, path: str | Path, disk: Disk | None = None) -> None:
+    def __init__(
+        self, path: str | Path, disk: Disk | None = None, *, ownership: Ownership | None = None
+    ) -> None:
         self.path, self._disk = Path(path), disk or RealDisk()
+        self._ownership = ownership
 
     def exists(self, name: ChainName) -> bool:
-        return bool(recovery.locate(self._disk, str(self.path / name)))
+        return recovery.is_chain(self._disk, str(self.path / name))
 
     def open(self, name: ChainName, *, create: bool) -> LogStore:
         if not create and not self.exists(name):
             raise NotFound(f"there is no chain {str(name)!r} here")
+        if self._ownership is not None:
+            path = self.path / name
+            return OwnedLog.take(path, self._ownership, disk=self._disk, create=create)
         return LocalLog.open(self.path / name, disk=self._disk, readonly=False, create=create)
+
+    def take_all(self, goes_on: Callable[[], bool]) -> int:
+        """Take over what a deposed owner has open; see `ate.log.owned.take_all`."""
+        if self._ownership is None or not self._ownership.is_contested:
+            return 0
+        return take_all(str(self.path), self._ownership, disk=self._disk, goes_on=goes_on)
 
 
 class MemoryShelf:

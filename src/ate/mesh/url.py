@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
 from typing import Final
 
@@ -15,6 +15,8 @@ SCHEMES: Final = ("ws", "wss", "tcp", "tcps")
 PORT: Final = 5000
 #: An address is typed by people and kept in files: far longer than any of them writes.
 URL_BYTES_MAX: Final = 2048
+#: Servers that stand in for each other.
+SERVERS_MAX: Final = 8
 
 _HINT: Final = "write ws://host:port/path, or wss:// with TLS, tcp:// or tcps:// without HTTP"
 _TWINS: Final = {"http": "ws", "https": "wss"}
@@ -32,12 +34,26 @@ class Url:
         scheme: "ws", "wss", "tcp" or "tcps"; the ones with an s are under TLS.
         host: a name in lower case, or an address; that of IPv6 without brackets.
         path: says which of a server's services is meant.
+        others: servers with the same chains and the same key, which stand by for this one.
     """
 
     scheme: str
     host: str
     port: int
     path: str = "/"
+    others: tuple[Url, ...] = ()
+
+    @classmethod
+    def several(cls, text: str) -> Url:
+        """Return an address with those that stand by for it: `text` has commas between them.
+
+        Raises:
+            UsageError: one is no address, or there are too many.
+        """
+        first, *more = [part.strip() for part in text.split(",")]
+        if len(more) >= SERVERS_MAX:
+            raise UsageError(f"at most {SERVERS_MAX} servers stand in for each other")
+        return replace(cls.parse(first), others=tuple(map(cls.parse, more)))
 
     @classmethod
     def parse(cls, text: str, *, scheme: str = "ws") -> Url:

@@ -120,6 +120,15 @@ def _apply(content: bytearray, changes: Sequence[tuple[int, bytes | None]]) -> N
         content[offset : offset + len(data)] = data
 
 
+@dataclass(slots=True)
+class _Loss:
+    """One power cut: what it takes, and the number that each file has afterwards."""
+
+    style: Style
+    chance: Chance
+    copies: dict[int, int] = field(default_factory=dict)
+
+
 class Platter:
     """Files and directories by number; 0 is the root directory.
 
@@ -153,6 +162,8 @@ class Platter:
             entries.change("", first, len(self.nodes) - 1)
         elif verb == "rename":
             entries.change(first, second, entries.live[first])
+        elif verb == "link":
+            entries.change("", first, int(second))
         elif verb == "remove":
             entries.change(first, "", 0)
         else:
@@ -173,12 +184,11 @@ class Platter:
     def after_cut(self, style: Style, chance: Chance) -> Platter:
         """Return what is there after a power cut."""
         survivor = Platter()
-        self._keep(0, survivor, 0, style, chance)
+        self._keep(0, survivor, 0, _Loss(style, chance))
         return survivor
 
-    def _keep(
-        self, number: int, survivor: Platter, copy: int, style: Style, chance: Chance
-    ) -> None:
+    def _keep(self, number: int, survivor: Platter, copy: int, loss: _Loss) -> None:
+        style, chance = loss.style, loss.chance
         entries = self.directory(number)
         names = dict(entries.durable)
         for change in entries.pending:
@@ -187,15 +197,19 @@ class Platter:
         kept = survivor.directory(copy)
         for name, child in names.items():
             node = self.nodes[child]
+            if child in loss.copies:  # it has another name, which survived as well
+                kept.durable[name] = kept.live[name] = loss.copies[child]
+                continue
             kept.durable[name] = kept.live[name] = len(survivor.nodes)
             if isinstance(node, FileNode):
+                loss.copies[child] = len(survivor.nodes)
                 content = _surviving(node, style.data, chance)
                 survivor.nodes.append(
                     FileNode(live=bytearray(content), size=len(content), durable=content)
                 )
             else:
                 survivor.nodes.append(DirNode())
-                self._keep(child, survivor, len(survivor.nodes) - 1, style, chance)
+                self._keep(child, survivor, len(survivor.nodes) - 1, loss)
 
 
 def _surviving(node: FileNode, style: str, chance: Chance) -> bytearray:

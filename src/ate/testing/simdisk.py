@@ -190,11 +190,26 @@ class SimDisk:
         self.rename(source, target)
         return True
 
+    def link(self, source: str, target: str) -> bool:
+        self._check("link", source)
+        parent, name = self._parent(target)
+        if name in self._platter.directory(parent).live:
+            raise StorageError(f"there is a {target} already")
+        self._record(("link", parent, name, str(self._find(source))))
+        return True
+
     def remove(self, path: str) -> None:
         self._check("remove", path)
         parent, name = self._parent(path)
         if name in self._platter.directory(parent).live:
             self._record(("remove", parent, name, ""))
+
+    def rmdir(self, path: str) -> bool:
+        if self.listdir(path):
+            return False
+        if self.exists(path):
+            self.remove(path)
+        return True
 
     def rmtree(self, path: str) -> None:
         if not self.exists(path):
@@ -223,11 +238,13 @@ class SimDisk:
         self._check("syncdir", path)
         self._record(("syncdir", self._find(path), "", ""))
 
-    def lock(self, path: str) -> SimLock:
-        if path in self.locks or self.shares.get(path):
+    def lock(self, path: str, *, shared: bool = False) -> SimLock | SimShare:
+        if path in self.locks or (self.shares.get(path) and not shared):
             raise LogLocked("another program writes to this chain")
         if not self.exists(path):
             self.create(path)
+        if shared:
+            return self.share(path)
         self.locks.add(path)
         return SimLock(self.locks, path)
 

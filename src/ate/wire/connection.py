@@ -346,6 +346,10 @@ class Connection:
         """The peer has shown by other means than a frame that it is there."""
         self._heard_s = max(self._heard_s, now_s)
 
+    def was_deaf(self, late_s: float, now_s: float) -> None:
+        """This end has read nothing for so long: that is no silence of the peer."""
+        self._heard_s = min(self._heard_s + late_s, now_s)
+
     def lost(self) -> AteError:
         """Tell that the transport ended; return why: "cut" unless one of the ends had said Bye."""
         if self._end is None:

@@ -47,15 +47,26 @@ def command(*, path: Path | None, as_json: bool) -> None:
 def found(path: Path | None) -> Iterator[Found]:
     """Yield every chain below a directory; without one, below the user's."""
     from ate.dio.opening import home
+    from ate.log.recovery import EPOCH
 
     top = path if path is not None else home() / "chains"
     for folder, folders, files in os.walk(top):
-        # A name with a dot is no chain's: one is being built there.
-        folders[:] = [one for one in folders if not one.startswith(".")]
         generations = [one for one in folders if _GENERATION.fullmatch(one)]
-        if "CURRENT" in files or ("LOCK" in files and generations):
+        taken = [one for one in folders if one.startswith(EPOCH)]
+        # A name with a dot is no chain's: one is being built there, or goes on there.
+        folders[:] = [one for one in folders if not one.startswith(".")]
+        if "CURRENT" in files or taken or ("LOCK" in files and generations):
             folders[:] = [one for one in folders if one not in generations]
-            yield _measured(Path(folder), Path(folder).relative_to(top).as_posix(), generations)
+            name = Path(folder).relative_to(top).as_posix()
+            yield _measured(Path(folder), name, [*generations, *_inside(Path(folder), taken)])
+
+
+def _inside(folder: Path, taken: list[str]) -> Iterator[str]:
+    for one in taken:
+        yield one
+        for part in (folder / one).iterdir():
+            if part.is_dir():
+                yield f"{one}/{part.name}"
 
 
 def _measured(folder: Path, name: str, generations: list[str]) -> Found:

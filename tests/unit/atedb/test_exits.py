@@ -65,3 +65,8 @@ def test_a_closed_stderr_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     closed.close()
     monkeypatch.setattr(sys, "stderr", closed)
     say("x")
+
+
+def test_a_server_that_was_deposed_has_a_status_of_its_own() -> None:
+    """A supervisor starts it again, and it stands by."""
+    assert status_of(errors.Deposed()) == 10

@@ -261,3 +261,15 @@ async def test_refusing_keeps_those_who_are_there() -> None:
         transport.send([b"bye"])
         assert await transport.receive() == b"bye"
         await transport.close()
+
+
+async def test_a_server_that_stands_by_says_so() -> None:
+    async with house() as made:
+        made.front._health = lambda: (False, {"status": "stand-by"})
+        with pytest.raises(Disconnected):
+            await made.dial()
+        with pytest.raises(Disconnected):
+            await made.dial("/nowhere")
+        said = await made.say(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b" 503 " in said
+        assert b'"status": "stand-by"' in said

@@ -84,3 +84,18 @@ def test_a_list_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_what_names_no_key(text: str) -> None:
     with pytest.raises(UsageError):
         key_id(text)
+
+
+def test_who_makes_an_identity_too_late_takes_the_one_that_is_there(tmp_path: Path) -> None:
+    """A server that was stopped while it made one must not replace that of its successor."""
+    path, made = tmp_path / "identity", list[bytes]()
+
+    def late(count: int) -> bytes:
+        key, _ = load_or_new(path)
+        made.append(key.seed)
+        return bytes(count)
+
+    key, is_new = load_or_new(path, late)
+    assert not is_new
+    assert key.seed == made[0]
+    assert [one.name for one in tmp_path.iterdir()] == ["identity"]

@@ -33,3 +33,10 @@ def test_the_size_of_a_chain_is_that_of_its_own_files(tmp_path: Path) -> None:
     (chain / "000001" / "log").write_bytes(b"x" * 100)
     (chain / "below" / "000001" / "log").write_bytes(b"x" * 1000)
     assert size_of(chain) == 105
+
+
+def test_the_size_of_a_chain_that_was_taken_over(tmp_path: Path) -> None:
+    inside = tmp_path / "notes" / ".epoch-2" / "000001"
+    inside.mkdir(parents=True)
+    (inside / "head.000001").write_bytes(b"12345")
+    assert size_of(tmp_path / "notes") == 5

@@ -15,7 +15,9 @@ import pytest
 
 import ate
 from ate.clock import SystemClock
-from ate.errors import LogLocked, NetworkError, NotFound, TrustError
+from ate.errors import Deposed, LogLocked, NetworkError, NotFound, TrustError
+from ate.log import ownership as owners
+from ate.log.disk import RealDisk
 from ate.mesh.registry import Registry
 from ate.session import Session
 from atedb import solo as module
@@ -224,3 +226,80 @@ def test_a_signal_ends_it(tmp_path: Path, number: int) -> None:
     assert told[0]["event"] == "ready"
     assert told[0]["services"] == [told[0]["url"]]
     assert "stopped" in out.getvalue()
+
+
+class Said(io.StringIO):
+    """Tells when something was written to it."""
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__()
+        self._wanted, self.heard = wanted, asyncio.Event()
+
+    def write(self, text: str) -> int:
+        if self._wanted in text:
+            self.heard.set()
+        return super().write(text)
+
+
+async def test_one_serves_and_the_other_stands_by_until_it_hangs(
+    tmp_path: Path, alice: Session
+) -> None:
+    given = {"stand_by": True, "stand_by_after_s": 0.5}
+    async with served(tmp_path, **given) as (first, url, _out), chain(url, alice) as one:
+        await store(one, {"n": 1})
+        said = Said("standing by")
+        second = Solo(
+            Settings(path=tmp_path, port=0, **given), Journal(said, SystemClock()), SystemClock()
+        )
+        waiting = asyncio.create_task(second.start())
+        await said.heard.wait()
+        assert second._health() == (False, {"status": "stand-by", "connections": 0, "chains": 0})
+        assert first._owning._timer is not None
+        first._owning._timer.cancel()  # it hangs
+        await waiting
+        async with chain(second.facts()["url"], alice) as two:
+            await store(two, {"n": 2})
+            with pytest.raises((ate.AteError, TimeoutError)):
+                async with asyncio.timeout(0.5):
+                    await store(one, {"n": 3})
+            first._owning._beat()
+            assert isinstance(first.failure, Deposed)
+            assert first.stopped.is_set()
+            assert not first._health()[0]
+        second.stop()
+        await second.close()
+    async with ate.open("notes", path=tmp_path, session=alice, readonly=True) as kept:
+        found = [one.value async for one in kept.dio().all(dict)]
+    assert found[:2] == [{"n": 1}, {"n": 2}]
+
+
+@pytest.mark.parametrize("given", [{}, {"pure_tcp": True, "status_port": 0}])
+async def test_who_stands_by_can_be_told_to_end(tmp_path: Path, given: dict[str, Any]) -> None:
+    async with served(tmp_path, stand_by=True, **given) as (first, _, _out):
+        said = Said("standing by")
+        second = Solo(
+            Settings(path=tmp_path, port=0, stand_by=True, **given),
+            Journal(said, SystemClock()), SystemClock(),
+        )  # fmt: skip
+        waiting = asyncio.create_task(second.start())
+        await said.heard.wait()
+        second.stop()
+        await waiting
+        await second.close()
+        assert second.failure is None
+        assert not first.stopped.is_set()
+
+
+def test_a_server_that_was_deposed_ends_with_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(path=tmp_path, port=0, stand_by=True, stand_by_after_s=0.2)
+
+    def ready(_: dict[str, Any]) -> None:
+        own = str(tmp_path / ".atedb")
+        other = owners.depose(RealDisk(), own, 1, {"url": "ws://other/"})
+        assert other is not None
+        other.close()
+
+    with pytest.raises(Deposed, match="ws://other/"):
+        run(settings, Journal(io.StringIO(), SystemClock()), SystemClock(), ready)

@@ -9,6 +9,8 @@ from tests.unit.ate.archive.chains import LARGE, write
 import ate
 from ate.archive.source import Moved, Source, complete
 from ate.errors import CorruptLog, NotFound, UsageError
+from ate.log import takeover
+from ate.log.disk import RealDisk
 from ate.log.local import LocalLog
 from ate.testing.simdisk import SimDisk
 
@@ -117,3 +119,16 @@ def test_work_that_waits_is_refused() -> None:
     assert complete(quick()) == 7
     with pytest.raises(UsageError):
         complete(slow())
+
+
+def test_a_chain_that_goes_on_elsewhere_is_followed(tmp_path: Path) -> None:
+    head, _ = write(tmp_path, commits=2)
+    source = Source(tmp_path / "c")
+    first = source.look()
+    takeover.branch(RealDisk(), str(tmp_path / "c"), str(tmp_path / "c/.epoch-2"))
+    second = source.look()
+    assert second is not first
+    facts = source.survey(second)
+    assert facts.head == head
+    source.check_unmoved(facts)
+    source.close()

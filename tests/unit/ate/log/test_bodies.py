@@ -110,3 +110,20 @@ def test_a_roll_that_failed_after_the_name_appeared_is_known() -> None:
     with pytest.raises(StorageError):
         bodies.roll()
     assert bodies.has_unopened()
+
+
+def test_a_segment_that_an_old_owner_may_still_cut_is_copied_before_it_is_cut() -> None:
+    disk = SimDisk()
+    for name in ("/.epoch-2", "/.epoch-2/000001"):
+        disk.mkdir(name)
+    bodies = Bodies(disk, "/.epoch-2/000001", generation=1, segment_bytes=300, readonly=False)
+    place = put(bodies, b"a" * 200)
+    put(bodies, b"b" * 200)
+    bodies.sync()
+    disk.link("/.epoch-2/000001/body.000001", "/shared")
+    before = disk.snapshot()["/shared"]
+    bodies.trim(place + 100)
+    assert disk.listdir("/.epoch-2/000001") == ["body.000001"]
+    put(bodies, b"c" * 150)
+    assert disk.snapshot()["/shared"] == before
+    assert bodies.read(place, 100) == b"a" * 100

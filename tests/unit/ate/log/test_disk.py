@@ -162,3 +162,38 @@ def test_where_nothing_can_be_linked_it_is_renamed(tmp_path: Path) -> None:
     assert not DISK.rename_new(f"{tmp_path}/two", f"{tmp_path}/three")
     assert DISK.is_directory(f"{tmp_path}/two")
     assert not DISK.is_directory(f"{tmp_path}/one")
+
+
+def test_owners_share_a_lock_with_each_other_alone(tmp_path: Path) -> None:
+    path = f"{tmp_path}/LOCK"
+    first, second = DISK.lock(path, shared=True), DISK.lock(path, shared=True)
+    with pytest.raises(LogLocked):
+        DISK.lock(path)
+    first.close()
+    second.close()
+    lock = DISK.lock(path)
+    with pytest.raises(LogLocked):
+        DISK.lock(path, shared=True)
+    lock.close()
+
+
+def test_a_second_name_is_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_text("1")
+    assert DISK.link(f"{tmp_path}/a", f"{tmp_path}/b")
+    assert (tmp_path / "a").samefile(tmp_path / "b")
+    with pytest.raises(StorageError, match="cannot link"):
+        DISK.link(f"{tmp_path}/a", f"{tmp_path}/b")
+
+    def link(source: str, target: str) -> None:
+        raise OSError(errno.EOPNOTSUPP, "no links here")
+
+    monkeypatch.setattr("os.link", link)
+    assert not DISK.link(f"{tmp_path}/a", f"{tmp_path}/c")
+
+
+def test_only_an_empty_directory_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "d" / "below").mkdir(parents=True)
+    assert not DISK.rmdir(f"{tmp_path}/d")
+    assert DISK.rmdir(f"{tmp_path}/d/below")
+    assert DISK.rmdir(f"{tmp_path}/d")
+    assert DISK.rmdir(f"{tmp_path}/d")

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from ate.errors import LogLocked, StorageError, UnsupportedFormat
-from ate.log import generations, recovery
+from ate.errors import CorruptLog, LogLocked, StorageError, UnsupportedFormat
+from ate.log import generations, recovery, takeover
 from ate.log.local import LocalLog
 from ate.testing.simdisk import SimDisk
 
@@ -24,7 +24,7 @@ def numbers(disk: SimDisk) -> list[str]:
 
 def test_a_share_keeps_a_generation_until_it_is_given_back() -> None:
     disk = disk_with_log()
-    live, share = generations.share(disk, PATH)
+    _, live, share = generations.share(disk, PATH)
     assert live == 1
     number = generations.begin(disk, PATH, 1)
     assert number == 2
@@ -56,7 +56,8 @@ def test_a_generation_that_is_being_replaced_is_looked_up_again() -> None:
     disk = disk_with_log()
     generations.begin(disk, PATH, 1)
     taken = disk.lock(f"{PATH}/000001/head.000001")  # as the sweeper holds it
-    live, share = generations.share(disk, PATH)
+    place, live, share = generations.share(disk, PATH)
+    assert place == PATH
     assert (live, isinstance(share, generations.NoLock)) == (1, True)
     share.close()
     taken.close()
@@ -75,7 +76,7 @@ def test_a_generation_that_is_being_replaced_is_looked_up_again() -> None:
 
     moving = Moving(2, platter=disk._platter)
     moving.turns = 3
-    live, share = generations.share(moving, PATH)
+    _, live, share = generations.share(moving, PATH)
     assert live == 2
     assert not moving.shares[f"{PATH}/000001/head.000001"]
     moving.turns = 1000
@@ -90,3 +91,28 @@ def test_a_switch_that_fails_leaves_the_old_one() -> None:
     with pytest.raises(StorageError):
         generations.switch(disk, PATH, 2)
     assert recovery.locate(disk, PATH) == 1
+
+
+def test_a_chain_that_is_taken_over_meanwhile_is_looked_up_again() -> None:
+    disk = disk_with_log()
+
+    class Moving(SimDisk):
+        """The chain goes on elsewhere, and what it leaves goes, while a reader looks."""
+
+        turns = 0
+
+        def open(self, path: str, *, readonly: bool = False):  # type: ignore[no-untyped-def]
+            if path == f"{PATH}/CURRENT" and not self.turns:
+                self.turns += 1
+                takeover.branch(self, PATH, f"{PATH}/.epoch-2")
+                takeover.tidy(self, PATH, f"{PATH}/.epoch-2")
+            return super().open(path, readonly=readonly)
+
+    moving = Moving(3, platter=disk._platter)
+    moving.rmtree(f"{PATH}/000002")
+    place, live, share = generations.share(moving, PATH)
+    assert (place, live) == (f"{PATH}/.epoch-2", 1)
+    share.close()
+    moving.rmtree(f"{PATH}/.epoch-2/000001")
+    with pytest.raises(CorruptLog):
+        generations.share(moving, PATH)

@@ -161,3 +161,68 @@ def test_replace_leaves_the_old_or_the_new_content() -> None:
     recovery.replace(disk, "/file", (b"n", b"ew"))
     seen = {after.snapshot().get("/file") for _, _, after in disk.cuts()}
     assert seen == {None, b"old", b"new"}
+
+
+def test_a_chain_lives_where_the_newest_take_over_is_finished() -> None:
+    disk, base = created(), "/a/b/chain"
+    assert recovery.home(disk, base) == base
+    assert recovery.is_chain(disk, base)
+    for epoch in (2, 10):
+        disk.mkdir(recovery.epoch_path(base, epoch))
+    disk.mkdir(f"{base}/.epoch-007")
+    assert recovery.epochs(disk, base) == [2, 10]
+    assert recovery.home(disk, base) == base
+    assert recovery.create(disk, f"{base}/.epoch-2") == 1
+    assert recovery.home(disk, base) == f"{base}/.epoch-2"
+    assert recovery.epoch_of(recovery.home(disk, base)) == 2
+    assert recovery.epoch_of(base) == 0
+    assert not recovery.is_chain(disk, "/nowhere")
+
+
+def test_a_destroyed_chain_leaves_a_directory_in_which_others_lie() -> None:
+    """What is made in it between the last look and its end must not go with it."""
+    disk = created()
+
+    class Late(SimDisk):
+        def listdir(self, path: str) -> list[str]:
+            found = super().listdir(path)
+            if path == "/a/b/chain" and not found:
+                self.mkdir("/a/b/chain/below")
+                return []
+            return found
+
+    late = Late(platter=disk._platter)
+    recovery.doom(late, "/a/b/chain", 1)
+    assert disk.exists("/a/b/chain/below") or not disk.exists("/a/b/chain")
+
+
+@pytest.mark.parametrize("start", [0, 64, 72])
+def test_the_last_segment_is_made_ready_for_more(start: int) -> None:
+    disk = created()
+    path = "/a/b/chain/000001/head.000001"
+    file = disk.open(path)
+    whole = frame(b"one") + frame(b"two")
+    file.pwrite((whole, b"torn", bytes(100)), segment.HEADER_BYTES)
+    end = segment.HEADER_BYTES + len(whole)
+    verdict, size, torn = recovery.settle(disk, path, file, 1, start)
+    assert (verdict.end, size) == (end, end)
+    assert torn == (
+        f"head.000001: 4 bytes of an unfinished write at {end}, kept as head.000001.torn-{end}",
+    )
+    assert recovery.settle(disk, path, file, 1, start)[2] == ()
+    kept = disk.cut(DROPPED).snapshot()
+    assert kept[path][segment.HEADER_BYTES :] == whole
+    assert kept[f"{path}.torn-{end}"] == b"torn"
+
+
+def test_a_segment_that_is_damaged_is_left_as_it_is() -> None:
+    disk = created()
+    path = "/a/b/chain/000001/head.000001"
+    first = frame(b"one")
+    behind = segment.place_of(1, segment.HEADER_BYTES + len(first))
+    file = disk.open(path)
+    file.pwrite((b"x" * len(first), frame(b"two", durable=behind)), segment.HEADER_BYTES)
+    before = disk.snapshot()
+    with pytest.raises(CorruptLog, match=r"head.000001 at byte 64"):
+        recovery.settle(disk, path, file, 1, 0)
+    assert disk.snapshot() == before

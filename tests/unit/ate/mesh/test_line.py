@@ -18,7 +18,7 @@ from ate.errors import (
     UntrustedRoot,
 )
 from ate.mesh.attend import attend
-from ate.mesh.line import BACKOFF_S, STABLE_S, Line
+from ate.mesh.line import ANSWER_S, BACKOFF_S, STABLE_S, Line
 from ate.mesh.transport import CONNECT_S, Transport
 from ate.mesh.url import Url
 from ate.testing.simlane import SimTransport
@@ -466,3 +466,51 @@ async def _after(seconds: float) -> None:
     gone = asyncio.Event()
     sim_loop().call_later(seconds, gone.set)
     await gone.wait()
+
+
+def test_a_line_goes_to_the_server_that_stands_by() -> None:
+    async def main() -> None:
+        play = Play()
+        dialed: list[str] = []
+
+        async def dial(url: Url) -> SimTransport:
+            dialed.append(url.host)
+            return await play.dial(url)
+
+        both = Url.several("ws://other,ws://server")
+        line = Line(both, dial, entropy=SeededEntropy(1))
+        port = EarPort()
+        play.net.host("other")
+        line.attach(port)
+        await port.until("up")
+        assert dialed == ["other", "server"]
+        play.net.crash("server")
+        play.net.restart("server")
+        play.net.listen("other", play.hall.accept)
+        await port.until("up", 2)
+        assert dialed[2:] == ["other"]
+        await line.close()
+
+    run(main)
+
+
+def test_a_server_that_takes_a_connection_and_says_nothing_is_left() -> None:
+    async def main() -> None:
+        play = Play()
+        stuck: list[Transport] = []
+
+        async def silent(transport: Transport) -> None:
+            stuck.append(transport)
+            await asyncio.Event().wait()
+
+        play.net.listen("hangs", silent)
+        line = Line(Url.several("ws://hangs,ws://server"), play.dial, entropy=SeededEntropy(1))
+        port, began = EarPort(), sim_loop().time()
+        line.attach(port)
+        await port.until("up")
+        assert len(stuck) == 1
+        assert ANSWER_S <= sim_loop().time() - began < ANSWER_S + 1
+        assert line.error is None
+        await line.close()
+
+    run(main)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ate.errors import LogLocked, NotFound
+from ate.errors import Deposed, LogLocked, NotFound
 from ate.ids import ChainName
+from ate.log import ownership as owners
+from ate.log import recovery
 from ate.mesh.roster import Shelf
 from ate.mesh.shelf import DiskShelf, MemoryShelf
 from ate.testing.simdisk import SimDisk
@@ -55,3 +57,24 @@ def test_files_are_below_the_directory(tmp_path: Path) -> None:
     with pytest.raises(LogLocked):
         DiskShelf(str(tmp_path)).open(NAME, create=False)
     log.close()
+
+
+def test_a_shelf_with_an_owner_ends_when_another_takes_it() -> None:
+    disk = SimDisk()
+    recovery.make_directory(disk, "/s/.own")
+    first = owners.claim(disk, "/s/.own", {})
+    assert first is not None
+    shelf = DiskShelf("/s", disk, ownership=first)
+    log = shelf.open(NAME, create=True)
+    log.append([b"a frame"])
+    log.flush()
+    assert shelf.take_all(lambda: True) == 0
+    second = owners.depose(disk, "/s/.own", 1, {})
+    with pytest.raises(Deposed):
+        log.flush()
+    later = DiskShelf("/s", disk, ownership=second)
+    assert later.take_all(lambda: True) == 1
+    assert later.exists(NAME)
+    again = later.open(NAME, create=False)
+    assert [bytes(payload) for _, payload in again.scan()] == [b"a frame"]
+    assert DiskShelf("/s", disk).take_all(lambda: True) == 0

@@ -96,7 +96,8 @@ async def test_what_is_queued_is_sent_before_the_end(scheme: str, tmp_path: Path
     async with ends(scheme, tmp_path) as made:
         near, far = await made.connect()
         frame = bytes(FRAME_MAX)
-        near.send([frame] * 20)
+        for _ in range(20):
+            near.send([frame])
         assert near.queued > 0
         closing = asyncio.create_task(near.close())
         for _ in range(20):

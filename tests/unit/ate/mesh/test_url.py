@@ -118,3 +118,14 @@ def test_any_text_is_an_address_or_a_usage_error(text: str) -> None:
     except UsageError:
         return
     assert Url.parse(str(url)) == url
+
+
+def test_servers_that_stand_by_are_named_behind_commas() -> None:
+    url = Url.several("ws://one:5000, ws://two:5000/")
+    assert (str(url), [str(one) for one in url.others]) == ("ws://one:5000/", ["ws://two:5000/"])
+    assert Url.several("ws://one") == Url.parse("ws://one")
+    for text in ("ws://one,", ",ws://one", "ws://one,ftp://two", ",".join(["ws://h"] * 9)):
+        with pytest.raises(UsageError):
+            Url.several(text)
+    with pytest.raises(UsageError):
+        Url.parse("ws://one,ws://two")

@@ -112,3 +112,14 @@ def test_views_of_a_file_stay_when_it_grows() -> None:
 def test_every_style_keeps_what_is_durable(style: Style) -> None:
     platter = with_file(is_named=True)
     assert survivors(platter, style.data, style.names) == {b"old!"}
+
+
+def test_a_file_with_two_names_is_one_file_after_a_cut() -> None:
+    platter = with_file(is_named=True)
+    platter.apply(("link", 0, "b", str(platter.directory(0).live["a"])))
+    platter.apply(("syncdir", 0, "", ""))
+    after = platter.after_cut(STYLES[0], Chance(0))
+    names = after.directory(0).live
+    assert names["a"] == names["b"]
+    after.apply(("remove", 0, "a", ""))
+    assert after.file(names["b"]).content() == b"old!"

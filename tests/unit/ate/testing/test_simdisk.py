@@ -138,3 +138,40 @@ def test_shares_and_locks_exclude_each_other() -> None:
     disk.share("/f").close()
     with pytest.raises(StorageError):
         disk.share("/none")
+
+
+def test_owners_share_a_lock_with_each_other_alone() -> None:
+    disk = SimDisk()
+    first, second = disk.lock("/f", shared=True), disk.lock("/f", shared=True)
+    with pytest.raises(LogLocked):
+        disk.lock("/f")
+    first.close()
+    second.close()
+    lock = disk.lock("/f")
+    with pytest.raises(LogLocked):
+        disk.lock("/f", shared=True)
+    lock.close()
+
+
+def test_a_second_name_is_the_same_file() -> None:
+    disk = SimDisk()
+    disk.mkdir("/d")
+    disk.create("/a").pwrite((b"1",), 0)
+    assert disk.link("/a", "/d/b")
+    disk.open("/d/b").pwrite((b"2",), 1)
+    disk.remove("/a")
+    assert disk.snapshot() == {"/d/b": b"12"}
+    disk.create("/a")
+    with pytest.raises(StorageError, match="already"):
+        disk.link("/a", "/d/b")
+
+
+def test_only_an_empty_directory_is_removed() -> None:
+    disk = SimDisk()
+    disk.mkdir("/d")
+    disk.create("/d/f")
+    assert not disk.rmdir("/d")
+    disk.remove("/d/f")
+    assert disk.rmdir("/d")
+    assert disk.rmdir("/d")
+    assert not disk.exists("/d")

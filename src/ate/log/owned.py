@@ -1,0 +1,171 @@
+"""`OwnedLog`: a log in a directory that has an owner; what a deposed one writes never counts.
+
+It adds to `LocalLog` the looks at who is the owner, before a frame is written and after it was
+flushed. Why these suffice: `ate.log.ownership`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Final, Self
+
+from ate import limits
+from ate.errors import Deposed, LogLocked, OutOfSpace, StorageError, UnsupportedFormat
+from ate.log import recovery, takeover
+from ate.log.disk import Buffer, Disk, DiskLock
+from ate.log.local import LocalLog
+from ate.log.ownership import Ownership
+from ate.log.store import LogStore
+
+_TRIES: Final = 4
+
+
+class OwnedLog(LocalLog):
+    """A log that ends when its directory has another owner."""
+
+    _ownership: Ownership
+
+    @classmethod
+    def take(
+        cls,
+        directory: str | os.PathLike[str],
+        ownership: Ownership,
+        *,
+        disk: Disk,
+        create: bool = True,
+        segment_bytes: int = limits.SEGMENT_BYTES_MAX,
+    ) -> Self:
+        """Open a log for writing, in files that no deposed owner can reach.
+
+        Raises:
+            Deposed: the directory has another owner.
+            LogLocked: a program that is no server writes to it.
+            UnsupportedFormat, CorruptLog: see `LocalLog.open`.
+        """
+        base = os.path.abspath(directory)
+        for attempt in range(_TRIES):
+            ownership.check()
+            try:
+                home, lock = _arrive(disk, base, ownership, create=create)
+            except (Deposed, LogLocked, OutOfSpace, UnsupportedFormat):
+                raise
+            except StorageError:
+                # A deposed owner on its way may have taken a directory away meanwhile.
+                if not ownership.is_contested or attempt == _TRIES - 1:
+                    raise
+                continue
+            try:
+                log = cls._at(base, home, lock, disk=disk, segment_bytes=segment_bytes)
+                if not ownership.is_contested:  # else a deposed owner may look for its files
+                    takeover.tidy(disk, base, home)
+            except BaseException:
+                lock.close()
+                raise
+            log._ownership = ownership
+            return log
+        raise AssertionError("unreachable")
+
+    def append(self, parts: Sequence[Buffer]) -> int:
+        """See `LogStore.append`; raises Deposed."""
+        self._ownership.check()
+        return super().append(parts)
+
+    def append_many(self, frames: Sequence[Sequence[Buffer]]) -> list[int]:
+        """See `LogStore.append_many`; raises Deposed."""
+        self._ownership.check()
+        return super().append_many(frames)
+
+    def flush(self) -> None:
+        """See `LogStore.flush`; when it raises Deposed, nothing may be said to be durable."""
+        super().flush()
+        self._ownership.check()
+
+    def close(self) -> None:
+        """See `LogStore.close`; a deposed owner has nothing to finish."""
+        with suppress(Deposed):
+            super().close()
+
+    def successor(self) -> OwnedLog:
+        """See `LogStore.successor`."""
+        made = super().successor()
+        assert isinstance(made, OwnedLog)
+        made._ownership = self._ownership
+        return made
+
+    def take_over(self, predecessor: LogStore) -> None:
+        """See `LogStore.take_over`; raises Deposed."""
+        super().take_over(predecessor)
+        self._ownership.check()
+
+
+def take_all(
+    directory: str, ownership: Ownership, *, disk: Disk, goes_on: Callable[[], bool]
+) -> int:
+    """Take over all chains below a directory that a deposed owner has open; returns how many.
+
+    Each would be at its first opening; but until then a write that is on its way could land in it.
+    One that cannot be opened is passed over: whoever opens it will be told.
+    """
+    count = 0
+    for path in _chains(disk, directory):
+        if not goes_on():
+            break
+        try:
+            if _is_held(disk, path):
+                OwnedLog.take(path, ownership, disk=disk, create=False).close()
+                count += 1
+        except Deposed:
+            raise
+        except StorageError:
+            continue
+    return count
+
+
+def _chains(disk: Disk, directory: str) -> Iterator[str]:
+    for name in disk.listdir(directory):
+        path = f"{directory}/{name}"
+        if name[0] == "." or recovery.is_generation(name) or not disk.is_directory(path):
+            continue
+        if disk.exists(f"{recovery.home(disk, path)}/{recovery.LOCK}"):
+            yield path
+        yield from _chains(disk, path)
+
+
+def _is_held(disk: Disk, path: str) -> bool:
+    try:
+        disk.lock(f"{recovery.home(disk, path)}/{recovery.LOCK}").close()
+    except LogLocked:
+        return True
+    return False
+
+
+def _arrive(
+    disk: Disk, base: str, ownership: Ownership, *, create: bool
+) -> tuple[str, DiskLock]:  # fmt: skip
+    """Return where a chain is to be written from now on, locked."""
+    home = recovery.home(disk, base)
+    if recovery.epoch_of(home) > ownership.epoch:
+        raise ownership.deposed()
+    if not create and not recovery.locate(disk, home):
+        raise UnsupportedFormat(f"there is no chain in {os.path.basename(base)}")
+    recovery.make_directory(disk, home)
+    # Owners share the lock of a chain, because a deposed one may hold it still.
+    lock = disk.lock(f"{home}/{recovery.LOCK}", shared=True)
+    try:
+        takeover.check_home(disk, base, home)
+        if not ownership.is_contested or recovery.epoch_of(home) == ownership.epoch:
+            return home, lock
+        target = recovery.epoch_path(base, ownership.epoch)
+        if recovery.locate(disk, home):
+            takeover.branch(disk, home, target)
+        else:
+            disk.rmtree(target)
+            disk.mkdir(target)
+        mine = disk.lock(f"{target}/{recovery.LOCK}", shared=True)
+    except BaseException:
+        lock.close()
+        raise
+    lock.close()
+    return target, mine
