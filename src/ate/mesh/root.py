@@ -269,8 +269,8 @@ class Root:
         last = ledger.view.origins.last(author.device, author.session)
         if author.lsn <= last:
             known = self.completions.find(author.device, author.session, author.lsn, payload)
-            assert known is not None
-            return known.answer(message.ch, author)
+            if known is not None:
+                return known.answer(message.ch, author)
         if author.prev != last:
             text = f"it follows commit {author.prev} of its session, and {last} is here"
             return Refused(message.ch, *author.origin[:3], last, "lsn_gap", text)
