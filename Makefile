@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint bench fuzz nemesis docs verify-coverage clean
+.PHONY: help setup demo test lint bench fuzz nemesis long docs verify-coverage clean
 
 PYTHON ?= python3
 VENV   := .venv
@@ -16,7 +16,7 @@ CODE   := $(wildcard src tests tools examples bench)
 TYPED  := $(wildcard src tools examples)
 
 # Settings of the caller's shell must not leak into the tools.
-unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 
 help:  ## show these words
 	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/  make \1:\2/p' Makefile | column -t -s: 2>/dev/null \
@@ -29,7 +29,7 @@ demo: $(READY)  ## see it work, on this machine's own package records
 	@$(PY) tools/demo.py
 
 test: lint  ## check style, types and layers, then run every test
-	@$(PY) -m pytest -n 2 -q
+	@$(PY) -m pytest -n 2 --dist worksteal -q
 
 lint: $(READY)  ## ruff, mypy --strict, import-linter; all three, whatever the first one says
 	@failed=0; \
@@ -49,6 +49,9 @@ NEMESIS_S ?= 1800
 nemesis: $(READY)  ## break real servers and clients for half an hour; NEMESIS_S says how long
 	@ATE_STAND_BY_S=15 $(PY) -m pytest -q -n 0 tests/e2e/test_stand_by.py
 	@NEMESIS_S=$(NEMESIS_S) $(PY) -m pytest -q -n 0 tests/nemesis/test_real.py
+
+long: $(READY)  ## run every test as long as it can be run; an hour or more
+	@ATE_LONG=1 $(PY) -m pytest -n 2 -q --hypothesis-profile=long
 
 docs: $(READY)  ## run every example of the documents and check every link
 	@$(PY) -m pytest -q tests/test_docs.py tests/test_examples.py

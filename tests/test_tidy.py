@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import re
 import subprocess
 from collections.abc import Iterator
@@ -37,6 +38,15 @@ MACHINE_PATHS = tuple(
 REGISTRIES = ("py" + "pi.org", "python" + "hosted", "--index" + "-url", "--find" + "-links")
 LEFTOVERS = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b")
 SKIPPED = {".git", ".venv", "__pycache__", "build", "dist", ".hypothesis"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _trees_end_with_this_file() -> Iterator[None]:
+    """A million nodes are no garbage to look through, and nobody wants them afterwards."""
+    gc.disable()
+    yield
+    tree_of.cache_clear()
+    gc.enable()
 
 
 @cache

@@ -86,6 +86,7 @@ class SoloGate:
         self._guests: dict[Caller, _Guest] = {}
         self._open: dict[str, int] = {}
         self._channels = 0
+        self._counts_bytes = quota.counts_bytes
         self._is_throttled = any((*limits.connection, *limits.chain, *limits.server))
         self._server = Throttle(limits.server, clock.monotonic_s())
         self._chains: dict[str, Throttle] = {}
@@ -133,7 +134,7 @@ class SoloGate:
     def may_submit(self, visitor: Caller, name: str, nbytes: int) -> float:
         if self._checker is not None:
             self._check_claims(visitor, name)
-        if self._quota.counts_bytes:
+        if self._counts_bytes:
             self._quota.check_bytes(name, visitor.peer.key_id, nbytes)
         if not self._is_throttled:
             return 0.0

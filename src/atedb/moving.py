@@ -52,6 +52,8 @@ def command(**given: Any) -> None:
     epoch = asyncio.run(_move(given))
     if given["as_json"]:
         print(json.dumps({"chain": given["chain"], "url": given["target"], "epoch": epoch}))
+    elif not epoch:
+        print(f"nothing to move: {given['chain']} belongs to {given['target']}, by the draw")
     else:
         print(f"moved {given['chain']} to {given['target']} (epoch {epoch})")
 

@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import shlex
+import shutil
 import signal
 import socket
 import ssl
@@ -21,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests import forks
 
 import ate
 from ate.dio.opening import Opening
@@ -85,11 +87,8 @@ def environment(folder: Path) -> dict[str, str]:
 
 def run(folder: Path, *words: str, module: str = "atedb") -> subprocess.CompletedProcess[str]:
     """Run a command that ends by itself."""
-    done = subprocess.run(
-        [sys.executable, "-m", module, *words],
-        capture_output=True, text=True, cwd=folder, env=environment(folder), timeout=TIMEOUT_S,
-        check=False,
-    )  # fmt: skip
+    env = environment(folder)
+    done = forks.run(module, words, cwd=folder, env=env, timeout_s=TIMEOUT_S)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 
@@ -661,6 +660,15 @@ def test_the_first_words(tmp_path: Path) -> None:
     wrong = run(tmp_path, "sole", "--json")
     assert wrong.returncode == 2
     assert "did you mean 'solo'" in json.loads(wrong.stderr)["error"]["message"]
+
+
+def test_the_unit_is_one() -> None:
+    tool = shutil.which("systemd-analyze")
+    if tool is None:
+        pytest.skip("there is no systemd here")
+    unit = SRC.parent / "examples/systemd/atedb.service"
+    done = subprocess.run([tool, "verify", unit], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_a_server_and_two_clients_start_with_one_command(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests import forks
 from tests.buckets import new_bucket
 
 import ate
@@ -66,10 +67,8 @@ class Place:
         return [sys.executable, "-m", "atecli", *words, "--path", str(self.chains)]
 
     def ate(self, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            self.words(*words), env=self.environment, capture_output=True, text=True,
-            timeout=TIMEOUT_S, check=False,
-        )  # fmt: skip
+        _, _, module, *rest = self.words(*words)
+        done = forks.run(module, rest, env=self.environment, timeout_s=TIMEOUT_S)
         assert done.returncode == status, done.stderr
         return done
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.e2e.test_atedb import TIMEOUT_S, Server, environment, run
+from tests.e2e.test_atedb import Server, run
 
 import ate
 from ate.chain.verify import verify
@@ -79,10 +77,7 @@ async def sound(folder: Path) -> int:
 
 def command(folder: Path, *words: str) -> None:
     """Run `ate` in a directory."""
-    done = subprocess.run(
-        [sys.executable, "-m", "atecli", *words], cwd=folder, env=environment(folder),
-        capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
-    )  # fmt: skip
+    done = run(folder, *words, module="atecli")
     assert done.returncode == 0, done.stderr
 
 

@@ -21,6 +21,9 @@ The words of a transcript:
     holds PATTERN TEXT    one of these files holds the text; `! holds PATTERN TEXT`
 
 Files follow at the end, each behind a line `-- NAME --`. Everything happens in a folder of its own.
+
+Each word of the command is started from nothing where it stands first; after that its processes are
+forked from one that has imported the command (`make long` forks none).
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests import forks
 
 HERE = Path(__file__).resolve().parent
 SRC = HERE.parent.parent / "src"
@@ -55,6 +59,8 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        #: Words that are to be started from nothing.
+        self.fresh: set[str] = set()
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("ATE_")},
             "ATE_HOME": str(folder / "home"),
@@ -62,7 +68,7 @@ class Stage:
             "COLUMNS": "100",
         }
         self.names: dict[str, str] = {}
-        self.input = b""
+        self.input = ""
         self.status = 0
         self.said = {"stdout": "", "stderr": ""}
         self.others: list[subprocess.Popen[bytes]] = []
@@ -90,18 +96,15 @@ class Stage:
             getattr(self, f"do_{verb}")(*words)
 
     def run(self, words: list[str]) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "atecli", *words],
-            input=self.input,
-            capture_output=True,
-            cwd=self.folder,
-            env=self.environment,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-        self.input = b""
+        fresh = not self.fresh.isdisjoint(words[:1])
+        self.fresh.difference_update(words[:1])
+        done = forks.run(
+            "atecli", words, cwd=self.folder, env=self.environment, stdin=self.input,
+            timeout_s=TIMEOUT_S, fresh=fresh,
+        )  # fmt: skip
+        self.input = ""
         self.status = done.returncode
-        self.said = {"stdout": done.stdout.decode(), "stderr": done.stderr.decode()}
+        self.said = {"stdout": done.stdout, "stderr": done.stderr}
         assert "Traceback" not in self.said["stderr"], self.said["stderr"]
 
     def do_status(self, status: str) -> None:
@@ -113,7 +116,7 @@ class Stage:
         self.names[name] = found[1]
 
     def do_input(self, text: str) -> None:
-        self.input = text.encode()
+        self.input = text
 
     def do_env(self, setting: str) -> None:
         name, _, value = setting.partition("=")
@@ -193,9 +196,17 @@ def parts(text: str) -> tuple[list[tuple[int, str]], dict[str, str]]:
     return lines, dict(zip(rest[::2], rest[1::2], strict=True))
 
 
+def first_words(path: Path) -> set[str]:
+    """Return the words of the command that stand in no transcript before this one."""
+    texts = [one.read_text() for one in TRANSCRIPTS[: TRANSCRIPTS.index(path) + 1]]
+    *before, mine = [set(re.findall(r"^(?:! )?ate (\S+)", text, re.MULTILINE)) for text in texts]
+    return mine.difference(*before)
+
+
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda one: one.stem)
 def test_transcript(path: Path, stage: Stage) -> None:
     lines, files = parts(path.read_text())
+    stage.fresh = first_words(path)
     for name, content in files.items():
         (stage.folder / name).write_text(content)
     for number, line in lines:

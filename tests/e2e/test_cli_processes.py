@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests import forks
 
 SRC = Path(__file__).resolve().parent.parent.parent / "src"
 TIMEOUT_S = 60
@@ -32,10 +33,9 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def run(environment: dict[str, str], *words: str) -> str:
-    done = subprocess.run(
-        [*ATE, *words], env=environment, capture_output=True, timeout=TIMEOUT_S, check=True
-    )
-    return done.stdout.decode()
+    done = forks.run("atecli", words, env=environment, timeout_s=TIMEOUT_S)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -14,6 +15,9 @@ import ate
 from ate.client import Chain
 from ate.errors import OutOfSpace, StorageError
 from ate.log.disk import Disk
+from ate.mesh.hall import Hall
+from ate.mesh.shelf import DiskShelf
+from ate.server import serve
 from ate.testing.simdisk import SimDisk
 
 FULL = OutOfSpace("cannot write: no space left on device")
@@ -121,3 +125,39 @@ async def test_a_flush_that_fails_poisons_until_reopened(name: str) -> None:
         assert await again.exists(dao.id)
         again.store(b"more")
     await chain.close()
+
+
+@pytest.mark.parametrize("size", [5000, 200_000])
+async def test_a_server_on_a_full_file_system_tells_authors_and_serves_readers(
+    small: Path, size: int
+) -> None:
+    ballast = small / "ballast"
+    ballast.write_bytes(bytes(MIB))
+    async with (
+        asyncio.timeout(60),
+        serve(Hall(DiskShelf(small))) as server,
+        ate.open("full", url=server.url, memory=True, recovery="async") as chain,
+    ):
+        landed, failed = await fill(chain, size)
+        for _ in range(3):
+            with pytest.raises(OutOfSpace, match="the server's disk is full"):
+                await failed.commit()
+        kept = chain.dio()
+        kept.store(os.urandom(size))
+        await kept.commit(ate.LOCAL)
+        async for status in chain.statuses():
+            if status.trouble:
+                assert status.trouble == "the server's disk is full"
+                assert (status.online, status.pending) == (True, 1)
+                break
+        async with ate.open("full", url=server.url, memory=True) as reader:
+            assert len(reader) == len(landed) > 0
+            dao = landed[-1]
+            assert (await reader.dio().load(bytes, dao.id)).value == dao.value
+        ballast.unlink()
+        await chain.sync(30)
+        receipt = await failed.commit()
+        assert receipt.seq == chain.head
+        assert chain.status.trouble == ""
+        async with ate.open("full", url=server.url, memory=True) as reader:
+            assert len(reader) == len(landed) + 2

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.shared import NAME, Device, Note, World, play, put, texts
+from tests.shared import NAME, Device, Note, World, play, put, texts, until
 
 import ate
 from ate import Durability
@@ -19,6 +19,7 @@ from ate.errors import (
     Disconnected,
     NotFound,
     Offline,
+    OutOfSpace,
     TimedOut,
     UsageError,
 )  # fmt: skip
@@ -560,5 +561,77 @@ def test_of_many_that_leave_together_one_comes_back(restarts: bool) -> None:
         await check_once(world, b, versions)
         await a.close()
         await b.close()
+
+    play(main)
+
+
+def test_a_server_without_room_keeps_serving_and_takes_commits_when_there_is_some() -> None:
+    async def main(world: World) -> None:
+        a, b = await world.device("one").open(), await world.device("two").open()
+        dao = await put(a, "before")
+        await b.sync()
+        world.disk.fail("write", OutOfSpace("no space left on device"), times=-1)
+        head = a.head
+        dio = a.dio()
+        mine = dio.store(Note("large " * 20_000))
+        dio.store(Note("small"))
+        for _ in range(3):
+            began = world.loop.time()
+            with pytest.raises(OutOfSpace, match="the server's disk is full"):
+                await dio.commit()
+            assert world.loop.time() - began < 1
+            assert dio.has_changes
+        assert a.status.trouble == ""
+        for n in range(5):  # promised: it waits
+            await put(a, f"kept {n}", Durability.LOCAL)
+        await until(a, lambda: bool(a.status.trouble))
+        assert a.status.online
+        assert a.status.trouble == "the server's disk is full"
+        assert a.status.pending == 5
+        with pytest.raises(OutOfSpace):  # also behind what waits
+            await dio.commit()
+        with pytest.raises(TimedOut, match="disk is full"):
+            await a.sync(10)
+        assert a.status.pending == 5
+        c = await world.device("three").open()  # a reader who comes now
+        for chain in (a, b, c):
+            assert (await chain.dio().load(Note, dao.id)).value == Note("before")
+        assert (b.head, c.head) == (head, head)
+        world.disk.heal()
+        await a.sync()
+        assert a.status.trouble == ""
+        await dio.commit()
+        await asyncio.gather(b.sync(), c.sync())
+        for chain in (a, b, c):
+            assert await texts(chain) == sorted(
+                ["before", *(f"kept {n}" for n in range(5)), "large " * 20_000, "small"]
+            )
+            assert chain.conflicts == []
+        assert mine.seq
+        for chain in (a, b, c):
+            await chain.close()
+
+    play(main)
+
+
+def test_what_waits_for_room_outlives_its_process() -> None:
+    async def main(world: World) -> None:
+        device, chain = await offline(world)
+        versions = await edits(chain, 12)
+        world.net.cut("one", "server")
+        world.start()
+        other = await world.device("two").open()
+        world.disk.fail("write", OutOfSpace("no space left on device"), times=-1)
+        world.net.heal()
+        await until(chain, lambda: bool(chain.status.trouble) and chain.status.online)
+        await device.kill()
+        chain = await device.open()
+        await until(chain, lambda: bool(chain.status.trouble) and chain.status.online)
+        assert chain.status.pending == 12
+        world.disk.heal()
+        await chain.sync()
+        await check_once(world, chain, versions)
+        await chain.close()
+        await other.close()
 
     play(main)

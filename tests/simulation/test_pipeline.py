@@ -116,8 +116,10 @@ class FullHall(Hall):
         root.ledger.accept = full  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("hall", [MoodyHall, FullHall])
-@pytest.mark.parametrize("durability", [Durability.LOCAL, Durability.FULL])
+@pytest.mark.parametrize(
+    "hall, durability",
+    [(MoodyHall, Durability.LOCAL), (MoodyHall, Durability.FULL), (FullHall, Durability.LOCAL)],
+)
 def test_a_server_that_puts_commits_off_gets_them_again_in_order(
     hall: type[Hall], durability: Durability
 ) -> None:
@@ -128,6 +130,33 @@ def test_a_server_that_puts_commits_off_gets_them_again_in_order(
         await chain.close()
 
     play(main, hall=hall)
+
+
+def test_authors_of_what_finds_no_room_are_told_and_may_try_again() -> None:
+    async def main(world: World) -> None:
+        chain = await world.device().open()
+        told: list[tuple[OutOfSpace, bool]] = []
+
+        async def commit(n: int) -> bytes:
+            dio = chain.dio()
+            dao = dio.store(Note(f"{n}"))
+            while True:
+                try:
+                    await dio.commit()
+                except OutOfSpace as error:
+                    told.append((error, dio.has_changes))
+                else:
+                    return bytes(dao.id)
+
+        ids = [await commit(n) for n in range(20)]
+        ids += await asyncio.gather(*(commit(n) for n in range(20, 80)))
+        assert len(told) > 5
+        assert all("server's disk" in e.message and "free" in e.hint and k for e, k in told)
+        assert sorted(rows_of(await world.log())) == sorted(ids)
+        assert chain.status.pending == 0
+        await chain.close()
+
+    play(main, hall=FullHall)
 
 
 class PickyHall(Hall):
@@ -391,3 +420,37 @@ def test_a_hundred_chains_of_a_program_share_one_connection() -> None:
         assert len(device.lines) == 0
 
     play(main, hall=Guests)
+
+
+def test_a_checkpoint_lands_while_others_commit_without_a_pause() -> None:
+    """Its author is far away, they are near: without help the head is always another one."""
+
+    async def main(world: World) -> None:
+        far, near = await world.device("one").open(), await world.device("two").open()
+        await far.sync()
+        await near.sync()
+        world.net.shape("one", "server", latency_s=(0.2, 0.3))
+        ids: list[bytes] = []
+        busy = True
+
+        async def commit_on() -> None:
+            while busy:
+                dao = await put(near, "x")
+                ids.append(bytes(dao.id))
+
+        tasks = [asyncio.ensure_future(commit_on()) for _ in range(4)]
+        await world.loop.pause(1)
+        began = world.loop.time()
+        await far.checkpoint()
+        assert world.loop.time() - began < 3
+        await far.checkpoint(compact=True)  # so soon again: the others come first for a while
+        assert world.loop.time() - began < 12
+        busy = False
+        await asyncio.gather(*tasks)
+        await asyncio.gather(far.sync(), near.sync())
+        assert far.root == near.root
+        assert len(far) == len(ids) == len(set(ids))
+        await far.close()
+        await near.close()
+
+    play(main)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from tests.effort import effort
 from tests.sharing.deeds import note_setback
 from tests.sharing.journal import AUTHOR, Author, Journal, NotingForwarder, install
 from tests.sharing.town import Client, Life, Server, TownLoop, jobs_of, state_of
@@ -26,7 +27,7 @@ from ate.testing.nemesis import Nemesis, clock_jumps, crashes, disk_faults, netw
 from ate.testing.simnet import SimNetwork
 
 #: More of them take the time: ATE_SEEDS=2000 pytest tests/simulation/test_real_clients.py
-SEEDS = int(os.environ.get("ATE_SEEDS", "200"))
+SEEDS = int(os.environ.get("ATE_SEEDS", effort(200, 1000)))
 CHUNK = 10
 ONE = os.environ.get("ATE_SEED")
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.effort import effort
 
 import ate
 from ate.crypto.entropy import SeededEntropy
@@ -55,7 +56,7 @@ from ate.wire.message import Accepted, AnyMessage, Failed, Open, Opened, Records
 from ate.wire.terms import PeerSession
 
 #: More of them take the time: ATE_SEEDS=1000 pytest tests/simulation/test_server_and_clients.py
-SEEDS = int(os.environ.get("ATE_SEEDS", "40"))
+SEEDS = int(os.environ.get("ATE_SEEDS", effort(40, 400)))
 CHAIN = "c"
 CREDIT = 1 << 30
 #: A killed process leaves all it wrote to the system.

@@ -8,7 +8,7 @@ import sys
 
 def main() -> None:
     """Run the cell that the first argument describes."""
-    from tools.race import cells, churn, jobs, traffic
+    from tools.race import cells, churn, jobs, strain, traffic
     from tools.race.cells import Stopwatch
 
     options = json.loads(sys.argv[1])
@@ -16,7 +16,7 @@ def main() -> None:
         import cProfile
 
         Stopwatch.profile = cProfile.Profile()
-    known = {**cells.CELLS, **churn.CELLS, **traffic.CELLS, **jobs.CELLS}
+    known = {**cells.CELLS, **churn.CELLS, **traffic.CELLS, **jobs.CELLS, **strain.CELLS}
     figures = known[options["cell"]](options)
     Stopwatch.show(sys.stderr)
     sys.stdout.write(json.dumps(figures) + "\n")

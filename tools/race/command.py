@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tools.race import report
-from tools.race.goals import lines
+from tools.race.goals import BY_HAND, lines
 from tools.race.plan import FULL, QUICK, Line
 from tools.race.rounds import ROOT, CellError, Track
 
@@ -41,7 +41,8 @@ def main(arguments: Sequence[str]) -> int:
     sizes = QUICK if asked.quick else FULL
     sizes = replace(sizes, events=max(int(sizes.events * asked.scale), 1000))
     only = {one for one in (asked.profile or asked.only).upper().split(",") if one}
-    chosen = [line for line in lines(sizes) if not only or line.goal in only]
+    goals = only or {line.goal for line in lines(sizes)} - BY_HAND
+    chosen = [line for line in lines(sizes) if line.goal in goals]
     if not chosen:
         sys.stderr.write("bench: no such goal\n")
         return 2

@@ -13,6 +13,9 @@ FLUSHING: Final = frozenset(
     {"G1", "G2", "G3", "G4", "G5", "G10", "G14", "G15", "G15W", "G16", "G24"}
 )
 
+#: Goals that are run when they are asked for and not otherwise: they want a whole machine.
+BY_HAND: Final = frozenset({"B8"})
+
 
 def lines(sizes: Sizes) -> list[Line]:
     """Return all rows of the table."""

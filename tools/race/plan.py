@@ -76,6 +76,9 @@ class Sizes:
         messages: records whose way to a subscriber is timed.
         events: records that a new client catches up on.
         jobs, kills: of a queue; workers killed in a round.
+        cold_mib: of a chain that is read while another is appended to.
+        restarts: of a server that is killed.
+        crowd: subscribers of one chain, through relays.
     """
 
     seconds: float = 1.5
@@ -88,9 +91,13 @@ class Sizes:
     events: int = 1_000_000
     jobs: int = 4_000
     kills: int = 40
+    cold_mib: int = 1024
+    restarts: int = 9
+    crowd: int = 10_000
     scale: float = field(default=1.0)
 
 
 FULL: Final = Sizes()
 QUICK: Final = Sizes(seconds=0.4, small=20_000, large=100_000, loads=10_000, starts=3,
-                     messages=120, events=20_000, jobs=800, kills=10, scale=0.1)  # fmt: skip
+                     messages=120, events=20_000, jobs=800, kills=10, cold_mib=64,
+                     restarts=3, crowd=400, scale=0.1)  # fmt: skip

@@ -263,6 +263,12 @@ def _reading(rounds: int, discarded: dict[str, int], sizes: Sizes) -> str:
 - G24: workers end jobs that do nothing. With kills (G24K, the worst round is shown) each job leaves
   a record, in the transaction that ends it where the store has one; those are counted. Leases last
   a second.
+- E10: one client appends without a pause to a chain of {sizes.events // 20} records. The time is
+  from the kill to the answer to an append that was begun after it, with the start of a Python
+  process in it; a supervisor that waits before it restarts adds its wait.
+- E20: the cold chain's files are dropped from the page cache first. Its reader takes all that comes
+  and checks nothing, so that it is the server that works; the ratio is of p99 within one run.
+- B8 (`--only B8`, not in a full run) has light followers too, in four processes, over plain TCP.
 - Verdict: "moon" and "must" say which bound was reached, "short" that neither was.
   "unsteady disk" or "busy disk" behind it: run again on a quiet machine before believing it. When
   others keep the disk busy, all stores wait alike, and ratios look better than they are."""

@@ -30,7 +30,9 @@ _PROBES: Final = 300
 _PROBE_BYTES: Final = 128
 _CELL_S_MAX: Final = 900
 #: Kinds of cells in which servers take part.
-SERVED: Final = frozenset({"appends", "delivery", "catch_up", "queue"})
+SERVED: Final = frozenset(
+    {"appends", "delivery", "catch_up", "queue", "cold_read", "recovery", "crowd"}
+)
 _STARTS: Final = {
     "bare": "pass",
     "import": "import ate",

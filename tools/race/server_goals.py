@@ -17,8 +17,8 @@ Bounds = tuple[float | None, float | None]
 
 
 def server_lines(sizes: Sizes) -> Iterable[Line]:
-    """Return the rows of goals G14 to G18 and G24."""
-    for part in (_appends, _more_appends, _windows, _delivery, _catching_up, _jobs):
+    """Return the rows of goals G14 to G18 and G24, and of the server under strain."""
+    for part in (_appends, _more_appends, _windows, _delivery, _catching_up, _jobs, _strain):
         yield from part(sizes)
 
 
@@ -133,6 +133,28 @@ def _jobs(sizes: Sizes) -> Iterable[Line]:
             bound = 0 if store == "ate" else None
             yield Line("G24K", what, shift(store, sizes.kills), None, figure, "jobs", LESS,
                        must=bound, worst=True)  # fmt: skip
+
+
+def _strain(sizes: Sizes) -> Iterable[Line]:
+    beside = _cell("cold_read", "ate", cold_mib=sizes.cold_mib, seconds=3 * sizes.seconds)
+    what = f"p99 of an append beside a cold read of {sizes.cold_mib} MiB, to p99 without"
+    yield Line("E20", what, beside, None, "p99_x", "x", LESS)
+    yield Line("E20", "… p50 likewise", beside, None, "p50_x", "x", LESS)
+    yield Line("E20", "… p99 of an append without it", beside, None, "p99_s", "µs", LESS)
+    yield Line("E20", "… the cold read meanwhile", beside, None, "read_mb_s", "MB/s")
+    restarts = _cell("recovery", "ate", kills=sizes.restarts, records=sizes.events // 20)
+    what = "kill -9 of the server, restarted at once, to the next acknowledged commit"
+    yield Line("E10", what, restarts, None, "recovery_s", "s", LESS)
+    yield Line("E10", "… the worst", restarts, None, "worst_s", "s", LESS, worst=True)
+    yield Line("E10", "… until it says that it is ready", restarts, None, "ready_s", "s", LESS)
+    crowd = _cell("crowd", "ate", subscribers=sizes.crowd, relays=4, messages=15, gap_s=2.0)
+    what = f"{sizes.crowd} subscribers through 4 relays: the last one, p50"
+    yield Line("B8", what, crowd, None, "last_p50_s", "s", LESS)
+    yield Line("B8", "… the last one, the slowest message", crowd, None, "last_max_s", "s", LESS)
+    yield Line("B8", "… connections of the master", crowd, None, "master_connections",
+               "connections", LESS, must=10, worst=True)  # fmt: skip
+    yield Line("B8", "… resident memory of a relay, for each", crowd, None, "relay_b", "B", LESS)
+    yield Line("B8", "… until all are there", crowd, None, "opened_s", "s", LESS)
 
 
 def _thousands(count: int) -> str:

@@ -83,12 +83,17 @@ def is_sealed(view: View) -> bool:
     return view.frontier.size <= sealed + 1
 
 
+def checkpoint_in(view: View, record: Record) -> Checkpoint | None:
+    """Return the checkpoint in a commit, unjudged; None when there is none."""
+    at = record.kinds.find(Kind.CHECKPOINT)
+    return decode(Checkpoint, view.body(record, record.row(at))) if at >= 0 else None
+
+
 def check_checkpoints(view: View, record: Record) -> None:
     """Raise CorruptLog or BadSignature when a commit's checkpoint is not true of `view`."""
-    at = record.kinds.find(Kind.CHECKPOINT)
-    if at < 0:
+    checkpoint = checkpoint_in(view, record)
+    if checkpoint is None:
         return
-    checkpoint = decode(Checkpoint, view.body(record, record.row(at)))
     if len(checkpoint.state) not in (0, PRESENT_BYTES, PRESENT_BYTES + FLIP_BYTES):
         raise ProtocolError("a checkpoint's hash of the present has the wrong length")
     if checkpoint.size != view.frontier.size or checkpoint.root != view.frontier.root():
@@ -96,6 +101,11 @@ def check_checkpoints(view: View, record: Record) -> None:
             f"the checkpoint in commit {record.sequencer.index} does not cover what is before it"
         )
     check_flip(view, checkpoint)
+    check_signature(view, checkpoint)
+
+
+def check_signature(view: View, checkpoint: Checkpoint) -> None:
+    """Raise BadSignature unless a root of the chain has signed a checkpoint."""
     keys = view.trust.keys.get(checkpoint.key_id)
     if keys is None or checkpoint.key_id not in view.trust.root_keys():
         raise BadSignature("a checkpoint is not signed by a root key")

@@ -20,9 +20,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
 
+from ate.crypto import sodium
 from ate.crypto.entropy import Entropy, system_entropy
 from ate.crypto.hash import Buffer, derive
-from ate.crypto.sodium import vouches
 from ate.errors import BadSignature, ProtocolError, UsageError
 
 SEED_BYTES: Final = 64
@@ -137,7 +137,7 @@ class FastVerifyKey:
             UsageError: the context is longer than 255 bytes.
         """
         framed = _frame(message, context)
-        if vouches(self.raw, signature, framed):
+        if sodium.vouches(self.raw, signature, framed):
             return
         try:
             self._curve.verify(signature, framed)
@@ -221,7 +221,8 @@ class FastKey:
         Raises:
             UsageError: the context is longer than 255 bytes.
         """
-        return self._curve.sign(_frame(message, context))
+        framed = _frame(message, context)
+        return sodium.sign(self.seed + self.public.raw, framed) or self._curve.sign(framed)
 
 
 def verify_key(raw: Buffer) -> AnyVerifyKey:

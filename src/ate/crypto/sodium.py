@@ -1,4 +1,4 @@
-"""`vouches`: a quick yes to an Ed25519 signature, from libsodium where that is installed.
+"""Ed25519 by libsodium, where that is installed: it signs, and gives a quick yes to a signature.
 
 It never says no. What it does not vouch for is asked of the library whose word counts everywhere,
 so that all peers agree on what is valid, with libsodium and without; see ADR 0016.
@@ -15,6 +15,8 @@ from ate.crypto.hash import Buffer
 _SIGNATURE_BYTES: Final = 64
 #: Returns whether (key, signature followed by message) is good.
 _Open: TypeAlias = Callable[[bytes, bytes], bool]
+#: Returns the signature of a message by (seed followed by public key), and the message.
+_Sign: TypeAlias = Callable[[bytes, bytes], bytes]
 
 _PROBE_KEY: Final = bytes.fromhex(
     "f2c14010eec221e74d77d4932e1bc515c1c67450ad62d07146928f7aa6aa1d7b"
@@ -37,11 +39,31 @@ def vouches(key: bytes, signature: Buffer, message: bytes) -> bool:
     Args:
         key: 32 bytes.
     """
-    return len(signature) == _SIGNATURE_BYTES and library()(key, b"".join((signature, message)))
+    return len(signature) == _SIGNATURE_BYTES and judge()(key, b"".join((signature, message)))
+
+
+def sign(secret: bytes, message: bytes) -> bytes | None:
+    """Return the one signature of a key over `message`; None without libsodium.
+
+    Args:
+        secret: the seed, and the public key that belongs to it.
+    """
+    how = signer()
+    return how(message, secret)[:_SIGNATURE_BYTES] if how is not None else None
 
 
 @cache
-def library() -> _Open:
+def signer() -> _Sign | None:
+    """Return libsodium's function that signs, or None."""
+    try:
+        from nacl.bindings import crypto_sign
+    except ImportError:
+        return None
+    return crypto_sign
+
+
+@cache
+def judge() -> _Open:
     """Return what asks libsodium, or never vouches when there is none that can be believed."""
     try:
         from nacl.bindings import crypto_sign_open

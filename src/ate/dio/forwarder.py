@@ -194,7 +194,8 @@ class Forwarder(Writer):
     @property
     def pending(self) -> int:
         """Commits made here that are not in the chain yet."""
-        return len(self._queue) + len(self._packing) + len(self.moving)
+        moving = sum(len(parcel.group) for parcel in self.moving)
+        return len(self._queue) + len(self._packing) + moving
 
     def under_way(self) -> list[Transaction]:
         return [*(one for parcel in self.moving for one in parcel.group), *self._packing]

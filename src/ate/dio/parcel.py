@@ -75,6 +75,11 @@ class Parcel:
         return int.from_bytes(self.payload[40:48], "little")
 
     @property
+    def is_kept(self) -> bool:
+        """Whether it was promised to wait here until it lands, or is of a process that is gone."""
+        return self.group[0].first != 0
+
+    @property
     def drafts(self) -> list[Draft]:
         """What its transactions change, in order."""
         if len(self.group) == 1:

@@ -22,8 +22,18 @@ if TYPE_CHECKING:
 RECOVERY: Final = ("async", "readonly-async", "readonly-sync", "sync")
 
 
+class Sent(Protocol):
+    """What is on its way, as far as its chain knows it."""
+
+    #: Why what waits does not land although there is a connection.
+    hindrance: AteError | None
+
+
 class Link(Protocol):
     """A replica, as far as its chain knows it."""
+
+    @property
+    def flights(self) -> Sent: ...
 
     #: Why the server is not followed any more, for good.
     failure: AteError | None
@@ -65,7 +75,7 @@ class Status:
         pending: commits made here that the server has not confirmed.
         conflicts: of those made offline, how many were refused and wait for a decision.
         head: seq of the newest row here.
-        trouble: why it is not online, in words; empty when it is.
+        trouble: why it is not online, or why what is pending does not land, in words; else empty.
     """
 
     url: str
@@ -118,12 +128,12 @@ class Remote:
 
     def status(self) -> Status:
         """Return how things stand."""
-        link, error = self.link, self.link.failure or self.link.trouble
-        is_online = link.is_online
+        link, is_online = self.link, self.link.is_online
+        error = link.flights.hindrance if is_online else link.failure or link.trouble
         return Status(
             link.address, is_online, is_online and link.is_current, self.forwarder.pending,
             len(self.forwarder.setbacks), self.forwarder.ledger.view.head,
-            "" if is_online or error is None else error.message,
+            error.message if error is not None else "",
         )  # fmt: skip
 
     def check_readable(self) -> None:
@@ -153,7 +163,7 @@ class Remote:
                     bell.clear()
                     await bell.wait()
         except TimeoutError:
-            trouble = self.link.trouble
+            trouble = self.link.trouble or self.link.flights.hindrance
             why = f": {trouble.message}" if trouble is not None else ""
             raise TimedOut(f"no answer from {self.link.address} in {timeout_s:g} s{why}") from None
         finally:

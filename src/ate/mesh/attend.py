@@ -25,6 +25,8 @@ class Visitor:
             LocalProtocolError when a message is too large, or no server may send it.
     """
 
+    __slots__ = ("_is_leaving", "_pump", "address", "send")
+
     def __init__(self, pump: Pump) -> None:
         self._pump = pump
         self._is_leaving = False

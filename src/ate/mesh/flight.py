@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from ate.chain.ledger import Ledger
 from ate.chain.transfer import is_same
-from ate.errors import AteError
+from ate.errors import AteError, OutOfSpace
 from ate.event.commit import AUTHOR_BYTES, SEQUENCER_BYTES, Record
 from ate.event.draft import Draft
 from ate.merkle import Frontier
@@ -25,6 +25,8 @@ _DEVICE_AT: Final = 40
 _SESSION_AT: Final = 48
 #: After so long the commits on their way are sent again when one of them came too early.
 _RESEND_S: Final = 1.0
+#: A server without room is asked again after its time, doubling, and after this at the latest.
+_FULL_MAX_S: Final = 5.0
 
 
 class Flight(Protocol):
@@ -42,6 +44,11 @@ class Flight(Protocol):
     guards: Sequence[tuple[bytes, int]]
     #: Nobody waits for it, and it must not be sent again.
     abandoned: bool
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it was promised to wait here until it lands, however long that takes."""
+        ...
 
 
 class Author(Protocol):
@@ -80,12 +87,21 @@ class Flights:
     Args:
         author: who made them.
         submit: sends one.
+        tell: called when `hindrance` has changed.
     """
 
-    def __init__(self, author: Author, submit: Callable[[Flight], None]) -> None:
-        self.author, self._submit = author, submit
+    def __init__(
+        self, author: Author, submit: Callable[[Flight], None],
+        tell: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self.author, self._submit, self._tell = author, submit, tell
         self._open: dict[tuple[int, int], Flight] = {}
+        #: Sent on this connection, and not answered: to send these again would bring two answers.
+        self._asked: set[tuple[int, int]] = set()
         self._resending: asyncio.TimerHandle | None = None
+        self._full_s = 0.0
+        #: Why those that are kept do not land, although there is a connection.
+        self.hindrance: AteError | None = None
 
     def __len__(self) -> int:
         return len(self._open)
@@ -98,7 +114,11 @@ class Flights:
         """Count a commit as on its way; it is sent at once unless all are to be sent again soon."""
         self._open[flight.session, flight.lsn] = flight
         if send and self._resending is None:
-            self._submit(flight)
+            self._send(flight)
+
+    def _send(self, flight: Flight) -> None:
+        self._asked.add((flight.session, flight.lsn))
+        self._submit(flight)
 
     def sources(self) -> list[tuple[int, int]]:
         """Return the device and session of those on their way."""
@@ -114,6 +134,8 @@ class Flights:
             last: the newest lsn that it has, for each device and session.
             refusal: why it takes no commits, if it takes none.
         """
+        self._asked.clear()
+        self._has_room()
         for flight in self:
             if flight.lsn <= last.get(_source_of(flight), 0):
                 continue  # it comes in the stream
@@ -121,7 +143,7 @@ class Flights:
                 self.remove(flight)
                 self.author.refused(flight, refusal or AteError("it was never sent again"))
             else:
-                self._submit(flight)
+                self._send(flight)
 
     # --- what came in the stream ---
 
@@ -143,6 +165,7 @@ class Flights:
         if flight is None or _source_of(flight) != (author.device, author.session):
             return
         self.remove(flight)
+        self._has_room()
         if bytes(record.payload[1:AUTHOR_BYTES]) == flight.payload[1:AUTHOR_BYTES]:
             self.author.landed(flight, record, frontier)
         else:
@@ -174,7 +197,11 @@ class Flights:
         source = message.device, message.session
         if flight is None or _source_of(flight) != source:
             return
+        self._asked.discard((flight.session, flight.lsn))
         mine = [one for one in self if _source_of(one) == source]
+        if message.again and message.code == OutOfSpace.code:
+            self._wait_for_room(mine[mine.index(flight) :], message)
+            return
         if message.again:
             self._resend_in(max(message.retry_ms, 1) / 1000)
             return
@@ -194,6 +221,29 @@ class Flights:
         if flight is not None:
             self.author.refused(flight, error_of(message))
 
+    def _wait_for_room(self, flights: Sequence[Flight], message: Refused) -> None:
+        """The server's disk is full: what is kept here is sent again, other authors are told."""
+        error = error_of(message)
+        told = [one for one in flights if not one.is_kept]
+        first = flights.index(told[0]) if told else len(flights)
+        behind = [one for one in flights[first:] if one.is_kept]
+        if first:
+            self.hindrance = error
+            self._full_s = min(max(2 * self._full_s, message.retry_ms / 1000), _FULL_MAX_S)
+            self._resend_in(self._full_s)
+            self._tell()
+        for one in told + behind:
+            self.remove(one)
+        if behind:
+            self.author.skipped(behind)
+        for one in reversed(told):
+            self.author.refused(one, error)
+
+    def _has_room(self) -> None:
+        if self.hindrance is not None:
+            self.hindrance, self._full_s = None, 0.0
+            self._tell()
+
     def _resend_in(self, wait_s: float) -> None:
         """Send all that is on its way again after a while, in order."""
         if self._resending is None:
@@ -203,8 +253,8 @@ class Flights:
     def _resend(self) -> None:
         self._resending = None
         for flight in self:
-            if not flight.abandoned:
-                self._submit(flight)
+            if not flight.abandoned and (flight.session, flight.lsn) not in self._asked:
+                self._send(flight)
 
     def close(self) -> None:
         """Send nothing any more."""

@@ -58,7 +58,7 @@ class Pump:
         self._flushing: asyncio.Handle | None = None
         self._moved_s = self._loop.time()  # when the peer last took something
         connection.start(self._moved_s)
-        self._timer = self._loop.call_later(self._interval, self._tick)
+        self._look_again()
         self.flush()
 
     # --- out ---
@@ -162,8 +162,11 @@ class Pump:
         await asyncio.shield(self._closing)
 
     def _tick(self) -> None:
-        self._timer = self._loop.call_later(self._interval, self._tick)
         now = self._loop.time()
+        if now - self._due_s > self._interval:
+            # This program did nothing for a while: what has come meanwhile is not read yet.
+            self.connection.was_deaf(now - self._due_s, now)
+        self._look_again()
         if self._is_stalled(now):
             self.stop(Throttled("the peer does not read what it is sent"))
         elif not (self.is_busy and self.connection.is_ready):
@@ -174,6 +177,10 @@ class Pump:
                 self.stop(error)
             else:
                 self.flush()
+
+    def _look_again(self) -> None:
+        self._due_s = self._loop.time() + self._interval
+        self._timer = self._loop.call_at(self._due_s, self._tick)
 
     def _is_stalled(self, now: float) -> bool:
         """Return whether the peer has taken nothing of what waits for it for a long time."""

@@ -96,7 +96,7 @@ class Replica:
         self._home, self._away = line, line
         #: What else is said in `Open`.
         self.more: dict[str, Any] = {}
-        self.flights = Flights(author, self._submit)
+        self.flights = Flights(author, self._submit, self._tell)
         self.requests = Requests(self)
         #: The server's answer to `Open` on this connection; None while there is none.
         self.opened: Opened | None = None

@@ -36,6 +36,7 @@ from ate.mesh.guest import Guest
 from ate.mesh.meter import Meter, SilentMeter
 from ate.mesh.pump import report
 from ate.mesh.sequencing import Sequencing, consider
+from ate.mesh.turn import Turn
 from ate.wire.codec import Shared
 from ate.wire.message import Accepted, Found, Lookup, Open, Refused, Stated, Submit
 
@@ -53,6 +54,7 @@ _MANY_ROWS: Final = 20_000
 #: At most so often the head of a busy chain is stated anew.
 _STATE_EVERY_S: Final = 1.0
 _RETRY_MS: Final = 1000
+_FULL: Final = "whoever runs the server has to free some space; then commit again"
 
 
 class Root:
@@ -102,6 +104,7 @@ class Root:
         self._stating: asyncio.TimerHandle | None = None
         self._compacting: asyncio.Future[Thinned] | None = None
         self._closing = False
+        self._turn = Turn(ledger, self._rouse)
 
     # --- asking ---
 
@@ -205,8 +208,9 @@ class Root:
         loop = asyncio.get_running_loop()
         try:
             while not self._closing or self._inbox:
-                if self._inbox:
-                    group, size = self._gather()
+                most = self._turn.look(self._inbox)
+                if most:
+                    group, size = self._gather(most)
                     await self._order(group)
                     self._inbox_bytes -= size
                     self._room.set()
@@ -223,12 +227,12 @@ class Root:
         finally:
             self._flusher.busy -= 1
 
-    def _gather(self) -> tuple[list[tuple[Guest, Submit]], int]:
-        """Take what is ordered before the next flush; returns its bytes as well."""
+    def _gather(self, most: int) -> tuple[list[tuple[Guest, Submit]], int]:
+        """Take what is ordered before the next flush, `most` at most; returns its bytes, too."""
         count = size = 0
         for _, message in self._inbox:
             more = size + len(message.commit)
-            if count == _GROUP_MAX or (count and more > _GROUP_BYTES):
+            if count == min(most, _GROUP_MAX) or (count and more > _GROUP_BYTES):
                 break
             count, size = count + 1, more
         group, self._inbox = self._inbox[:count], self._inbox[count:]
@@ -241,9 +245,9 @@ class Root:
                 return  # who asked is told, and sends again
             frames: list[bytes] = []
             first = self.durable
-            answers = [
-                (guest, await self._judge(guest, message, frames)) for guest, message in group
-            ]
+            answers: list[tuple[Guest, Accepted | Refused]] = []
+            for guest, message in group:
+                answers.append((guest, await self._judge(guest, message, frames)))
             if frames:
                 await self._flush()
                 self.durable = self.ledger.view.frontier.size
@@ -279,12 +283,14 @@ class Root:
             record, current = await consider(self._sequencing, guest, ledger, self.name, payload)
             check_parents_of(ledger.view.index, record)
         except AteError as error:
+            self._turn.refused(message, error)
             return self._refused(message.ch, author, error, retry_ms)
         try:
             frame = bytes(record.payload)  # as others get it: all bodies inline
             record = ledger.accept(record, current)
-        except OutOfSpace as error:
-            return self._refused(message.ch, author, error, _RETRY_MS)
+        except OutOfSpace:
+            full = OutOfSpace("the server's disk is full", hint=_FULL)
+            return self._refused(message.ch, author, full, _RETRY_MS)
         frames.append(frame)
         self.gate.stored(guest, self.name, len(payload))
         self.completions.add(author, record)
@@ -330,12 +336,11 @@ class Root:
         for subscriber in tuple(self.subscribers):
             reached += subscriber.push(shared, first, len(frames), nbytes)
         self.meter.sent(reached, self.ledger.clock.monotonic_s() - started)
-        self._state_soon()
+        if self._state is not None and self._stating is None:
+            self._state_soon()
 
     def _state_soon(self) -> None:
         """State the new head: at once, or a little later when the last time was a moment ago."""
-        if self._state is None or self._stating is not None:
-            return
         loop = asyncio.get_running_loop()
         wait_s = self._stated_s + _STATE_EVERY_S - loop.time()
         if self._stated_s < 0 or wait_s <= 0:
@@ -368,6 +373,7 @@ class Root:
     async def close(self) -> None:
         """Order what was submitted, then close the log."""
         self._closing = True
+        self._turn.end()
         if self._stating is not None:
             self._stating.cancel()
         if self._compacting is not None:

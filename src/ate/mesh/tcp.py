@@ -119,7 +119,8 @@ class TcpTransport(asyncio.Protocol):
         stream = self._stream
         if stream is None or self._is_closed or stream.is_closing():
             return
-        stream.writelines([framed(frame) for frame in frames])
+        for frame in frames:
+            stream.write(framed(frame))
 
     async def drain(self) -> None:
         while self._is_full and self._stream is not None:

@@ -30,7 +30,7 @@ from typing import Any, Final, NamedTuple
 
 from ate import limits
 from ate.crypto.hash import derive
-from ate.errors import AteError, StorageError, UsageError
+from ate.errors import AteError, NotFound, StorageError, UsageError
 from ate.ids import ChainName
 from ate.mesh.url import Url
 
@@ -156,6 +156,8 @@ class Topology:
         try:
             with path.open("rb") as file:
                 raw = file.read(limits.TOPOLOGY_BYTES_MAX + 1)
+        except FileNotFoundError:
+            raise NotFound(f"there is no file {path}") from None
         except OSError as error:
             raise StorageError(f"cannot read {path}: {error.strerror}") from None
         limits.check(f"bytes of {path}", len(raw), limits.TOPOLOGY_BYTES_MAX)

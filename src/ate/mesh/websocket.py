@@ -66,11 +66,11 @@ class WebSocketTransport:
             if self._masks:
                 for frame in frames:
                     self._write(frame, _BINARY, 0)
-            else:  # in one write, which aiohttp would make two of for each frame that is not short
-                parts: list[bytes] = []
+            else:
+                # A system call for each, where aiohttp makes two when it is not short. All at once
+                # would pass TLS by: it counts as queued only what comes after it was told to pause.
                 for frame in frames:
-                    parts += (_head(len(frame)), frame)
-                self._stream.writelines(parts)
+                    self._stream.writelines((_head(len(frame)), frame))
         except (OSError, aiohttp.ClientError):
             pass  # it broke just now: `receive` says so
 

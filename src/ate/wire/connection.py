@@ -168,7 +168,18 @@ class Connection:
         if flags & HELLO:
             self._take_hello(frame)
             return []
-        plain = self._opened(frame, flags)
+        plain: Buffer
+        if self._shake.receiving is not None:
+            if not flags & SEALED:
+                raise TrustError(
+                    "a frame in clear on an encrypted connection",
+                    hint="somebody between the ends may have put it there",
+                )
+            plain = self._shake.receiving.open(frame)
+        elif flags & SEALED:
+            raise RemoteProtocolError("a sealed frame on a connection that is not encrypted")
+        else:
+            plain = memoryview(frame)[1:]
         if flags & PROOF:
             self._take_proof(plain)
             return []
@@ -200,19 +211,6 @@ class Connection:
         self.frame_bound, self._joiner.bound = peer.frame_max, peer.message_max
         self._out.agreed(frame_max=peer.frame_max, message_max=peer.message_max)
         self._go(Event.PROOF)
-
-    def _opened(self, frame: Buffer, flags: int) -> Buffer:
-        receiving = self._shake.receiving
-        if receiving is not None:
-            if not flags & SEALED:
-                raise TrustError(
-                    "a frame in clear on an encrypted connection",
-                    hint="somebody between the ends may have put it there",
-                )
-            return receiving.open(frame)
-        if flags & SEALED:
-            raise RemoteProtocolError("a sealed frame on a connection that is not encrypted")
-        return memoryview(frame)[1:]
 
     def _heard(self, messages: list[AnyMessage]) -> list[AnyMessage]:
         allowed = MAY_SEND.get((self._peer_role, self.state), NOTHING)
@@ -347,6 +345,10 @@ class Connection:
     def noticed(self, now_s: float) -> None:
         """The peer has shown by other means than a frame that it is there."""
         self._heard_s = max(self._heard_s, now_s)
+
+    def was_deaf(self, late_s: float, now_s: float) -> None:
+        """This end has read nothing for so long: that is no silence of the peer."""
+        self._heard_s = min(self._heard_s + late_s, now_s)
 
     def lost(self) -> AteError:
         """Tell that the transport ended; return why: "cut" unless one of the ends had said Bye."""

@@ -15,6 +15,7 @@ from ate.mesh.pins import Pins
 from ate.mesh.shelf import MemoryShelf
 from ate.server import serve
 from ate.testing.stage import member
+from ate.wire.message import Submit
 
 ALICE = member("alice")
 
@@ -90,8 +91,10 @@ def test_a_failed_opening_leaves_nothing_behind() -> None:
 class Deaf(Hall):
     """Takes no commits at all, and says nothing."""
 
-    async def _submit(self, *_: Any) -> None:
-        await asyncio.get_running_loop().create_future()
+    async def handle(self, visitor: Any, message: Any) -> None:
+        if isinstance(message, Submit):
+            await asyncio.get_running_loop().create_future()
+        await super().handle(visitor, message)
 
 
 @pytest.mark.parametrize("dies", [False, True])

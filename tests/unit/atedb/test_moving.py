@@ -33,7 +33,7 @@ class Office:
         self.asked_for.append((message.name, message.more, visitor.peer.key_id))
         if isinstance(self.answer, Exception):
             raise self.answer
-        if self.answer:
+        if self.answer is not None:
             visitor.send(Moved(message.ch, "ws://here/", self.answer))
         return HANDLED
 
@@ -64,7 +64,10 @@ async def test_it_asks_the_target(tmp_path: Path, capfd: pytest.CaptureFixture[s
         office.answer = Redirected("it is at ws://c by now")
         assert await move(url, tmp_path / "key") == 9
         assert "ws://c" in capfd.readouterr().err
-        office.answer = 0
+        office.answer = 0  # it was there from the beginning, or is nowhere
+        assert await move(url, tmp_path / "key") == 0
+        assert capfd.readouterr().out.startswith("nothing to move")
+        office.answer = None
         assert await move(url, tmp_path / "key", "--timeout", "0.2") == 9
         assert "still on its way" in capfd.readouterr().err
 

@@ -20,7 +20,7 @@ from tools.race.servers.process import Process
 import ate
 from ate.mesh.registry import Registry
 
-_READY: Final = re.compile(r"atedb ready (ws://\S+)")
+_READY: Final = re.compile(r"atedb ready ((?:ws|tcp)://\S+)")
 _LOOK_S: Final = 0.001
 _CATCH_UP_S_MAX: Final = 600.0
 _BATCH: Final = 1_000
@@ -48,17 +48,21 @@ class Done:
 
 
 class Ate:
-    """An `atedb solo` without authentication, on a free port."""
+    """An `atedb solo` without authentication, on a free port.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Args:
+        options: more of its command line.
+    """
+
+    def __init__(self, folder: Path, options: Sequence[str] = ()) -> None:
+        self._folder, self._options = folder, options
         self._session = session_of(folder)
 
     def start(self) -> None:
         log = self._folder / "atedb.log"
         log.unlink(missing_ok=True)
         command = [sys.executable, "-m", "atedb", "solo", str(self._folder / "server"),
-                   "--port", "0", "--no-auth"]  # fmt: skip
+                   "--port", "0", "--no-auth", *self._options]  # fmt: skip
         self._process = Process(command, log)
         self._process.wait_until(lambda: bool(self._ready()))
         self._url = self._ready()[0]
@@ -68,6 +72,15 @@ class Ate:
 
     def stop(self) -> None:
         self._process.stop()
+
+    @property
+    def url(self) -> str:
+        """The address, once it has started."""
+        return self._url
+
+    @property
+    def process(self) -> Process:
+        return self._process
 
     async def client(self, stream: str = "bench") -> AteClient:
         return AteClient(await self._open(stream))

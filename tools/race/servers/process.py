@@ -65,6 +65,15 @@ class Process:
         """Return what it has written so far."""
         return self._log.read_text(errors="replace").splitlines()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def kill(self) -> None:
+        """End it as a power cut would, for its files."""
+        self._process.kill()
+        self._process.wait()
+
     def stop(self) -> None:
         """End it, by force when asking does not help."""
         if self._process.poll() is None:

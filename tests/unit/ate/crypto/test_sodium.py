@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.ate.crypto.test_sign import BASE, ORDER, P, Point, added, packed, times
@@ -107,6 +107,13 @@ def test_what_it_does_not_vouch_for_may_still_be_good() -> None:
     key.verify(signature, b"anything")
 
 
+@given(st.binary(min_size=32, max_size=32), st.binary(max_size=300))
+def test_both_libraries_sign_alike(seed: bytes, message: bytes) -> None:
+    key = FastKey.from_seed(seed)
+    theirs = Ed25519PrivateKey.from_private_bytes(seed).sign(message)
+    assert sodium.sign(seed + key.public.raw, message) == theirs
+
+
 def test_a_library_that_takes_more_is_not_asked() -> None:
     def cofactored(key: bytes, signed: bytes) -> bool:
         return True
@@ -114,14 +121,17 @@ def test_a_library_that_takes_more_is_not_asked() -> None:
     assert not sodium.is_strict(cofactored)
     assert not sodium.is_strict(sodium._never)
     assert sodium.is_strict(lambda key, signed: says(key, signed[:64], signed[64:]))
-    assert sodium.is_strict(sodium.library())
+    assert sodium.is_strict(sodium.judge())
 
 
 def test_without_libsodium(monkeypatch: pytest.MonkeyPatch) -> None:
     key = FastKey.from_seed(b"k" * 32)
     signature = key.sign(b"a message")
     monkeypatch.setitem(sys.modules, "nacl.bindings", None)
-    monkeypatch.setattr(sodium, "library", sodium.library.__wrapped__)
+    for name in ("judge", "signer"):
+        monkeypatch.setattr(sodium, name, getattr(sodium, name).__wrapped__)
+    assert sodium.sign(key.seed + key.public.raw, b"ate/ed25519/1\0a message") is None
+    assert key.sign(b"a message") == signature
     assert not sodium.vouches(key.public.raw, signature, b"ate/ed25519/1\0a message")
     key.public.verify(signature, b"a message")
     with pytest.raises(BadSignature):

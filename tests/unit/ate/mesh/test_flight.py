@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import ate
-from ate.errors import AteError, Conflict
+from ate.errors import AteError, Conflict, OutOfSpace
 from ate.event.commit import AUTHOR_BYTES, SEQUENCER_BYTES, Record
 from ate.event.prefix import is_commit
 from ate.merkle import Frontier
@@ -22,7 +22,7 @@ class Plane:
     def __init__(self, lsn: int, payload: bytes = OF_NINE, session: int = 1) -> None:
         self.session, self.lsn, self.payload = session, lsn, payload
         self.rows: Sequence[Any] = (object(),)
-        self.at, self.guards, self.abandoned = None, (), False
+        self.at, self.guards, self.abandoned, self.is_kept = None, (), False, False
 
     def __repr__(self) -> str:
         return f"{self.session}.{self.lsn}"
@@ -124,7 +124,7 @@ def test_what_is_put_off_is_sent_again_in_order() -> None:
         tower.refuse(4, "lsn_gap")  # too early again: it is not forgotten
         tower.sent.clear()
         await sim_loop().pause(1.1)
-        assert tower.sent == [planes[1], planes[2], late]
+        assert tower.sent == [late], "the others are on their way"
         tower.refuse(2, "throttled", retry_ms=500)
         tower.flights.close()
         tower.sent.clear()
@@ -133,6 +133,46 @@ def test_what_is_put_off_is_sent_again_in_order() -> None:
         assert tower.told == []
 
     run(main)
+
+
+def test_without_room_authors_are_told_and_what_is_kept_comes_again() -> None:
+    async def main() -> None:
+        tower, planes = fly(4)
+        planes[0].is_kept = planes[2].is_kept = True
+        tower.sent.clear()
+        tower.refuse(1, "out_of_space", retry_ms=1000)
+        assert tower.told == [
+            ("skipped", [planes[2]]), ("out_of_space", planes[3]), ("out_of_space", planes[1])
+        ]  # fmt: skip
+        assert isinstance(tower.flights.hindrance, OutOfSpace)
+        waits = []
+        for _ in range(4):
+            before = sim_loop().time()
+            while not tower.sent:
+                await sim_loop().pause(0.1)
+            waits.append(round(sim_loop().time() - before))
+            assert tower.sent == planes[:1]
+            tower.sent.clear()
+            tower.refuse(1, "out_of_space", retry_ms=1000)
+        assert waits == [1, 2, 4, 5]
+        tower.flights.resume({})  # another connection
+        assert tower.flights.hindrance is None
+        assert tower.sent == planes[:1]
+        tower.flights.close()
+
+    run(main)
+
+
+def test_without_room_and_with_nothing_kept_nothing_is_in_the_way() -> None:
+    tower, planes = fly(2)
+    tower.refuse(1, "out_of_space", retry_ms=1000)
+    assert tower.told == [("out_of_space", planes[1]), ("out_of_space", planes[0])]
+    assert tower.flights.hindrance is None
+    assert len(tower.flights) == 0
+    tower.refuse(2, "lsn_gap")  # the answer to what was behind it
+    later = Plane(3)
+    tower.flights.add(later, send=True)
+    assert tower.sent == [*planes, later]
 
 
 async def records() -> list[Record]:

@@ -168,6 +168,26 @@ def test_silence_ends_it_and_asking_keeps_it() -> None:
     run(main)
 
 
+def test_a_program_that_did_nothing_for_a_while_does_not_take_its_peer_for_gone() -> None:
+    """It was busy, stopped, or the machine had no time for it: the answer waits to be read."""
+
+    async def main() -> None:
+        net, made = await pair()
+        ends = [asyncio.create_task(end_of(pump)) for pump in (made.near, made.far)]
+        for _ in range(3):
+            await sim_loop().pause(7)
+            sim_loop()._now_s += 100  # no callback runs meanwhile
+            await sim_loop().pause(20)
+            assert not any(end.done() for end in ends)
+        net.cut()
+        began = sim_loop().time()
+        await asyncio.gather(*ends)
+        assert sim_loop().time() - began <= 2.25 * 15, "and silence still ends it"
+        await made.close()
+
+    run(main)
+
+
 def test_who_waits_to_drain_is_woken_by_the_end() -> None:
     async def main() -> None:
         net, made = await pair(queue_max=1 << 30)

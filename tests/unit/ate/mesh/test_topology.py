@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ate.errors import AteError, LimitExceeded, StorageError, UsageError
+from ate.errors import AteError, LimitExceeded, NotFound, StorageError, UsageError
 from ate.mesh.topology import Node, Place, Topology, partition_of
 
 FILE = """
@@ -162,6 +162,8 @@ def test_lists_and_files_are_read_from_disk(tmp_path: Path) -> None:
     with pytest.raises(LimitExceeded):
         Topology.load(plain)
     with pytest.raises(StorageError, match="cannot read"):
+        Topology.load(tmp_path)
+    with pytest.raises(NotFound, match="there is no file"):
         Topology.load(tmp_path / "none")
 
 

@@ -96,7 +96,8 @@ async def test_what_is_queued_is_sent_before_the_end(scheme: str, tmp_path: Path
     async with ends(scheme, tmp_path) as made:
         near, far = await made.connect()
         frame = bytes(FRAME_MAX)
-        near.send([frame] * 20)
+        for _ in range(20):
+            near.send([frame])
         assert near.queued > 0
         closing = asyncio.create_task(near.close())
         for _ in range(20):
@@ -106,6 +107,19 @@ async def test_what_is_queued_is_sent_before_the_end(scheme: str, tmp_path: Path
         await asyncio.gather(closing, far.close())
         near.send([frame])  # dropped
         assert near.queued == 0
+
+
+@schemes
+async def test_what_a_server_queues_is_counted(scheme: str, tmp_path: Path) -> None:
+    """One call may be all of it: the bound on what a peer leaves unread stands on this."""
+    async with ends(scheme, tmp_path) as made:
+        near, far = await made.connect()
+        frame = bytes(FRAME_MAX)
+        far.send([frame] * 100)
+        assert far.queued > 0
+        for _ in range(100):
+            assert await near.receive() == frame
+        await asyncio.gather(near.close(), far.close())
 
 
 @schemes
