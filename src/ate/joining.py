@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -54,6 +54,8 @@ from ate.wire.terms import Terms, Trust
 _HOPELESS: Final = (NotFound, LimitExceeded, TrustError, UsageError, StorageError)
 #: Somebody else has founded the chain when ours is refused: what they sent is here in so long.
 _FASTER_S: Final = 2.0
+#: Where servers stand by, one that is silent is left after twice as long.
+_ALERT_S: Final = 2.5
 _registries: WeakKeyDictionary[asyncio.AbstractEventLoop, Registry] = WeakKeyDictionary()
 
 
@@ -132,8 +134,11 @@ async def join(
     lines = joining.lines if joining.lines is not None else registry()
     session, terms = ledger.session, joining.terms
     is_central = founding is not None and founding.mode == "centralized"
-    if terms is None and (is_central or ledger.view.trust.sequencers):
-        terms = Terms(encryption=True)  # over no other connection a server signs for authors
+    if terms is None:
+        # Over no other connection than an encrypted one a server signs for authors.
+        terms = Terms(encryption=is_central or bool(ledger.view.trust.sequencers))
+        if "," in joining.url:
+            terms = replace(terms, keepalive_s=_ALERT_S)
     identity = session.own.sign if session is not None else None
     held: dict[Url, Line] = {}
     try:

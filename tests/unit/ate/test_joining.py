@@ -36,6 +36,23 @@ async def test_chains_of_an_event_loop_share_a_connection() -> None:
     await hall.close()
 
 
+async def test_a_server_that_is_gone_is_left_for_one_that_stands_by() -> None:
+    hall = Hall(MemoryShelf())
+    async with (
+        serve(hall, websocket=False, tcp=True) as gone,
+        serve(hall, websocket=False, tcp=True) as server,
+    ):
+        await gone.close()
+        url = f"{gone.url}, {server.url}"
+        async with ate.open("one", url=url, session=ALICE) as chain:
+            async with chain.dio() as dio:
+                dio.store("x")
+            (line,) = (entry.line for entry in registry()._entries.values())
+            assert (str(line.url), line._terms.keepalive_s) == (gone.url, 2.5)
+        await registry().close()
+    await hall.close()
+
+
 def test_opening_waits_for_the_server_as_long_as_it_is_told() -> None:
     async def main(world: World) -> None:
         device = world.device()
