@@ -8,8 +8,8 @@ import ate
 from ate.chain.checkpoint import checkpoint_row
 from ate.errors import AteError, Conflict, WriteDenied
 from ate.event.commit import Origin, SequencerPart
-from ate.event.payload import encode_payload
 from ate.event.draft import Draft
+from ate.event.payload import encode_payload
 from ate.mesh.turn import Turn
 from ate.testing.simloop import run, sim_loop
 from ate.testing.stage import member
