@@ -52,7 +52,17 @@ from ate.testing.simdisk import SimDisk
 from ate.testing.simlane import SimTransport
 from ate.testing.simloop import SimLoop
 from ate.testing.simnet import SimNetwork
-from ate.wire.message import Accepted, AnyMessage, Failed, Open, Opened, Records, Refused, Submit
+from ate.wire.message import (
+    Accepted,
+    AnyMessage,
+    Failed,
+    Message,
+    Open,
+    Opened,
+    Records,
+    Refused,
+    Submit,
+)
 from ate.wire.terms import PeerSession
 
 #: More of them take the time: ATE_SEEDS=1000 pytest tests/simulation/test_server_and_clients.py
@@ -95,6 +105,9 @@ class Server:
         self.net.listen("server", accept)
 
     async def crash(self, host: str, power: bool) -> None:
+        """Lose the process or the power; now and then the process is asked to end just before."""
+        if self.chance.happens(30):
+            await self.hall.close()
         style = self.chance.choice(STYLES) if power else KILLED
         self.disk = self.disk.cut(style)
         await asyncio.gather(*self.net.crash(host, silent=power), return_exceptions=True)
@@ -342,7 +355,7 @@ class SlowDisk(Hall):
 
     def _opened(self, root: Root) -> None:
         super()._opened(root)
-        root._flush_s = 1e9
+        root._flusher._usual_s = 1e9
 
 
 def test_every_promise_holds_while_a_flush_takes_its_time() -> None:
@@ -381,18 +394,41 @@ class Forgetful(Completions):
 class IgnoresConditions(Hall):
     """It appends wherever the head is."""
 
-    async def _submit(self, visitor: Guest, message: Submit) -> None:
-        await super()._submit(visitor, msgspec.structs.replace(message, at=None))
+    async def handle(self, visitor: Guest, message: Message) -> None:
+        if isinstance(message, Submit):
+            message = msgspec.structs.replace(message, at=None)
+        await super().handle(visitor, message)
 
 
 class AnswersFirst(Hall):
     """It says that a commit is accepted as soon as it has been received."""
 
-    async def _submit(self, visitor: Guest, message: Submit) -> None:
-        view = self._channel(visitor, message.ch).root.ledger.view
-        device, session, lsn, _ = AuthorPart.decode(message.commit).origin
-        visitor.send(Accepted(message.ch, device, session, lsn, view.head + 1, view.frontier.size))
-        await super()._submit(visitor, message)
+    async def handle(self, visitor: Guest, message: Message) -> None:
+        if isinstance(message, Submit):
+            view = self._channel(visitor, message.ch).root.ledger.view
+            device, session, lsn, _ = AuthorPart.decode(message.commit).origin
+            visitor.send(
+                Accepted(message.ch, device, session, lsn, view.head + 1, view.frontier.size)
+            )
+        await super().handle(visitor, message)
+
+
+class SwallowsTheLastBatch(SlowDisk):
+    """It says that what waits is accepted when it is asked to end, and drops it."""
+
+    def _opened(self, root: Root) -> None:
+        super()._opened(root)
+        root.__class__ = Swallowing
+
+
+class Swallowing(Root):
+    async def close(self) -> None:
+        swallowed, self._inbox = self._inbox, []
+        for asked in swallowed:
+            origin = AuthorPart.decode(memoryview(asked.message.commit)).origin[:3]
+            place = self.ledger.view.head + 1, self.ledger.view.frontier.size
+            asked.guest.send(Accepted(asked.message.ch, *origin, *place))
+        await super().close()
 
 
 class OldHead(Hall):
@@ -412,13 +448,15 @@ class OldHead(Hall):
         (ForgetsAnswers, {"C2", "C3"}),
         (IgnoresConditions, {"C8"}),
         (AnswersFirst, {"C1"}),
+        (SwallowsTheLastBatch, {"C1"}),
         (OldHead, {"C6"}),
     ],
 )
 def test_a_planted_bug_is_caught(bug: type[Hall], caught: set[str]) -> None:
     found: set[str] = set()
     for seed in range(24):
-        found |= {line.split(":")[0] for line in Run(seed, hall=bug).run()}
+        run = Run(seed, hall=bug, flush_s=0.5 if issubclass(bug, SlowDisk) else 0.001)
+        found |= {line.split(":")[0] for line in run.run()}
         if found & caught:
             return
     pytest.fail(f"{bug.__name__} was not caught, only {found}")
