@@ -7,8 +7,8 @@ but no package registry of Python does. moto comes with the development dependen
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.ports import free_port
 
 KEY, SECRET = "access-key-of-tests", "secret-key-of-tests"
 STARTUP_S = 60
@@ -82,18 +83,18 @@ class Bucket:
 
     def client(self) -> Any:
         """Return a client that looks into the bucket past our own code."""
-        import boto3
-
-        return boto3.session.Session().client(
-            "s3", endpoint_url=self.endpoint, region_name="us-east-1"
-        )
+        return client_of(self.endpoint)
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
+@functools.cache
+def client_of(endpoint: str) -> Any:
+    """Return the client for a server; to make one costs more than most tests."""
+    import boto3
+
+    return boto3.session.Session().client(
+        "s3", endpoint_url=endpoint, region_name="us-east-1",
+        aws_access_key_id=KEY, aws_secret_access_key=SECRET,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager

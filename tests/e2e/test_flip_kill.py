@@ -13,7 +13,8 @@ from typing import Any, Self
 
 import pytest
 from tests.e2e.test_flip import Note, below, cuts, served
-from tests.nemesis.processes import ServerProcess, free_port
+from tests.nemesis.processes import ServerProcess
+from tests.ports import free_port
 from tests.unit.ate.mesh.served import settled
 
 import ate

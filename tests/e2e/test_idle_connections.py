@@ -1,24 +1,24 @@
 """Connections that say nothing cost a server little: a process of its own is measured.
 
-`ATE_LONG=1` opens ten thousand of each kind instead of some hundreds.
+`make long` opens ten thousand of each kind instead of some hundreds.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
 import sys
 from pathlib import Path
 
 import pytest
+from tests.effort import effort
 
 from ate.mesh.dial import dialer
 from ate.mesh.transport import Transport
 from ate.mesh.url import Url
 from ate.wire.connection import Connection
 
-COUNT = 10_000 if os.environ.get("ATE_LONG") else 500
+COUNT = effort(500, 10_000)
 BYTES_MAX = 50 * 1024
 
 SERVER = """

@@ -180,7 +180,7 @@ async def test_a_request_of_a_dead_handler_is_answered_by_another(tmp_path: Path
                 async with handler(url, "answer"):
                     assert await calling == 3
             async with handler(url, "hang") as first:
-                calling = asyncio.create_task(ate.call(chain, Add(1, 2), timeout=1))
+                calling = asyncio.create_task(ate.call(chain, Add(1, 2), timeout=2))
                 assert first.stdout is not None
                 assert await first.stdout.readline() == b"asked\n"
                 with pytest.raises(TimedOut):

@@ -1,7 +1,7 @@
 """A chain much larger than what is read of it: opened sparse, one row fetched.
 
-With ATE_LONG=1 it is 1 GB. What is copied all the same are the headers of every row, some 150 bytes
-each: they are what proves the one row that is fetched.
+With `make long` it is 1 GB. What is copied all the same are the headers of every row, some 150
+bytes each: they are what proves the one row that is fetched.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.test_flip import served
+from tests.effort import effort
 
 import ate
 from ate.clock import SystemClock
@@ -22,10 +23,10 @@ from ate.mesh.transport import Transport
 from ate.mesh.url import Url
 
 BODY_BYTES = 1 << 20
-ROWS = 1000 if os.environ.get("ATE_LONG") else 48
+ROWS = effort(48, 1000)
 IN_ONE_COMMIT = 16
 #: What the row promises at full size on an idle machine, and what a busy one gets.
-OPEN_S = 1.0 if os.environ.get("ATE_LONG") else 10.0
+OPEN_S = effort(10.0, 1.0)
 
 
 @dataclass

@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -21,14 +20,6 @@ START_S = 30.0
 #: From one attempt to connect to the next.
 RETRY_S = 0.02
 MIB = 1 << 20
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 async def answers(port: int, *, within_s: float = START_S, process: ServerProcess) -> None:

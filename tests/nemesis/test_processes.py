@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.nemesis.processes import ServerProcess, answers, free_port, small_disk
+from tests.nemesis.processes import ServerProcess, answers, small_disk
+from tests.ports import free_port
 
 from ate.testing.nemesis import RealPace
 from ate.testing.proxy import Proxy

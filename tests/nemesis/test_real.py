@@ -19,7 +19,8 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.nemesis.client_program import Config, facts_of
-from tests.nemesis.processes import MIB, ServerProcess, SmallDisk, free_port, small_disk
+from tests.nemesis.processes import MIB, ServerProcess, SmallDisk, small_disk
+from tests.ports import free_port
 from tests.sharing.journal import Facts, load_notes
 from tests.sharing.town import KEYS, MODES, jobs_of
 from tests.sharing.verdict import Truth, jobs_done_once, judge

@@ -77,13 +77,14 @@ class Worker:
     Args:
         author: whose deeds they are.
         life: number of this start of the client.
-        compacts: now and then the client compacts its own copy.
+        compacts, seals: now and then the client compacts its own copy; it writes a checkpoint,
+            which lets the server compact as well.
         keeps: its copy and its outbox are on disk.
     """
 
     def __init__(
         self, chain: Chain, author: Author, chance: Chance, pace: Pace, *, life: int,
-        number: int = 0, compacts: bool = False, keeps: bool = True,
+        number: int = 0, compacts: bool = False, seals: bool = False, keeps: bool = True,
     ) -> None:  # fmt: skip
         self.chain, self.author, self.chance, self.pace = chain, author, chance, pace
         self.journal: Journal = author.journal
@@ -96,6 +97,8 @@ class Worker:
         ]  # fmt: skip
         if compacts:
             self.acts.append(self.compact)
+        if seals:
+            self.acts.append(self.seal)
 
     async def work(self, until: Callable[[], bool], *, most_pause_ms: int = 700) -> None:
         """Do one deed after the other."""
@@ -274,6 +277,9 @@ class Worker:
 
     async def compact(self) -> None:
         await self.chain.compact()
+
+    async def seal(self) -> None:
+        await self.chain.checkpoint()
 
 
 def note_setback(journal: Journal, client: str, chain: str, setback: Any) -> None:

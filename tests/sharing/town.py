@@ -88,6 +88,9 @@ class Server:
         self.net.listen(self.name, accept)
 
     async def crash(self, power: bool) -> None:
+        """Lose the process or the power; now and then the process is asked to end just before."""
+        if self.chance.happens(30):
+            await self.hall.close()
         style = self.chance.choice(STYLES) if power else KILLED
         self.disk = self.disk.cut(style)
         await asyncio.gather(*self.net.crash(self.name, silent=power), return_exceptions=True)
@@ -266,7 +269,8 @@ class Client:
         workers = [
             Worker(
                 chain, author, Chance(f"{chance.below(1 << 60)}"), self.loop, life=self.lives,
-                number=100_000 * self.numbers + 1000 * n, compacts=compacts, keeps=self.keeps,
+                number=100_000 * self.numbers + 1000 * n, compacts=compacts, seals=not n,
+                keeps=self.keeps,
             )
             for n in range(1 + chance.below(2))
         ]  # fmt: skip

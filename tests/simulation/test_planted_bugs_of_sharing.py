@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 from tests.sharing.deeds import Worker
 from tests.sharing.journal import NotingForwarder
@@ -14,12 +16,15 @@ from ate.chain.ledger import Ledger
 from ate.dio.overlay import Overlay
 from ate.dio.parcel import Parcel
 from ate.dio.parking import Parking
-from ate.errors import AteError
+from ate.errors import AteError, StorageError
 from ate.log.outbox import Outbox
 from ate.mesh.flight import Flights
+from ate.mesh.guest import Guest
+from ate.mesh.hall import Hall
 from ate.mesh.root import Root
 from ate.mesh.roster import Roster
 from ate.testing.simloop import SimulationFailed
+from ate.wire.message import Open
 
 Patch = pytest.MonkeyPatch
 #: A bug that needs more of them is not found in practice.
@@ -57,6 +62,19 @@ def forgets_origins_at_restart(patch: Patch) -> None:
         return real(self, root)
 
     patch.setattr(Roster, "_add", add)
+
+
+def trims_past_a_follower(patch: Patch) -> None:
+    """Whoever is behind what was compacted gets what comes after it."""
+    real = Hall._enter
+
+    def enter(self: Hall, visitor: Guest, message: Open, root: Root, *rest: Any) -> None:
+        if message.commits:
+            behind = max(message.commits, root.ledger.view.cut)
+            message = msgspec.structs.replace(message, commits=behind)
+        real(self, visitor, message, root, *rest)
+
+    patch.setattr(Hall, "_enter", enter)
 
 
 def ignores_guards(patch: Patch) -> None:
@@ -97,7 +115,8 @@ def resends_conditions_after_a_restart(patch: Patch) -> None:
 
     def send(self: NotingForwarder, parcel: Parcel) -> None:
         if not parcel.entry:
-            parcel.entry = self.outbox.add_prepared(parcel.session, parcel.lsn, parcel.payload)
+            with suppress(StorageError):
+                parcel.entry = self.outbox.add_prepared(parcel.session, parcel.lsn, parcel.payload)
         real(self, parcel)
 
     patch.setattr(NotingForwarder, "_send", send)
@@ -108,8 +127,9 @@ def drops_the_entry_before_the_landing(patch: Patch) -> None:
 
     def send(self: NotingForwarder, parcel: Parcel) -> None:
         real(self, parcel)
-        self.outbox.remove(parcel.entry)
-        self.outbox.flush()
+        with suppress(StorageError):
+            self.outbox.remove(parcel.entry)
+            self.outbox.flush()
 
     patch.setattr(NotingForwarder, "_send", send)
 
@@ -154,7 +174,8 @@ def forgets_what_was_refused(patch: Patch) -> None:
 
     def refuse(self: Parking, entry: int, *rest: Any) -> None:
         real(self, entry, *rest)
-        self.outbox.remove(entry)
+        with suppress(StorageError):
+            self.outbox.remove(entry)
 
     patch.setattr(Parking, "refuse", refuse)
 
@@ -165,6 +186,7 @@ def forgets_what_was_refused(patch: Patch) -> None:
         acknowledges_before_the_flush,
         streams_before_the_flush,
         forgets_origins_at_restart,
+        trims_past_a_follower,
         ignores_guards,
         ignores_conditions,
         retries_under_a_new_number,

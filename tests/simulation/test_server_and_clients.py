@@ -105,6 +105,9 @@ class Server:
         self.net.listen("server", accept)
 
     async def crash(self, host: str, power: bool) -> None:
+        """Lose the process or the power; now and then the process is asked to end just before."""
+        if self.chance.happens(30):
+            await self.hall.close()
         style = self.chance.choice(STYLES) if power else KILLED
         self.disk = self.disk.cut(style)
         await asyncio.gather(*self.net.crash(host, silent=power), return_exceptions=True)
@@ -410,6 +413,24 @@ class AnswersFirst(Hall):
         await super().handle(visitor, message)
 
 
+class SwallowsTheLastBatch(SlowDisk):
+    """It says that what waits is accepted when it is asked to end, and drops it."""
+
+    def _opened(self, root: Root) -> None:
+        super()._opened(root)
+        root.__class__ = Swallowing
+
+
+class Swallowing(Root):
+    async def close(self) -> None:
+        swallowed, self._inbox = self._inbox, []
+        for asked in swallowed:
+            origin = AuthorPart.decode(memoryview(asked.message.commit)).origin[:3]
+            place = self.ledger.view.head + 1, self.ledger.view.frontier.size
+            asked.guest.send(Accepted(asked.message.ch, *origin, *place))
+        await super().close()
+
+
 class OldHead(Hall):
     """It tells those who come the head of a while ago."""
 
@@ -427,13 +448,15 @@ class OldHead(Hall):
         (ForgetsAnswers, {"C2", "C3"}),
         (IgnoresConditions, {"C8"}),
         (AnswersFirst, {"C1"}),
+        (SwallowsTheLastBatch, {"C1"}),
         (OldHead, {"C6"}),
     ],
 )
 def test_a_planted_bug_is_caught(bug: type[Hall], caught: set[str]) -> None:
     found: set[str] = set()
     for seed in range(24):
-        found |= {line.split(":")[0] for line in Run(seed, hall=bug).run()}
+        run = Run(seed, hall=bug, flush_s=0.5 if issubclass(bug, SlowDisk) else 0.001)
+        found |= {line.split(":")[0] for line in run.run()}
         if found & caught:
             return
     pytest.fail(f"{bug.__name__} was not caught, only {found}")

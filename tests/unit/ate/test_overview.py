@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from tests.nemesis.processes import free_port
+from tests.ports import free_port
 from tests.unit.ate.mesh.served import Envoy, Scribe, visitor
 
 import ate

@@ -150,9 +150,9 @@ async def test_two_who_try_at_once_do_not_both_get_it() -> None:
 
 async def test_it_renews_itself_and_renewals_do_not_disturb_the_work() -> None:
     async with ate.open("l", memory=True) as chain:
-        async with NamedLease(chain, "job", ttl_s=0.2) as lease:
+        async with NamedLease(chain, "job", ttl_s=0.6) as lease:
             start, count = lease.until, 0
-            while (lease.until - start).total_seconds() < 0.25:
+            while (lease.until - start).total_seconds() < 0.75:
                 count += 1
                 await work(chain, lease, count)
                 await asyncio.sleep(0)
@@ -251,7 +251,7 @@ async def test_who_is_cancelled_while_taking_it_holds_nothing() -> None:
 
 async def test_a_closed_chain_ends_the_wait_and_the_lease() -> None:
     async with ate.open("l", memory=True) as chain:
-        holder = NamedLease(chain, "job", ttl_s=0.06)
+        holder = NamedLease(chain, "job", ttl_s=1)
         async with holder:
             waiter = asyncio.create_task(NamedLease(chain, "job", ttl_s=60).__aenter__())
             with Bell(chain) as bell:

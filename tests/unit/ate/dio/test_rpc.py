@@ -357,7 +357,7 @@ async def test_a_service_that_may_not_answer_says_so_and_stops() -> None:
             return 0
 
         with pytest.raises(TimedOut):
-            await ate.call(chain, Add(1, 2), timeout=0.05)
+            await ate.call(chain, Add(1, 2), timeout=0.5)
     assert "service for Add has stopped" in told[0]["message"]
     assert isinstance(told[0]["exception"], ate.WriteDenied)
 
@@ -373,7 +373,7 @@ async def test_a_reply_that_cannot_be_committed_is_reported() -> None:
             return 0
 
         with pytest.raises(TimedOut):
-            await ate.call(chain, Add(1, 2), timeout=0.05)
+            await ate.call(chain, Add(1, 2), timeout=0.5)
     assert "a reply to Add was lost" in told[0]["message"]
     assert len(told) == 1
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.nemesis.processes import free_port
+from tests.ports import free_port
 
 import ate
 from ate.clock import SystemClock
