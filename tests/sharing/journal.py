@@ -17,7 +17,6 @@ import msgspec
 import ate.joining
 from ate.dio.forwarder import Forwarder
 from ate.dio.parcel import Parcel
-from ate.dio.transaction import Transaction
 from ate.errors import AteError
 from ate.event.commit import Record
 from ate.merkle import Frontier
@@ -219,14 +218,6 @@ class NotingForwarder(Forwarder):
         for parcel in parcels:
             self._answer(parcel, "fail", Answer(code="lsn_gap"))
         super().skipped(parcels)
-
-    def _fail(self, group: Sequence[Transaction], error: BaseException) -> None:
-        super()._fail(group, error)
-        kept = [one for one in group if one.first and isinstance(error, AteError)]
-        if kept and not self._noter.is_dead:
-            rows = [draft for one in kept for draft in one.drafts]
-            mine = [own_token(self._noter.client, bytes(draft.body)) for draft in rows]
-            self._noter.journal.note(SetBack(self._chain(), [one for one in mine if one]))
 
     def _answer(self, parcel: Parcel, outcome: str, answer: Answer) -> None:
         operation = self._sent.pop(parcel, None)

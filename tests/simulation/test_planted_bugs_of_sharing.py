@@ -161,10 +161,10 @@ def numbers_again_from_one(patch: Patch) -> None:
 def shows_what_was_refused(patch: Patch) -> None:
     real = Parking.refuse
 
-    def refuse(self: Parking, *args: Any) -> None:
+    def refuse(self: Parking, *args: Any) -> int:
         with pytest.MonkeyPatch.context() as inner:
             inner.setattr(Overlay, "lift", lambda *_: None)
-            real(self, *args)
+            return real(self, *args)
 
     patch.setattr(Parking, "refuse", refuse)
 
@@ -172,10 +172,11 @@ def shows_what_was_refused(patch: Patch) -> None:
 def forgets_what_was_refused(patch: Patch) -> None:
     real = Parking.refuse
 
-    def refuse(self: Parking, entry: int, *rest: Any) -> None:
-        real(self, entry, *rest)
+    def refuse(self: Parking, entry: int, *rest: Any) -> int:
+        number = real(self, entry, *rest)
         with suppress(StorageError):
-            self.outbox.remove(entry)
+            self.outbox.remove(number)
+        return number
 
     patch.setattr(Parking, "refuse", refuse)
 

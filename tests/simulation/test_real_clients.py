@@ -40,6 +40,7 @@ class Run:
         hall, forwarder: of the servers, of the clients; with a bug, maybe.
         patch: plants one.
         flush_s: so long may a flush in a thread take.
+        falls: how often clients crash, beside the weight 1 of everything else.
     """
 
     seed: int
@@ -48,6 +49,7 @@ class Run:
     forwarder: type[NotingForwarder] = NotingForwarder
     patch: Callable[[pytest.MonkeyPatch], None] | None = None
     flush_s: float = 0.001
+    falls: int = 1
     log: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     acknowledged: int = 0
@@ -106,7 +108,8 @@ class Run:
 
         network_faults(nemesis, net)
         crashes(nemesis, [one.name for one in servers], crash, restart)
-        crashes(nemesis, [one.name for one in clients], crash, restart)
+        names = [one.name for one in clients]
+        crashes(nemesis, names, crash, restart, weight=self.falls)
         clock_jumps(nemesis, {name: one.clock for name, one in hosts.items()})
         disk_faults(nemesis, list(hosts), lambda name: hosts[name].disk)
         return nemesis
