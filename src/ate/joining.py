@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ from ate.dio.resuming import resume
 from ate.dio.transaction import Durability, Transaction
 from ate.errors import (
     AteError,
+    Deposed,
     Disconnected,
     LimitExceeded,
     NotFound,
@@ -54,6 +55,8 @@ from ate.wire.terms import Terms, Trust
 _HOPELESS: Final = (NotFound, LimitExceeded, TrustError, UsageError, StorageError)
 #: Somebody else has founded the chain when ours is refused: what they sent is here in so long.
 _FASTER_S: Final = 2.0
+#: Where servers stand by, one that is silent is left after twice as long.
+_ALERT_S: Final = 2.5
 _registries: WeakKeyDictionary[asyncio.AbstractEventLoop, Registry] = WeakKeyDictionary()
 
 
@@ -130,10 +133,7 @@ async def join(
         TrustError: the server, or its chain, is not the one that is meant.
     """
     lines = joining.lines if joining.lines is not None else registry()
-    session, terms = ledger.session, joining.terms
-    is_central = founding is not None and founding.mode == "centralized"
-    if terms is None and (is_central or ledger.view.trust.sequencers):
-        terms = Terms(encryption=True)  # over no other connection a server signs for authors
+    session, terms = ledger.session, joining.terms or _terms(joining, ledger, founding)
     identity = session.own.sign if session is not None else None
     held: dict[Url, Line] = {}
     try:
@@ -186,6 +186,14 @@ async def join(
     return remote
 
 
+def _terms(joining: Joining, ledger: Ledger, founding: Founding | None) -> Terms:
+    """Return the terms of a connection for which nobody has said any."""
+    is_central = founding is not None and founding.mode == "centralized"
+    # Over no other connection than an encrypted one a server signs for authors.
+    terms = Terms(encryption=is_central or bool(ledger.view.trust.sequencers))
+    return replace(terms, keepalive_s=_ALERT_S) if "," in joining.url else terms
+
+
 async def _arrive(remote: Remote, replica: Replica, ledger: Ledger, joining: Joining) -> None:
     """Wait for the server, as long as the recovery mode wants it."""
     has_copy = ledger.view.trust.genesis is not None
@@ -194,7 +202,7 @@ async def _arrive(remote: Remote, replica: Replica, ledger: Ledger, joining: Joi
 
     def is_settled() -> bool:
         trouble = replica.trouble
-        if isinstance(trouble, _HOPELESS):
+        if isinstance(trouble, _HOPELESS) and not isinstance(trouble, Deposed):
             raise trouble
         return replica.is_online and replica.is_current
 

@@ -303,7 +303,8 @@ def chain_command(
         )(wrapped)  # fmt: skip
         wrapped = click.option(
             "--url", metavar="URL",
-            help="The server that shares the chain; --path then holds a copy.",
+            help="The server that shares the chain, such as ws://HOST/; without a port it means"
+            " 5000. --path then holds a copy, and without it the copy is in memory.",
         )(wrapped)  # fmt: skip
     for add in (
         json_option,

@@ -16,7 +16,7 @@ from ate.crypto.entropy import Entropy, system_entropy
 from ate.crypto.sign import SigningKey, VerifyKey
 from ate.errors import AteError, UntrustedRoot
 from ate.ids import ChainName
-from ate.log.recovery import CURRENT
+from ate.log.recovery import CURRENT, EPOCH
 from ate.mesh.directory import Directory
 from ate.mesh.gate import Caller, Gate
 from ate.mesh.hall import Hall
@@ -171,9 +171,8 @@ class Cluster:
 
 def chains_in(folder: Path) -> Iterator[ChainName]:
     """Yield the names of the chains below a directory, not too many."""
-    found = 0
-    for file in sorted(folder.rglob(CURRENT)):
-        name = file.parent.relative_to(folder).as_posix()
-        if not name.startswith(OWN) and found < limits.CHAINS_OPEN_MAX // 2:
-            found += 1
-            yield ChainName(name)
+    homes = {file.parent for file in folder.rglob(CURRENT)}
+    chains = {home.parent if home.name.startswith(EPOCH) else home for home in homes}
+    names = sorted(one.relative_to(folder).as_posix() for one in chains)
+    shown = [name for name in names if not name.startswith(OWN)]
+    yield from map(ChainName, shown[: limits.CHAINS_OPEN_MAX // 2])

@@ -23,8 +23,6 @@ _IDLE_MAX: Final = 4096
 _EXPIRED: Final = "the token has expired: connect again with a new one"
 
 
-
-
 class Limits(NamedTuple):
     """How much a server bears; 0 is without a limit.
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from ate.crypto.entropy import Entropy, system_entropy
 from ate.crypto.sign import SEED_BYTES, SigningKey, VerifyKey
-from ate.errors import UntrustedRoot, UsageError
+from ate.errors import AccessDenied, UsageError
 from ate.event.principal import decode
 from ate.log.disk import RealDisk
 from atedb.tokens import read_private, write_private
@@ -60,10 +60,15 @@ class Guests:
         self.key_ids = key_ids
 
     def __call__(self, key: VerifyKey | None) -> None:
-        """Return when the key is on the list; raises UntrustedRoot."""
-        if key is None or key.key_id not in self.key_ids:
-            raise UntrustedRoot(
-                "this server does not know your key",
+        """Return when the key is on the list; raises AccessDenied."""
+        if key is None:
+            raise AccessDenied(
+                "this server takes clients that it knows only, and this connection proved no key",
+                hint="act as one of them: session=…, or `ate … --as NAME`",
+            )
+        if key.key_id not in self.key_ids:
+            raise AccessDenied(
+                f"this server does not know your key, which is {key.key_id.hex()}",
                 hint="have it put on the server's list of clients",
             )
 

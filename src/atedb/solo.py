@@ -11,6 +11,7 @@ import resource
 import signal
 import ssl
 from collections.abc import Callable, Coroutine
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -147,12 +148,14 @@ class Solo:
         _raise_files(settings.max_connections + FILES_OF_A_CHAIN * CHAINS_MAX)
         owned = zip(settings.all_services(), self._owning.ownerships, strict=True)
         for service, ownership in owned:
-            self._houses[service.path] = House(
-                service, settings, key=key, nodes=self._nodes, identity=self._identity,
+            making = partial(
+                House, service, settings, key=key, nodes=self._nodes, identity=self._identity,
                 cluster=self._cluster if service.path == "/" else None,
                 metrics=self.metrics, journal=self._journal, clock=self._clock,
                 ownership=ownership,
             )  # fmt: skip
+            # It measures every chain that counts for a quota: signs of life must go on meanwhile.
+            self._houses[service.path] = await asyncio.to_thread(making)
         await self._owning.take_all(house.shelf for house in self._houses.values())
         self._switch = Switch({path: house.hall for path, house in self._houses.items()})
         self._measure()

@@ -17,6 +17,7 @@ from ate.crypto.entropy import Entropy, system_entropy
 from ate.errors import LogLocked
 from ate.log import ownership
 from ate.log.disk import Disk, DiskLock, RealDisk
+from ate.log.owned import first_epoch
 from ate.log.ownership import Ownership, Sight
 from atedb.house import own_folder, take
 from atedb.journal import Journal
@@ -139,7 +140,9 @@ async def stand_by(
             now_s, seen = loop.time(), ownership.sight(disk, own)
             has_it = None
             if seen.epoch or lock is not None:
-                has_it = ownership.claim(disk, own, facts)
+                has_it = ownership.claim(
+                    disk, own, facts, first=lambda: first_epoch(disk, str(folder))
+                )
             if has_it is None and watch.hangs(seen, now_s - last_s) and seen.epoch:
                 journal.note("the owner hangs: taking over", epoch=seen.epoch)
                 has_it = ownership.depose(disk, own, seen.epoch, facts)

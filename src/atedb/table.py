@@ -77,6 +77,13 @@ class Table(click.Group):
                     ("HUP", "read the certificate and the lists again"),
                 ]
             )
+        with formatter.section("environment"):
+            formatter.write_dl(
+                [
+                    ("ATE_HOME", "your data directory: `solo` without PATH serves `server` in it"),
+                    ("ATE_DEBUG", "1 shows the traceback of an internal error"),
+                ]
+            )
 
 
 def examples(*lines: str) -> str:
@@ -102,4 +109,9 @@ def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:  # no
     help="Show the version and exit.",
 )  # fmt: skip
 def atedb() -> None:
-    """A server that keeps and orders chains, and cannot read them."""
+    """A server that keeps and orders chains, and cannot read them.
+
+    `atedb solo` serves this machine at ws://localhost/; a program then opens a chain with
+    ate.open("notes", url="ws://localhost/"), a shell with `ate ls notes --url ws://localhost/`.
+    A URL without a port means 5000.
+    """

@@ -388,9 +388,10 @@ async def test_only_clients_on_the_list_may_connect(servers: Servers, alice: Ses
     list_file = servers.folder / "clients"
     list_file.write_text(f"# nobody yet\n{'00' * 16}\n")
     server = servers.start("data", "--clients", "clients")
-    with pytest.raises(ate.AteError):
+    with pytest.raises(AccessDenied, match=alice.own.sign.public.key_id.hex()) as caught:
         async with ate.open("notes", url=server.url, session=alice, connection={"timeout_s": 2.0}):
             pass
+    assert "list of clients" in caught.value.hint
     list_file.write_text(alice.own.sign.public.key_id.hex() + "\n")
     server.process.send_signal(signal.SIGHUP)
     until(lambda: server.get("/healthz")[0] == 200 and "read the files again" in server.events())

@@ -1,7 +1,11 @@
-"""A program's own validators on a shared chain: they stop its own commits, and no stream."""
+"""Validators on a shared chain: a program's own stop its own commits, a server's everybody's.
+
+None stops a stream.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +17,7 @@ from ate.mesh.hall import Hall
 from ate.mesh.shelf import DiskShelf
 from ate.server import serve
 from ate.session import Session
+from ate.trust.plugin import ABSTAIN, Deny, Proposal, Verdict
 
 
 @dataclass
@@ -50,4 +55,34 @@ async def test_own_validators_refuse_before_anything_is_sent(tmp_path: Path) -> 
         assert strict.commits == before + 1
         assert strict.status.online
         assert (await strict.dio().load(Purse, good.id)).value == Purse(3)
+    await hall.close()
+
+
+class OneAtATime:
+    name = "one at a time"
+
+    async def validate(self, proposal: Proposal) -> Verdict:
+        count = proposal.record.kinds.count(1)
+        return [Deny(-1, f"{count} purses in a commit")] if count > 1 else ABSTAIN
+
+
+async def test_validators_of_a_server_judge_everybody(tmp_path: Path) -> None:
+    hall = Hall(DiskShelf(tmp_path), plugins=[OneAtATime()])
+    async with (
+        serve(hall, host="127.0.0.1", port=0) as server,
+        ate.open("p", url=server.url, session=Session.new("alice")) as chain,
+    ):
+        dio = chain.dio()
+        dio.store(Purse(1))
+        dio.store(Purse(2))
+        with pytest.raises(Refused, match="refused by one at a time: 2 purses in a commit"):
+            await dio.commit()
+        assert dio.has_changes
+        dio.cancel()
+        # What several tasks commit at one moment travels together, and goes apart.
+        dios = [chain.dio() for _ in range(5)]
+        for number, one in enumerate(dios):
+            one.store(Purse(number))
+        await asyncio.gather(*(one.commit() for one in dios))
+        assert len(chain) == 5
     await hall.close()

@@ -24,7 +24,7 @@ def test_a_newcomer_takes_its_share_and_nobody_else_gains(hosts: list[str], chan
     shuffled = sorted(hosts, key=lambda _: chance.random())  # type: ignore[attr-defined]
     assert homes(shuffled) == after
     moved = [there for here, there in zip(before, after, strict=True) if here != there]
-    assert set(moved) <= {f"ws://{new}/"}
+    assert set(moved) <= {f"ws://{new}:5000/"}
     share = 1 / len(hosts)
     spread = (len(CHAINS) * share * (1 - share)) ** 0.5
     assert len(moved) <= len(CHAINS) * share + 6 * spread

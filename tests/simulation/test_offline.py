@@ -583,13 +583,19 @@ def test_a_server_without_room_keeps_serving_and_takes_commits_when_there_is_som
             assert dio.has_changes
         assert a.status.trouble == ""
         for n in range(5):  # promised: it waits
-            await put(a, f"kept {n}", Durability.LOCAL)
+            kept = await put(a, f"kept {n}", Durability.LOCAL)
         await until(a, lambda: bool(a.status.trouble))
         assert a.status.online
         assert a.status.trouble == "the server's disk is full"
         assert a.status.pending == 5
         with pytest.raises(OutOfSpace):  # also behind what waits
             await dio.commit()
+        again = a.dio()
+        loaded = await again.load(Note, kept.id)
+        loaded.value = Note("kept 4", 1)
+        with pytest.raises(OutOfSpace):  # and when it builds on that
+            await again.commit()
+        assert again.has_changes
         with pytest.raises(TimedOut, match="disk is full"):
             await a.sync(10)
         assert a.status.pending == 5
@@ -601,6 +607,8 @@ def test_a_server_without_room_keeps_serving_and_takes_commits_when_there_is_som
         await a.sync()
         assert a.status.trouble == ""
         await dio.commit()
+        await again.commit()
+        assert (await a.dio().load(Note, kept.id)).value == Note("kept 4", 1)
         await asyncio.gather(b.sync(), c.sync())
         for chain in (a, b, c):
             assert await texts(chain) == sorted(

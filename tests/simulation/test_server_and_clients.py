@@ -52,7 +52,17 @@ from ate.testing.simdisk import SimDisk
 from ate.testing.simlane import SimTransport
 from ate.testing.simloop import SimLoop
 from ate.testing.simnet import SimNetwork
-from ate.wire.message import Accepted, AnyMessage, Failed, Open, Opened, Records, Refused, Submit
+from ate.wire.message import (
+    Accepted,
+    AnyMessage,
+    Failed,
+    Message,
+    Open,
+    Opened,
+    Records,
+    Refused,
+    Submit,
+)
 from ate.wire.terms import PeerSession
 
 #: More of them take the time: ATE_SEEDS=1000 pytest tests/simulation/test_server_and_clients.py
@@ -384,18 +394,23 @@ class Forgetful(Completions):
 class IgnoresConditions(Hall):
     """It appends wherever the head is."""
 
-    async def _submit(self, visitor: Guest, message: Submit) -> None:
-        await super()._submit(visitor, msgspec.structs.replace(message, at=None))
+    async def handle(self, visitor: Guest, message: Message) -> None:
+        if isinstance(message, Submit):
+            message = msgspec.structs.replace(message, at=None)
+        await super().handle(visitor, message)
 
 
 class AnswersFirst(Hall):
     """It says that a commit is accepted as soon as it has been received."""
 
-    async def _submit(self, visitor: Guest, message: Submit) -> None:
-        view = self._channel(visitor, message.ch).root.ledger.view
-        device, session, lsn, _ = AuthorPart.decode(message.commit).origin
-        visitor.send(Accepted(message.ch, device, session, lsn, view.head + 1, view.frontier.size))
-        await super()._submit(visitor, message)
+    async def handle(self, visitor: Guest, message: Message) -> None:
+        if isinstance(message, Submit):
+            view = self._channel(visitor, message.ch).root.ledger.view
+            device, session, lsn, _ = AuthorPart.decode(message.commit).origin
+            visitor.send(
+                Accepted(message.ch, device, session, lsn, view.head + 1, view.frontier.size)
+            )
+        await super().handle(visitor, message)
 
 
 class SwallowsTheLastBatch(SlowDisk):

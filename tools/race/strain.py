@@ -130,14 +130,13 @@ async def _read_cold(server: Ate, wire: Connection) -> tuple[int, float]:
     wire.recv()
     started = now()
     await follower.connect(server.url, "cold")
-    await _until(done, [follower])
+    await _until(done, [asyncio.create_task(follower.follow())])
     return read, now() - started
 
 
-async def _until(done: asyncio.Event, followers: Sequence[Follower]) -> None:
-    """Have them follow until it is done; raises what ends one of them before."""
+async def _until(done: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Return when it is done; raises what ends one of the tasks before."""
     ending = asyncio.create_task(done.wait())
-    tasks = [asyncio.create_task(one.follow()) for one in followers]
     ended, _ = await asyncio.wait([ending, *tasks], return_when="FIRST_COMPLETED")
     if ending not in ended:
         await ended.pop()
@@ -297,12 +296,14 @@ async def _follow(urls: Sequence[str], messages: int, wire: Connection) -> array
     arrivals, counts = array("d", [0.0] * messages), [0] * messages
     done = asyncio.Event()
 
-    def receiver() -> tuple[Follower, list[int]]:
-        seen = [0]
+    async def one(url: str) -> None:
+        """Follow from the moment it is there: whoever is silent is let go."""
+        seen = 0
 
         def took(_: int) -> None:
-            number = seen[0] - follower.commits
-            seen[0] += 1
+            nonlocal seen
+            number = seen - follower.commits
+            seen += 1
             if follower.commits >= 0 and 0 <= number < messages:
                 counts[number] += 1
                 if counts[number] == len(urls):
@@ -311,14 +312,14 @@ async def _follow(urls: Sequence[str], messages: int, wire: Connection) -> array
                         done.set()
 
         follower = Follower(took)
-        return follower, seen
+        await follower.connect(url, "bench")
+        tasks.append(asyncio.create_task(follower.follow()))
 
-    followers = [receiver()[0] for _ in urls]
+    tasks: list[asyncio.Task[None]] = []
     for at in range(0, len(urls), _AT_ONCE):
-        some = zip(followers[at : at + _AT_ONCE], urls[at : at + _AT_ONCE], strict=True)
-        await asyncio.gather(*(one.connect(url, "bench") for one, url in some))
+        await asyncio.gather(*map(one, urls[at : at + _AT_ONCE]))
     say(wire, "ready")
-    await _until(done, followers)
+    await _until(done, tasks)
     return arrivals
 
 

@@ -13,6 +13,8 @@ from typing import Final, TypeAlias
 from ate.crypto.hash import Buffer
 
 _SIGNATURE_BYTES: Final = 64
+#: Of the group in which Ed25519 counts.
+_ORDER: Final = 2**252 + 27742317777372353535851937790883648493
 #: Returns whether (key, signature followed by message) is good.
 _Open: TypeAlias = Callable[[bytes, bytes], bool]
 #: Returns the signature of a message by (seed followed by public key), and the message.
@@ -84,9 +86,14 @@ def judge() -> _Open:
 def is_strict(ask: _Open) -> bool:
     """Return whether a library takes nothing that others refuse, as far as a probe can tell.
 
-    Those that multiply by the cofactor, as the standard allows, take more than those that do not.
+    Those that multiply by the cofactor, as the standard allows, take more than those that do not,
+    and so do those that were built to take a number that could be shorter, as old ones did.
     """
-    return ask(_PROBE_KEY, _GOOD + _PROBE) and not ask(_PROBE_KEY, _TWISTED + _PROBE)
+    number = int.from_bytes(_GOOD[32:], "little") + _ORDER
+    longer = _GOOD[:32] + number.to_bytes(32, "little")
+    return ask(_PROBE_KEY, _GOOD + _PROBE) and not (
+        ask(_PROBE_KEY, _TWISTED + _PROBE) or ask(_PROBE_KEY, longer + _PROBE)
+    )
 
 
 def _never(_key: bytes, _signed: bytes) -> bool:

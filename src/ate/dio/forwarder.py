@@ -40,6 +40,8 @@ from ate.session import Session
 _log = logging.getLogger("ate")
 #: Commits on their way at once; what comes meanwhile is gathered, and goes with the next one.
 _FLIGHTS_MAX: Final = 8
+#: Transactions that share a commit at most, while nothing is refused.
+_TOGETHER: Final = 4096
 #: Bytes of what waited that one commit may gather: the first of it is to be there soon.
 _GATHER_BYTES: Final = MIB
 #: How often a checkpoint and the like is made anew because somebody else was faster.
@@ -79,6 +81,7 @@ class Forwarder(Writer):
         """A commit is in the chain."""
         self.moving.settle(parcel)
         self.landed_count += 1
+        self._together = min(2 * self._together, _TOGETHER)
         offset = parcel.offset
         for transaction in parcel.group:
             transaction.over = True
@@ -159,9 +162,8 @@ class Forwarder(Writer):
             self.parking.forget(parcel.entry)
 
     def _apart(self, parcel: Parcel) -> list[Transaction]:
-        """Let each of a group go alone."""
-        for transaction in parcel.group:
-            transaction.alone = True
+        """Find out which of a group it was: what comes next goes in smaller ones for a while."""
+        self._together = max(len(parcel.group) // 2, 1)
         self._withdraw(parcel)
         return list(parcel.group)
 
@@ -209,8 +211,6 @@ class Forwarder(Writer):
         self.patience.ask_again(transaction)
         return await super().learn(transaction)
 
-    # --- the queue ---
-
     async def _run_one(self, transaction: Transaction, loop: asyncio.AbstractEventLoop) -> None:
         """Send it in the author's own task, if it may leave now: that saves a round."""
         if not self._may_leave(transaction):
@@ -243,14 +243,19 @@ class Forwarder(Writer):
         loop = asyncio.get_running_loop()
         while self._queue or self._errands or self.moving or not self._closed:
             self._news = loop.create_future()
-            if self._busy:
+            if self._busy or not self._has_next():
                 await self._news
-            elif self._errands and not self.moving:
-                await self._run_errand()
-            elif self._queue and not self._errands and self._may_leave(self._queue[0]):
-                await self._forward(self._gather())
-            else:
-                await self._news
+                continue
+            self._busy = True
+            try:
+                await (self._run_errand() if self._errands else self._forward(self._gather()))
+            finally:
+                self._busy = False
+
+    def _has_next(self) -> bool:
+        if self._errands:
+            return not self.moving
+        return bool(self._queue) and self._may_leave(self._queue[0])
 
     def _may_leave(self, first: Transaction) -> bool:
         """Whether the next transaction can be sent before those on their way have landed."""
@@ -266,10 +271,8 @@ class Forwarder(Writer):
     def _gather(self) -> list[Transaction]:
         group = super()._gather()
         is_parked, nbytes = group[0].first > 0, 0
-        for at in range(1, len(group)):
-            one = group[at]
-            if is_parked:
-                nbytes += sum(len(draft.body) for draft in one.drafts)
+        for at, one in enumerate(group[1:], 1):
+            nbytes += sum(len(draft.body) for draft in one.drafts) if is_parked else 0
             is_other = nbytes > _GATHER_BYTES or (one.first > 0) != is_parked
             if is_other or self.moving.holds_up(one):
                 self._queue[0:0] = group[at:]
@@ -296,9 +299,8 @@ class Forwarder(Writer):
         return False
 
     async def _forward(self, group: list[Transaction]) -> None:
-        refusal = self.carrier.refusal if self.carrier is not None else None
-        if refusal is not None:
-            self._fail(group, refusal)
+        if self.carrier is not None and self.carrier.refusal is not None:
+            self._fail(group, self.carrier.refusal)
             return
         ready = [one for one in group if self._is_wanted(one) and self._is_current(one)]
         if not ready:

@@ -109,6 +109,7 @@ class Books:
     """Denies a commit in which an account's balance does not move by exactly its new entries."""
 
     name = "books"
+    reads_values = True
 
     def __init__(self, accounts: Logic) -> None:
         self._accounts = accounts

@@ -15,6 +15,13 @@ from ate.event.payload import encode_payload
 _UNORDERED: Final = SequencerPart(0, 0, 0, bytes(32))
 
 
+class Sent(Protocol):
+    """What is on its way, as far as its author knows it."""
+
+    #: Why what waits does not land although there is a connection.
+    hindrance: AteError | None
+
+
 class Carrier(Protocol):
     """What brings commits to the root: `ate.mesh.replica.Replica`, or a link to it."""
 
@@ -26,6 +33,9 @@ class Carrier(Protocol):
     trouble: AteError | None
     #: All that the server had when it was asked is here.
     is_current: bool
+
+    @property
+    def flights(self) -> Sent: ...
 
     @property
     def refusal(self) -> AteError | None:

@@ -55,6 +55,8 @@ class Patience:
         elif owner.carrier is not None and owner.carrier.is_online:
             self._is_lost = False
             self.end()
+            if owner.carrier.flights.hindrance is not None:
+                self._tell_queue(owner.carrier.flights.hindrance)
         elif self._timer is None and not owner._closed and not self._is_lost:
             self._timer = asyncio.get_running_loop().call_later(self.wait_s, self.lose)
 
@@ -91,6 +93,16 @@ class Patience:
         self._promise(promised)
         owner._go_on()
         owner.tell()
+
+    def _tell_queue(self, error: AteError) -> None:
+        """What is ahead of them does not land: tell the authors of what was never sent."""
+        owner = self._owner
+        waiting, owner._queue = owner._queue, []
+        for transaction in waiting:
+            if transaction.first:
+                owner._queue.append(transaction)
+            else:
+                owner._fail([transaction], error)
 
     def _may_wait(self, transaction: Transaction) -> bool:
         """Whether a commit may wait for a connection with nobody waiting for it."""

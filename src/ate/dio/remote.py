@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from ate.dio.parcel import Sent
 from ate.errors import AccessDenied, AteError, Disconnected, Offline, TimedOut, UsageError
 
 if TYPE_CHECKING:
@@ -20,13 +21,6 @@ if TYPE_CHECKING:
 
 #: What a chain does without its server. See the guide about working offline.
 RECOVERY: Final = ("async", "readonly-async", "readonly-sync", "sync")
-
-
-class Sent(Protocol):
-    """What is on its way, as far as its chain knows it."""
-
-    #: Why what waits does not land although there is a connection.
-    hindrance: AteError | None
 
 
 class Link(Protocol):

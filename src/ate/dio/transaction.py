@@ -47,8 +47,6 @@ class Transaction:
     #: Versions that must still be the newest ones.
     guards: Guards = ()
     current: list[int] = field(default_factory=list, repr=False)
-    #: Must not share its commit with others.
-    alone: bool = False
     tries: int = 0
     #: Where it is kept while it waits for the server, and its first provisional seq; 0 = it is not.
     entry: int = 0

@@ -57,6 +57,8 @@ class Writer:
         self.landed_count = 0
         self._closed = False
         self._busy = False
+        #: So many transactions share a commit at most.
+        self._together = _GATHER_ROWS
         #: What is being made into a commit.
         self._packing: Sequence[Transaction] = ()
 
@@ -252,18 +254,18 @@ class Writer:
         queue = self._queue
         first = queue.pop(0)
         group = [first]
-        if first.at is not None or first.make is not None or first.alone or not queue:
+        if first.at is not None or first.make is not None or not queue:
             return group
         rows = len(first.drafts)
         ids = {draft.id for draft in first.drafts}
         parents = {draft.parent for draft in first.drafts}.union(one for one, _ in first.guards)
         guards = set(first.guards)
-        while queue:
+        while queue and len(group) < self._together:
             other = queue[0]
             rows += len(other.drafts)
             if other.session is not first.session or other.at is not None or rows > _GATHER_ROWS:
                 break
-            if other.make is not None or other.alone:
+            if other.make is not None:
                 break
             guards.update(other.guards)
             if len(guards) > limits.GUARDS_MAX:

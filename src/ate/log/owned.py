@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import takewhile
 from typing import Final, Self
 
 from ate import limits
@@ -101,41 +102,63 @@ class OwnedLog(LocalLog):
 
 
 def take_all(
-    directory: str, ownership: Ownership, *, disk: Disk, goes_on: Callable[[], bool]
-) -> int:
+    directory: str, ownership: Ownership, *, disk: Disk, goes_on: Callable[[], bool],
+    workers: int = 1,
+) -> int:  # fmt: skip
     """Take over all chains below a directory that a deposed owner has open; returns how many.
 
     Each would be at its first opening; but until then a write that is on its way could land in it.
-    One that cannot be opened is passed over: whoever opens it will be told.
+    One that cannot be opened is passed over: whoever opens it will be told. Raises Deposed.
+
+    Args:
+        goes_on: asked before each chain is looked for, and before it is taken.
+        workers: threads; a disk takes several flushes in the time of one.
     """
-    count = 0
-    for path in _chains(disk, directory):
+
+    def take(path: str) -> bool:
         if not goes_on():
-            break
+            return False
+        ownership.check()
         try:
-            if _is_held(disk, path):
-                OwnedLog.take(path, ownership, disk=disk, create=False).close()
-                count += 1
-        except Deposed:
-            raise
+            is_held = _is_held(disk, path)
+            if is_held:
+                _arrive(disk, path, ownership, create=False)[1].close()
         except StorageError:
-            continue
-    return count
+            return False
+        return is_held
+
+    paths = takewhile(lambda _: goes_on(), _folders(disk, directory))
+    if workers == 1:
+        return sum(map(take, paths))
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(workers) as pool:
+        return sum(pool.map(take, paths))
 
 
-def _chains(disk: Disk, directory: str) -> Iterator[str]:
+def first_epoch(disk: Disk, directory: str) -> int:
+    """Return the first epoch that no chain below a directory has seen.
+
+    A directory may have lost the files of its owners: a copy of it, or one that was restored.
+    """
+    folders = _folders(disk, directory)
+    return 1 + max((epoch for one in folders for epoch in recovery.epochs(disk, one)), default=0)
+
+
+def _folders(disk: Disk, directory: str) -> Iterator[str]:
+    """Yield the directories below one that may be those of chains."""
     for name in disk.listdir(directory):
         path = f"{directory}/{name}"
-        if name[0] == "." or recovery.is_generation(name) or not disk.is_directory(path):
-            continue
-        if disk.exists(f"{recovery.home(disk, path)}/{recovery.LOCK}"):
+        if name[0] != "." and not recovery.is_generation(name) and disk.is_directory(path):
             yield path
-        yield from _chains(disk, path)
+            yield from _folders(disk, path)
 
 
 def _is_held(disk: Disk, path: str) -> bool:
+    lock = f"{recovery.home(disk, path)}/{recovery.LOCK}"
     try:
-        disk.lock(f"{recovery.home(disk, path)}/{recovery.LOCK}").close()
+        if disk.exists(lock):
+            disk.lock(lock).close()
     except LogLocked:
         return True
     return False
@@ -146,8 +169,13 @@ def _arrive(
 ) -> tuple[str, DiskLock]:  # fmt: skip
     """Return where a chain is to be written from now on, locked."""
     home = recovery.home(disk, base)
-    if recovery.epoch_of(home) > ownership.epoch:
-        raise ownership.deposed()
+    epoch = recovery.epoch_of(home)
+    if epoch > ownership.epoch:
+        ownership.check()
+        raise StorageError(
+            f"the chain was taken over in epoch {epoch}, and this server's is {ownership.epoch}",
+            hint="stop all servers of this directory, remove .atedb/owner.* and start again",
+        )
     if not create and not recovery.locate(disk, home):
         raise UnsupportedFormat(f"there is no chain in {os.path.basename(base)}")
     recovery.make_directory(disk, home)
@@ -155,7 +183,7 @@ def _arrive(
     lock = disk.lock(f"{home}/{recovery.LOCK}", shared=True)
     try:
         takeover.check_home(disk, base, home)
-        if not ownership.is_contested or recovery.epoch_of(home) == ownership.epoch:
+        if not ownership.is_contested or epoch == ownership.epoch:
             return home, lock
         target = recovery.epoch_path(base, ownership.epoch)
         if recovery.locate(disk, home):

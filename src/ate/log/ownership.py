@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -68,17 +68,20 @@ def sight(disk: Disk, folder: str) -> Sight:
     return Sight(epoch, raw[:_BEAT], facts if isinstance(facts, dict) else {})
 
 
-def claim(disk: Disk, folder: str, facts: Mapping[str, Any]) -> Ownership | None:
+def claim(
+    disk: Disk, folder: str, facts: Mapping[str, Any], *, first: Callable[[], int] = lambda: 1
+) -> Ownership | None:
     """Own a directory whose owner is gone; None when somebody has it.
 
     Args:
         folder: of the owners' files.
         facts: about the new owner: `url`, and `run`, which no other process has.
+        first: returns the epoch to begin with where nobody ever was the owner.
     """
     epoch = newest(disk, folder)
     if not epoch:
-        _make(disk, folder, 1, facts)
-        epoch = 1
+        epoch = first()
+        _make(disk, folder, epoch, facts)
     return _enter(disk, folder, epoch, facts)
 
 

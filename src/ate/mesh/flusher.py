@@ -2,7 +2,8 @@
 
 One quick flush runs on the event loop: the way to a thread and back costs as much. When several
 chains are at it, their flushes would add up there, and nothing else would happen meanwhile. Then
-those of one turn of the loop go to a few threads, and the disk takes them together.
+those of one turn of the loop go to a few threads, and the disk takes them together. On a slow disk
+each flush goes by itself, so that no chain waits for another's.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ate.chain.ledger import Ledger
 #: Flushes on the event loop take no longer than this together.
 _INLINE_S: Final = 0.0005
 _WEIGHT: Final = 0.2
-#: Threads that flush at the same time: with more, they get in each other's way.
+#: Threads that share quick flushes: the ways there and back cost as much as these do.
 _THREADS: Final = 4
 
 
@@ -54,8 +55,9 @@ class Flusher:
         """Share out among the threads what has come in this turn of the loop."""
         work, self._waiting = self._waiting, []
         loop = asyncio.get_running_loop()
-        for at in range(min(_THREADS, len(work))):
-            part = work[at::_THREADS]
+        parts = min(len(work), _THREADS) if self._usual_s < _INLINE_S else len(work)
+        for at in range(parts):
+            part = work[at::parts]
             ledgers = [ledger for ledger, _ in part]
             flushing = loop.run_in_executor(None, _flush_each, ledgers)
             flushing.add_done_callback(partial(_tell, [done for _, done in part]))

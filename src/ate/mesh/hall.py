@@ -7,7 +7,7 @@ bytes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from msgspec.structs import replace
@@ -37,6 +37,7 @@ from ate.mesh.meter import Meter, SilentMeter
 from ate.mesh.newsroom import Newsroom
 from ate.mesh.root import Root
 from ate.mesh.roster import Making, Roster, Shelf
+from ate.mesh.rules import Rules
 from ate.mesh.sequencing import Sequencing
 from ate.mesh.subscriber import Subscriber
 from ate.mesh.topology import Place
@@ -107,6 +108,8 @@ class Hall:
             knows them and writes to the disk can deceive the server, and no client.
         sequencing: for whose centralized chains it signs; None takes none that are new.
         compacts: chains, where a root's checkpoint says so.
+        plugins: validators that each commit is shown to before it is ordered here; see
+            `ate.mesh.rules`.
         clock, entropy: handed in by tests.
 
     Attributes:
@@ -119,7 +122,7 @@ class Hall:
         state: Callable[[Ledger, bytes], bytes] | None = None, idle_close_s: float = 60.0,
         max_open: int = limits.CHAINS_OPEN_MAX, guard: bytes = b"", compacts: bool = True,
         follow: Callable[[ChainName, Place], Awaitable[Root]] | None = None,
-        sequencing: Sequencing | None = None,
+        sequencing: Sequencing | None = None, plugins: Sequence[Any] = (),
         clock: Clock | None = None, entropy: Entropy = system_entropy,
     ) -> None:  # fmt: skip
         self.where, self._compacts = where, compacts
@@ -133,7 +136,7 @@ class Hall:
         self.office: Office | None = None
         making = Making(
             clock or SystemClock(), entropy, guard, self.gate, self.meter, state, follow,
-            sequencing,
+            sequencing, Rules(plugins) if plugins else None,
         )  # fmt: skip
         self.roster = Roster(
             shelf, making, idle_close_s=idle_close_s, max_open=max_open,

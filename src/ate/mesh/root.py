@@ -43,6 +43,7 @@ from ate.wire.message import Accepted, Found, Lookup, Open, Refused, Stated, Sub
 if TYPE_CHECKING:
     from ate.chain.compact import Thinned
     from ate.chain.flip import Due
+    from ate.mesh.rules import Rules
     from ate.mesh.subscriber import Subscriber
 
 #: Submitted commits that are ordered before one flush.
@@ -67,7 +68,7 @@ class Root:
         state: makes the signed statement about the chain: (answers) → bytes; None makes none.
         on_failure: called once when the medium has failed: the root is of no use any more then.
         epoch, role: of this server's ownership. sequencing: for whom it signs, if for anybody.
-        flusher: of all chains on its disk.
+        flusher: of all chains on its disk. rules: asked about each commit, if there are any.
     """
 
     def __init__(
@@ -75,10 +76,10 @@ class Root:
         state: Callable[[Ledger, bytes], bytes] | None = None,
         on_failure: Callable[[Root, AteError], None] | None = None, epoch: int = 0,
         role: str = "master", sequencing: Sequencing | None = None,
-        flusher: Flusher | None = None,
+        flusher: Flusher | None = None, rules: Rules | None = None,
     ) -> None:  # fmt: skip
         self.name, self.ledger, self.epoch, self.role = name, ledger, epoch, role
-        self._sequencing, self._flusher = sequencing, flusher or Flusher()
+        self._sequencing, self._flusher, self._rules = sequencing, flusher or Flusher(), rules
         self.gate: Gate = gate or OpenGate()
         self.meter: Meter = meter or SilentMeter()
         self.subscribers: dict[Subscriber, None] = {}
@@ -268,8 +269,8 @@ class Root:
         last = ledger.view.origins.last(author.device, author.session)
         if author.lsn <= last:
             known = self.completions.find(author.device, author.session, author.lsn, payload)
-            assert known is not None
-            return known.answer(message.ch, author)
+            if known is not None:
+                return known.answer(message.ch, author)
         if author.prev != last:
             text = f"it follows commit {author.prev} of its session, and {last} is here"
             return Refused(message.ch, *author.origin[:3], last, "lsn_gap", text)
@@ -282,6 +283,8 @@ class Root:
             self._check_asked(message)
             record, current = await consider(self._sequencing, guest, ledger, self.name, payload)
             check_parents_of(ledger.view.index, record)
+            if self._rules is not None:
+                await self._rules.judge(ledger, record, current)
         except AteError as error:
             self._turn.refused(message, error)
             return self._refused(message.ch, author, error, retry_ms)

@@ -21,6 +21,7 @@ from ate.mesh.flusher import Flusher
 from ate.mesh.gate import Gate
 from ate.mesh.meter import Meter
 from ate.mesh.root import Root
+from ate.mesh.rules import Rules
 from ate.mesh.sequencing import Sequencing
 from ate.mesh.topology import Place
 
@@ -55,6 +56,7 @@ class Making:
     state: Callable[[Ledger, bytes], bytes] | None
     follow: Callable[[ChainName, Place], Awaitable[Root]] | None = None
     sequencing: Sequencing | None = None
+    rules: Rules | None = None
     flusher: Flusher = field(default_factory=Flusher)
 
 
@@ -87,9 +89,7 @@ class Roster:
         """Tell whether there is a chain of this name."""
         return name in self.roots or self._shelf.exists(name)
 
-    async def root(
-        self, name: ChainName, *, create: bool = False, place: Place = _HERE
-    ) -> Root:
+    async def root(self, name: ChainName, *, create: bool = False, place: Place = _HERE) -> Root:
         """Return the root of a chain, opened if need be; `enter` it without awaiting anything.
 
         Raises:
@@ -139,7 +139,7 @@ class Roster:
         root = Root(
             str(name), ledger, gate=made.gate, meter=made.meter, state=made.state,
             on_failure=self.failed, epoch=place.epoch, role=place.role,
-            sequencing=made.sequencing, flusher=made.flusher,
+            sequencing=made.sequencing, flusher=made.flusher, rules=made.rules,
         )  # fmt: skip
         return self._add(root)
 

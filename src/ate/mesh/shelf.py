@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from ate.errors import NotFound
 from ate.ids import ChainName
@@ -14,6 +15,9 @@ from ate.log.memory import MemoryLog
 from ate.log.owned import OwnedLog, take_all
 from ate.log.ownership import Ownership
 from ate.log.store import LogStore
+
+#: Threads that take chains over: with more the disk is not faster.
+_WORKERS: Final = 8
 
 
 class DiskShelf:
@@ -46,7 +50,9 @@ class DiskShelf:
         """Take over what a deposed owner has open; see `ate.log.owned.take_all`."""
         if self._ownership is None or not self._ownership.is_contested:
             return 0
-        return take_all(str(self.path), self._ownership, disk=self._disk, goes_on=goes_on)
+        return take_all(
+            str(self.path), self._ownership, disk=self._disk, goes_on=goes_on, workers=_WORKERS
+        )
 
 
 class MemoryShelf:

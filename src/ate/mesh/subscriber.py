@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 BATCH_BYTES: Final = 128 * limits.KIB
 #: Someone further behind than this, and out of credit, is told so.
 LAG_BYTES: Final = 8 * limits.MIB
+#: Turns of the event loop behind a full batch: a commit of somebody else takes about so many.
+_TURNS: Final = 8
 #: Whoever was in the middle of a log that is gone comes back at once.
 _RESTART_MS: Final = 1
 _INDEX_AT: Final = 208
@@ -115,9 +117,11 @@ class Subscriber:
                     self._woken.clear()
                     await self._woken.wait()
                     continue
-                if not self._send_some():
+                size = self._send_some()
+                if not size:
                     break
-                await asyncio.sleep(0)
+                for _ in range(_TURNS if size >= BATCH_BYTES else 1):
+                    await asyncio.sleep(0)
             if self.root.ledger.view.cut:
                 self.guest.send(Records(self.ch, []))  # the thinned part has no more frames
             self.at_tail = True
@@ -133,8 +137,8 @@ class Subscriber:
         self._store, self._scan = self.root.ledger.store, None
         return True
 
-    def _send_some(self) -> bool:
-        """Send one batch; return False when there is nothing more."""
+    def _send_some(self) -> int:
+        """Send one batch; return its bytes, 0 when there is nothing more."""
         frames: list[bytes] = []
         size = 0
         while size < BATCH_BYTES:
@@ -145,10 +149,10 @@ class Subscriber:
             frames.append(packed)
             size += len(packed)
         if not frames:
-            return False
+            return 0
         self._credit -= size
         self.guest.send(Records(self.ch, frames))
-        return True
+        return size
 
     def _next_frame(self) -> memoryview | None:
         """Return the next frame that is durable."""

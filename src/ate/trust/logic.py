@@ -22,6 +22,9 @@ class StructuredLogic:
     It runs where the author is: the judge sees plaintext only in processes that hold the keys.
     """
 
+    #: A server, which holds no key, does not take it as a rule of its own.
+    reads_values = True
+
     def __init__(
         self,
         schema_id: int,

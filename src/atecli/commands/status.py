@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from atecli import output
-from atecli.exits import Failed, status_of
+from atecli.exits import Failed, say, status_of
 from atecli.opening import Target, examples, run, shared_command
 from atecli.text import facts, visible
 
@@ -31,10 +31,13 @@ _WAIT_S: Final = 3.0
 )
 @shared_command
 def command(target: Target) -> None:
-    """Tell how CHAIN stands with the server of --url: the copy in --path, and what waits there.
+    """Tell how CHAIN stands with the server of --url.
 
-    The status is 0 when all is sent, 4 when the server does not let you in, 7 when refused work
-    waits for a decision, 9 when there is no connection.
+    It says whether there is a connection, how much of what was committed to the copy in --path
+    waits to be sent, and what the server refused. To send it and to decide about it: `ate sync`.
+
+    The exit status is 0 when all is sent, 4 when the server does not let you in, 7 when refused
+    work waits for a decision, 9 when there is no connection.
     """
     check_url(target)
     run(target, _status(target))
@@ -106,6 +109,8 @@ async def show(target: Target, chain: Chain) -> None:
             output.line(f"  object  {change['id']}")
             output.line(visible(f"  mine    {change['mine']}"))
             output.line(visible(f"  theirs  {change['theirs']}"))
+    if conflicts:
+        say("hint: to decide about them: `ate sync` with --drop or --overwrite, or a program")
 
 
 async def _told(chain: Chain, setback: Setback) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def command(target: Target, *, drop: bool, overwrite: bool, timeout: float) -> N
 
     What was committed here without a connection is sent. What the server refused, because somebody
     else had changed the same objects, stays until it is decided about: with --drop, with
-    --overwrite, or by a program. The status is as of `ate status`.
+    --overwrite, or by a program. The exit status is as of `ate status`.
     """
     check_url(target)
     if drop and overwrite:

@@ -7,8 +7,10 @@ import pytest
 from tests.shared import World, play, put, texts
 
 import ate
-from ate.errors import NotFound, Offline, TimedOut, UntrustedRoot
+from ate.errors import Deposed, NotFound, Offline, TimedOut, UntrustedRoot
+from ate.ids import ChainName
 from ate.joining import registry
+from ate.log.store import LogStore
 from ate.mesh.gate import OpenGate
 from ate.mesh.hall import Hall
 from ate.mesh.pins import Pins
@@ -32,6 +34,46 @@ async def test_chains_of_an_event_loop_share_a_connection() -> None:
             async with chain.dio() as dio:
                 dio.store("x")
             await chain.close()
+        await registry().close()
+    await hall.close()
+
+
+async def test_a_server_that_is_gone_is_left_for_one_that_stands_by() -> None:
+    hall = Hall(MemoryShelf())
+    async with (
+        serve(hall, websocket=False, tcp=True) as gone,
+        serve(hall, websocket=False, tcp=True) as server,
+    ):
+        await gone.close()
+        url = f"{gone.url}, {server.url}"
+        async with ate.open("one", url=url, session=ALICE) as chain:
+            async with chain.dio() as dio:
+                dio.store("x")
+            (line,) = (entry.line for entry in registry()._entries.values())
+            assert (str(line.url), line._terms.keepalive_s) == (gone.url, 2.5)
+        await registry().close()
+    await hall.close()
+
+
+class Late(MemoryShelf):
+    """Of a server that finds out that it was deposed when somebody opens a chain."""
+
+    asked = 0
+
+    def open(self, name: ChainName, *, create: bool) -> LogStore:
+        self.asked += 1
+        if self.asked == 1:
+            raise Deposed("another server has taken over")
+        return super().open(name, create=create)
+
+
+async def test_a_server_that_was_deposed_is_asked_no_more_but_its_successor() -> None:
+    shelf = Late()
+    hall = Hall(shelf)
+    async with serve(hall, websocket=False, tcp=True) as server:
+        chain = await ate.open("one", url=server.url, session=ALICE)
+        assert shelf.asked == 2
+        await chain.close()
         await registry().close()
     await hall.close()
 

@@ -108,10 +108,10 @@ def test_settings_that_make_no_sense(tmp_path: Path, given: dict[str, Any]) -> N
 
 
 def test_the_chains_of_a_directory(tmp_path: Path) -> None:
-    for name in ("b", "a/c", ".atedb/d"):
+    for name in ("b", "b/.epoch-2", "a/c", "d/.epoch-3", ".atedb/d"):
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "CURRENT").write_text("000001\n")
-    assert list(chains_in(tmp_path)) == [ChainName("a/c"), ChainName("b")]
+    assert list(chains_in(tmp_path)) == [ChainName("a/c"), ChainName("b"), ChainName("d")]
 
 
 async def test_another_list_brings_a_chain_along(tmp_path: Path) -> None:

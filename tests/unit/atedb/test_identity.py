@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ate.crypto.sign import SigningKey
-from ate.errors import StorageError, UntrustedRoot, UsageError
+from ate.errors import AccessDenied, StorageError, UsageError
 from ate.event.principal import encode
 from ate.session import Session
 from atedb.identity import Guests, key_id, load_or_new
@@ -58,9 +58,12 @@ def test_clients_are_named_by_principal_or_key_id(tmp_path: Path, alice: Session
     guests = Guests.load(file)
     guests(alice.own.sign.public)
     guests(other.public)
-    for stranger in (None, SigningKey.generate().public):
-        with pytest.raises(UntrustedRoot):
-            guests(stranger)
+    stranger = SigningKey.generate().public
+    with pytest.raises(AccessDenied, match=stranger.key_id.hex()):
+        guests(stranger)
+    with pytest.raises(AccessDenied, match="proved no key") as caught:
+        guests(None)
+    assert "session=" in caught.value.hint
 
 
 def test_a_line_that_is_no_client_is_named(tmp_path: Path) -> None:

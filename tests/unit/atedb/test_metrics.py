@@ -82,3 +82,12 @@ def test_what_cannot_be_measured_is_left_out() -> None:
     metrics = Metrics()
     metrics.measure("atedb_free", "Room.", lambda: None)
     assert "atedb_free" not in metrics.text()
+
+
+def test_what_connections_count_is_shown_as_a_counter() -> None:
+    metrics = Metrics()
+    metrics.traffic.sent += 7
+    metrics.traffic.received += 5
+    assert lines(metrics, "atedb_sent_bytes_total") == ["atedb_sent_bytes_total 7"]
+    assert lines(metrics, "atedb_received_bytes_total") == ["atedb_received_bytes_total 5"]
+    assert "# TYPE atedb_sent_bytes_total counter" in metrics.text()

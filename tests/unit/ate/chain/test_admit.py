@@ -7,10 +7,11 @@ from ate.chain.admit import admit, check_bodies
 from ate.chain.form import check_form, check_rows
 from ate.chain.ledger import Ledger
 from ate.client import Chain
-from ate.errors import CorruptLog, ProtocolError, Refused, Replayed, WriteDenied
+from ate.errors import BodyNotHeld, CorruptLog, ProtocolError, Refused, Replayed, WriteDenied
 from ate.event.access import Access, Any, Everyone
 from ate.event.commit import AUTHOR_BYTES, ROWS_AT, Record
-from ate.event.row import Kind
+from ate.event.payload import encode_payload
+from ate.event.row import PLACE_ABSENT, Kind
 from ate.ids import ROOT
 from ate.testing.forger import Forger, Line, ruled
 from ate.testing.stage import member
@@ -91,6 +92,27 @@ async def test_bodies_must_be_the_ones_the_rows_name() -> None:
         check_bodies(view, Record(memoryview(raw)))
         with pytest.raises(CorruptLog, match="body of object"):
             check_bodies(view, Record(memoryview(raw.replace(b"dawn", b"dusk"))))
+
+
+async def test_absent_bodies_of_data_may_be_any() -> None:
+    async with ate.open("a", memory=True) as chain:
+        view = ledger_of(chain).view
+        lines = Line(b"1" * 16, body=b"one"), Line(b"2" * 16, body=b"two")
+        commit = Forger(view.trust.chain_id).commit(*lines)
+        order = following(payloads(chain), view.time_us)
+        for places in ([PLACE_ABSENT, None], [PLACE_ABSENT, PLACE_ABSENT]):
+            check_bodies(view, Record(memoryview(b"".join(encode_payload(commit, order, places)))))
+        raw = b"".join(encode_payload(commit, order, [PLACE_ABSENT, None]))
+        with pytest.raises(CorruptLog, match=f"body of object {b'2'.hex() * 16}"):
+            check_bodies(view, Record(memoryview(raw.replace(b"two", b"TWO"))))
+        system = Forger(view.trust.chain_id).commit(Line(b"3" * 16, kind=Kind.KEY, body=b"key"))
+        raw = b"".join(encode_payload(system, order, [PLACE_ABSENT]))
+        with pytest.raises(BodyNotHeld):
+            check_bodies(view, Record(memoryview(raw)))
+        with pytest.raises(CorruptLog, match="outside"):
+            check_bodies(
+                view, Record(memoryview(spliced(payloads(chain)[0], FIRST_ROW + 120, b"\xff")))
+            )
 
 
 async def test_a_commit_of_another_chain_is_refused() -> None:

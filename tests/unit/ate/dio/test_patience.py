@@ -119,3 +119,37 @@ def test_a_commit_under_a_condition_is_in_doubt_and_the_others_go_on() -> None:
         await chain.close()
 
     play(main)
+
+
+@pytest.mark.parametrize("reached", [False, True])
+def test_who_was_told_that_nobody_knows_may_ask_again(reached: bool) -> None:
+    async def main(world: World) -> None:
+        chain = await world.device().open(recovery="readonly-async")
+        await put(chain, "first")
+        world.net.cut("server" if reached else "one", "one" if reached else "server", both=False)
+        dio = chain.dio()
+        dao = dio.store(Note("x"))
+        trying = asyncio.ensure_future(dio.commit())
+        await world.loop.pause(0.05)
+        await world.stop()
+        with pytest.raises(Disconnected, match="may have landed"):
+            await trying
+        forwarder = forwarder_of(chain)
+        (lost,) = forwarder.under_way()
+        assert lost.parcel is not None
+        with pytest.raises(Disconnected):  # nor is it known now
+            forwarder.patience.ask_again(lost)
+        assert lost.parcel.abandoned
+        world.net.heal()
+        world.start()
+        await chain.sync()
+        head = chain.head
+        receipt = await dio.commit()
+        assert receipt.seq == dao.seq
+        assert (receipt.seq <= head) is reached
+        await chain.sync()
+        forwarder.patience.ask_again(lost)  # what has landed needs no asking
+        assert await texts(chain) == ["first", "x"]
+        await chain.close()
+
+    play(main)

@@ -8,7 +8,7 @@ from ate.errors import Deposed, LogLocked, StorageError, UnsupportedFormat
 from ate.log import ownership as owners
 from ate.log import recovery, takeover
 from ate.log.local import LocalLog
-from ate.log.owned import OwnedLog, take_all
+from ate.log.owned import OwnedLog, first_epoch, take_all
 from ate.log.ownership import Ownership
 from ate.testing.simdisk import SimDisk
 
@@ -117,11 +117,45 @@ def test_new_chains_of_a_contested_owner_are_its_own(disk: SimDisk) -> None:
 
 
 def test_an_owner_from_before_finds_no_chain_of_a_later_one(disk: SimDisk) -> None:
+    """Only in a directory that was put together by hand."""
     first = owner(disk)
     take(disk, first).close()
-    takeover.branch(disk, CHAIN, f"{CHAIN}/.epoch-2")
-    with pytest.raises(Deposed):
+    takeover.branch(disk, CHAIN, f"{CHAIN}/.epoch-7")
+    with pytest.raises(StorageError, match="in epoch 7, and this server's is 1") as caught:
         take(disk, first)
+    assert "remove .atedb/owner" in caught.value.hint
+    first.close()
+    disk.remove(owners.owner_path(OWN, 1))
+    assert first_epoch(disk, "/data") == 8
+    assert first_epoch(disk, "/data/nowhere") == 1
+    second = owners.claim(disk, OWN, {}, first=lambda: first_epoch(disk, "/data"))
+    assert second is not None
+    assert (second.epoch, second.is_contested) == (8, False)
+    take(disk, second).close()
+    third = owners.depose(disk, OWN, 8, {})
+    assert third is not None
+    take(disk, third).close()
+    assert recovery.home(disk, CHAIN) == f"{CHAIN}/.epoch-9"
+
+
+def test_a_deposed_owner_that_looked_too_early_finds_out_at_the_chain(disk: SimDisk) -> None:
+    first = owner(disk)
+
+    class Late(SimDisk):
+        """Somebody takes over between the look at the owner and the look at the chain."""
+
+        done = False
+
+        def listdir(self, path: str) -> list[str]:
+            if path == CHAIN and not self.done:
+                self.done = True
+                take(disk, owner(disk, deposes=1)).close()
+            return super().listdir(path)
+
+    late = Late(platter=disk._platter)
+    late.locks, late.shares = disk.locks, disk.shares
+    with pytest.raises(Deposed):
+        take(late, first)
 
 
 def test_when_nobody_contests_any_more_what_was_left_goes(disk: SimDisk) -> None:
@@ -171,7 +205,9 @@ def test_what_the_old_owner_has_open_is_taken_over_at_once(disk: SimDisk) -> Non
     plain = LocalLog.open("/data/plain", disk=disk)  # of a program that is no server
     second = owner(disk, deposes=1)
     assert take_all("/data", second, disk=disk, goes_on=lambda: False) == 0
-    assert take_all("/data", second, disk=disk, goes_on=lambda: True) == 2
+    turns = iter([True, False])
+    assert take_all("/data", second, disk=disk, goes_on=lambda: next(turns)) == 0
+    assert take_all("/data", second, disk=disk, goes_on=lambda: True, workers=2) == 2
     homes = [recovery.home(disk, name) for name in [*names, "/data/plain"]]
     assert [recovery.epoch_of(home) for home in homes] == [2, 2, 0, 0]
     plain.close()

@@ -45,11 +45,11 @@ async def test_a_root_s_word_is_followed_or_not(tmp_path: Path, compacts: bool) 
         assert not meter.told
         await chain.checkpoint(compact=True)
         cut = chain._ledger.view.cut
-        await change(chain)
-        view = hall.roots["c"].ledger.view
-        if compacts:
+        if compacts:  # before more is written, or the log may not be smaller in the end
             await settled(lambda: meter.told)
             assert meter.told == [("done", True)]
+        await change(chain)
+        view = hall.roots["c"].ledger.view
         assert view.cut == (cut if compacts else 0)
     await hall.close()
 

@@ -61,9 +61,35 @@ async def test_flushes_that_would_add_up_go_to_threads() -> None:
     assert threading.get_ident() not in {one.threads[0] for one in media}
 
 
-async def test_each_hears_of_its_own_medium() -> None:
+class Stuck(Medium):
+    """Flushes only when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+
+    def flush(self) -> None:
+        assert self.go.wait(20)
+
+
+@pytest.mark.parametrize("usual_s, held", [(0.0004, {0, 4}), (0.1, {0})])
+async def test_quick_ones_share_threads_and_slow_ones_do_not_wait_for_each_other(
+    usual_s: float, held: set[int]
+) -> None:
+    flusher, stuck = Flusher(), Stuck()
+    flusher.busy, flusher._usual_s = 5, usual_s
+    media = [stuck, *(Medium() for _ in range(4))]
+    work = [asyncio.ensure_future(flusher.flush(ledger(one))) for one in media]
+    await asyncio.wait([one for at, one in enumerate(work) if at not in held])
+    assert {at for at, one in enumerate(work) if not one.done()} == held
+    stuck.go.set()
+    await asyncio.gather(*work)
+
+
+@pytest.mark.parametrize("usual_s", [0.0004, 1.0])
+async def test_each_hears_of_its_own_medium(usual_s: float) -> None:
     flusher = Flusher()
-    flusher.busy, flusher._usual_s = 6, 1.0
+    flusher.busy, flusher._usual_s = 6, usual_s
     media = [Medium(fails=at == 2) for at in range(6)]
     work = [asyncio.ensure_future(flusher.flush(ledger(one))) for one in media]
     await asyncio.sleep(0)

@@ -13,7 +13,7 @@ from ate.errors import (
     Throttled,
     TimedOut,
 )
-from ate.mesh.pump import Pump, report
+from ate.mesh.pump import Pump, Traffic, report
 from ate.testing.simlane import SimTransport
 from ate.testing.simloop import run, sim_loop
 from ate.testing.simnet import SimNetwork
@@ -25,8 +25,9 @@ class Pair:
     """A client's pump and a server's on two ends of one connection."""
 
     def __init__(self, near: SimTransport, far: SimTransport, queue_max: int) -> None:
+        self.traffic = Traffic()
         self.near = Pump(near, Connection("client"), queue_max=queue_max)
-        self.far = Pump(far, Connection("server"), queue_max=queue_max)
+        self.far = Pump(far, Connection("server"), queue_max=queue_max, traffic=self.traffic)
 
     async def ready(self) -> None:
         async def until_ready(pump: Pump) -> None:
@@ -72,6 +73,23 @@ def test_a_burst_is_one_frame() -> None:
         messages: list[AnyMessage] = await made.far.receive()
         assert len(messages) == 100
         assert messages[-1] == Submit(2, b"89")
+        await made.close()
+
+    run(main)
+
+
+def test_the_bytes_of_frames_are_counted() -> None:
+    async def main() -> None:
+        _, made = await pair()
+        sent, received = made.traffic.sent, made.traffic.received
+        assert sent > 0 < received  # the handshake
+        made.near.send(Submit(1, bytes(5000)))
+        await made.far.receive()
+        assert 5000 < made.traffic.received - received < 5100
+        assert made.traffic.sent == sent
+        made.far.send(Records(1, [bytes(3000)]))
+        made.far.flush()
+        assert 3000 < made.traffic.sent - sent < 3100
         await made.close()
 
     run(main)

@@ -73,6 +73,20 @@ async def test_who_does_not_read_gets_no_more_than_its_credit() -> None:
     await root.close()
 
 
+async def test_commits_of_others_have_their_turns_between_two_batches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One who catches up on much would else hold up each step of each of them by a batch."""
+    monkeypatch.setattr(module, "BATCH_BYTES", 1)
+    root, _ = await written(20)
+    envoy, turns = follow(root, 0), 0
+    while len(envoy.frames) < 21:
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= 20 * 8
+    await root.close()
+
+
 async def test_credit_is_bounded_from_the_start() -> None:
     root, _ = await written(0)
     one = Subscriber(root, Envoy(), 1, 1, credit=1 << 62, sparse=0)
