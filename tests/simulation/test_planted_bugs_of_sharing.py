@@ -181,6 +181,17 @@ def forgets_what_was_refused(patch: Patch) -> None:
     patch.setattr(Parking, "refuse", refuse)
 
 
+#: Where the search begins for those that few seeds catch; it goes on through all others.
+BEGINS = {
+    streams_before_the_flush: 12,
+    forgets_origins_at_restart: 37,
+    ignores_guards: 8,
+    resends_conditions_after_a_restart: 20,
+    shows_what_was_refused: 11,
+    forgets_what_was_refused: 18,
+}
+
+
 @pytest.mark.parametrize(
     "plant",
     [
@@ -201,7 +212,8 @@ def forgets_what_was_refused(patch: Patch) -> None:
     ],
 )
 def test_a_planted_bug_is_caught(plant: Callable[[Patch], None]) -> None:
-    for seed in range(SEEDS):
+    first = BEGINS.get(plant, 0)
+    for seed in (*range(first, SEEDS), *range(first)):
         run = Run(seed, patch=plant, flush_s=0.3 if plant is streams_before_the_flush else 0.001)
         try:
             if run.run():
