@@ -424,10 +424,10 @@ class SwallowsTheLastBatch(SlowDisk):
 class Swallowing(Root):
     async def close(self) -> None:
         swallowed, self._inbox = self._inbox, []
-        for asked in swallowed:
-            origin = AuthorPart.decode(memoryview(asked.message.commit)).origin[:3]
+        for guest, message in swallowed:
+            origin = AuthorPart.decode(memoryview(message.commit)).origin[:3]
             place = self.ledger.view.head + 1, self.ledger.view.frontier.size
-            asked.guest.send(Accepted(asked.message.ch, *origin, *place))
+            guest.send(Accepted(message.ch, *origin, *place))
         await super().close()
 
 
