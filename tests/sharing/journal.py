@@ -211,7 +211,8 @@ class NotingForwarder(Forwarder):
         told = getattr(error, "theirs", 0) if error.code == "conflict" and parcel.at else 0
         answer = Answer(code=error.code, head=told or None)
         # Of what was given up it is only known that it was not in the chain a moment ago.
-        self._answer(parcel, "info" if parcel.abandoned else "fail", answer)
+        is_open = parcel.abandoned or error.code == "out_of_space"
+        self._answer(parcel, "info" if is_open else "fail", answer)
         super().refused(parcel, error)
 
     def skipped(self, parcels: Sequence[Parcel]) -> None:
