@@ -17,7 +17,8 @@ import msgspec
 import ate.joining
 from ate.dio.forwarder import Forwarder
 from ate.dio.parcel import Parcel
-from ate.errors import AteError
+from ate.dio.transaction import Transaction
+from ate.errors import AteError, OutOfSpace, StorageError
 from ate.event.commit import Record
 from ate.merkle import Frontier
 from ate.testing.history import Answer, Append, History, Operation, load
@@ -210,8 +211,9 @@ class NotingForwarder(Forwarder):
     def refused(self, parcel: Parcel, error: AteError) -> None:
         told = getattr(error, "theirs", 0) if error.code == "conflict" and parcel.at else 0
         answer = Answer(code=error.code, head=told or None)
-        # Of what was given up it is only known that it was not in the chain a moment ago.
-        is_open = parcel.abandoned or error.code == "out_of_space"
+        # Of what was given up it is only known that it was not in the chain a moment ago; and what
+        # a full server did not take is in the outbox again if this disk loses its removal.
+        is_open = parcel.abandoned or isinstance(error, OutOfSpace)
         self._answer(parcel, "info" if is_open else "fail", answer)
         super().refused(parcel, error)
 
@@ -219,6 +221,14 @@ class NotingForwarder(Forwarder):
         for parcel in parcels:
             self._answer(parcel, "fail", Answer(code="lsn_gap"))
         super().skipped(parcels)
+
+    def _fail(self, group: Sequence[Transaction], error: BaseException) -> None:
+        """A disk that fails is told to the program at once, with all that waits on it."""
+        super()._fail(group, error)
+        if not self._noter.is_dead and isinstance(error, StorageError):
+            rows = [draft for one in group if one.first for draft in one.drafts]
+            mine = [own_token(self._noter.client, bytes(draft.body)) for draft in rows]
+            self._noter.journal.note(SetBack(self._chain(), [one for one in mine if one]))
 
     def _answer(self, parcel: Parcel, outcome: str, answer: Answer) -> None:
         operation = self._sent.pop(parcel, None)

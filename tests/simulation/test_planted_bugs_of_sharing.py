@@ -47,7 +47,7 @@ def streams_before_the_flush(patch: Patch) -> None:
     async def flush(self: Root) -> None:
         first, self.durable = self.durable, self.ledger.view.frontier.size
         real_stream(self, [bytes(self.frame(at)) for at in range(first, self.durable)], first)
-        self._flush_s = 1.0
+        self._flusher._usual_s += 1.0
         await real_flush(self)
 
     patch.setattr(Root, "_flush", flush)
@@ -117,6 +117,7 @@ def resends_conditions_after_a_restart(patch: Patch) -> None:
         if not parcel.entry:
             with suppress(StorageError):
                 parcel.entry = self.outbox.add_prepared(parcel.session, parcel.lsn, parcel.payload)
+                self.outbox.flush()
         real(self, parcel)
 
     patch.setattr(NotingForwarder, "_send", send)
@@ -181,6 +182,16 @@ def forgets_what_was_refused(patch: Patch) -> None:
     patch.setattr(Parking, "refuse", refuse)
 
 
+#: Where the search begins for those that few seeds catch; it goes on through all others.
+BEGINS = {
+    streams_before_the_flush: 12,
+    forgets_origins_at_restart: 37,
+    ignores_guards: 8,
+    shows_what_was_refused: 11,
+    forgets_what_was_refused: 18,
+}
+
+
 @pytest.mark.parametrize(
     "plant",
     [
@@ -201,7 +212,8 @@ def forgets_what_was_refused(patch: Patch) -> None:
     ],
 )
 def test_a_planted_bug_is_caught(plant: Callable[[Patch], None]) -> None:
-    for seed in range(SEEDS):
+    first = BEGINS.get(plant, 0)
+    for seed in (*range(first, SEEDS), *range(first)):
         run = Run(seed, patch=plant, flush_s=0.3 if plant is streams_before_the_flush else 0.001)
         try:
             if run.run():

@@ -176,12 +176,12 @@ class Replica:
                 self.line.send(Close(self._ch))
             self.line.detach(self._ch)
         self.flights.close()
-        if self._again is not None:
-            self._again.cancel()
         await self._settling.close()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._again is not None:  # the task may have asked for it while it ended
+            self._again.cancel()
         self._drop_renewed()
         self._listener.keep()
         self._lose(Disconnected("the chain was closed"))
