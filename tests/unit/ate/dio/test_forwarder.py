@@ -228,7 +228,7 @@ def test_what_a_full_server_did_not_take_is_sent_again_as_it_was() -> None:
         await chain.sync()
         dio = chain.dio()
         dao = dio.store(Note("x"))
-        world.disk.fill()
+        world.disk.fail("write", OutOfSpace("full"), times=1000)
         with pytest.raises(OutOfSpace, match="server"):
             await dio.commit()
         attempt = dio._doubtful
