@@ -211,6 +211,8 @@ def test_what_may_be_kept_under_a_number_is_not_passed_by() -> None:
         dio = chain.dio()
         dio.store(Note("at a head"))  # kept by no outbox
         await dio.commit(at=chain.head)
+        newest = (await world.log())[-1].author
+        assert newest.session != forwarder_of(chain)._session_number, "its numbers begin anew"
         device.disk.heal()
         await device.kill()
         chain = await device.open()
