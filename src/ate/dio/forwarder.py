@@ -28,6 +28,8 @@ from ate.errors import (
     BadSignature,
     Compacted,
     Conflict,
+    OutOfSpace,
+    StorageError,
     UsageError,
 )
 from ate.event.commit import Origin, Record
@@ -66,6 +68,7 @@ class Forwarder(Writer):
     ) -> None:  # fmt: skip
         super().__init__(ledger, device, session_number)
         self.outbox, self.goes_on = outbox, goes_on
+        self._series = session_number
         self.parking = Parking(ledger, outbox)
         self.setbacks = Setbacks(self)
         self.carrier: Carrier | None = None
@@ -113,6 +116,8 @@ class Forwarder(Writer):
         """A commit was refused for good; one that was given up is not sent again."""
         self.moving.settle(parcel)
         first, group = parcel.group[0], parcel.group
+        if isinstance(error, OutOfSpace) and not first.first:
+            self.patience.abandon(parcel, error)  # another copy of it may be on its way
         if parcel.abandoned:
             self._go_on()
             return
@@ -144,7 +149,7 @@ class Forwarder(Writer):
             if parcel.group[0].is_blind:
                 self._fail(parcel.group, AteError("one before it was refused"))
             else:
-                self._withdraw(parcel)
+                self.parking.take_back(parcel)
                 again += parcel.group
         self._queue[0:0] = again
         self._go_on()
@@ -154,17 +159,10 @@ class Forwarder(Writer):
         self.patience.look()
         self._go_on()
 
-    def _withdraw(self, parcel: Parcel) -> None:
-        """Nothing of a commit is in the chain, nor will be under its number."""
-        if parcel.adopted:
-            self.parking.withdraw(parcel.entry)
-        else:
-            self.parking.forget(parcel.entry)
-
     def _apart(self, parcel: Parcel) -> list[Transaction]:
         """Find out which of a group it was: what comes next goes in smaller ones for a while."""
         self._together = max(len(parcel.group) // 2, 1)
-        self._withdraw(parcel)
+        self.parking.take_back(parcel)
         return list(parcel.group)
 
     # --- what tasks commit ---
@@ -329,7 +327,7 @@ class Forwarder(Writer):
         ledger = self.ledger
         drafts = [draft for one in ready for draft in one.drafts]
         await self._look_back(drafts, ready[0].session)
-        source = getattr(ready[0].session, "device", 0), self._session_number
+        source = getattr(ready[0].session, "device", 0), self._series
         prev = self.moving.last_lsn(*source) or ledger.view.origins.last(*source)
         origin = Origin(*source, self._lsn + 1, prev)
         commit, rows = await ledger.preparer(ready[0].session).prepare(
@@ -338,17 +336,17 @@ class Forwarder(Writer):
         payload = unordered(commit)
         await consult(ledger.view, ledger.pipeline, payload, rows, ledger.now_us())
         self._lsn = origin.lsn  # used up, also when it cannot be kept
-        number = self._session_number, origin.lsn
-        parcel = Parcel(ready, number, payload, rows, len(rows) - len(drafts))
+        parcel = Parcel(ready, (self._series, origin.lsn), payload, rows, len(rows) - len(drafts))
         parcel.entry, parcel.adopted = ready[0].entry, ready[0].first > 0
         if ready[0].make is not None:
             parcel.at = ledger.view.head
-        if parcel.adopted:
-            self.outbox.prepare([one.entry for one in ready], *number, payload)
-            self.outbox.flush()  # a later process sends it by this number, or not at all
-        elif parcel.at is None and not parcel.guards:
-            parcel.entry = self.outbox.add_prepared(*number, payload)
-        # What stands on a head or a lease is worth nothing to a later process: it is not kept.
+        try:
+            self.parking.prepare(parcel)
+        except StorageError:
+            # It may be on the medium all the same, and be sent under its number by a later process:
+            # that must not find its number passed by.
+            self._series, self._lsn = int.from_bytes(ledger.entropy(8), "little"), 0
+            raise
         parcel.ids = [one for transaction in ready for one in changed(transaction)]
         parcel.ids += [row.id for row in rows[: parcel.offset]]
         return parcel

@@ -21,6 +21,7 @@ from ate.ids import ROOT, ObjectId
 from ate.log.outbox import Entry, Outbox
 
 if TYPE_CHECKING:
+    from ate.dio.parcel import Parcel
     from ate.session import Session
 
 _log = logging.getLogger("ate")
@@ -68,6 +69,21 @@ class Parking:
         ledger = self.ledger
         work = Work(first, drafts, ledger.now_us())
         return self.outbox.add(work.seal(ledger.session, ledger.entropy))
+
+    def prepare(self, parcel: Parcel) -> None:
+        """Keep what is about to be sent, as it is sent.
+
+        What stands on a head or a lease is worth nothing to a later process: it is not kept.
+
+        Raises:
+            LimitExceeded, StorageError: it is not known whether it is kept.
+        """
+        number = parcel.session, parcel.lsn
+        if parcel.adopted:
+            self.outbox.prepare([one.entry for one in parcel.group], *number, parcel.payload)
+            self.outbox.flush()  # a later process sends it by this number, or not at all
+        elif parcel.at is None and not parcel.guards:
+            parcel.entry = self.outbox.add_prepared(*number, parcel.payload)
 
     def adopt(
         self, works: Sequence[Sequence[Draft]], number: tuple[int, int], payload: bytes
@@ -135,6 +151,13 @@ class Parking:
                 self.outbox.settle(entry)
             except StorageError as error:
                 _log.warning("an entry of the outbox was not removed: %s", error)
+
+    def take_back(self, parcel: Parcel) -> None:
+        """Nothing of a commit is in the chain, nor will be under its number."""
+        if parcel.adopted:
+            self.withdraw(parcel.entry)
+        else:
+            self.forget(parcel.entry)
 
     def withdraw(self, entry: int) -> None:
         """Nothing will land under the number of this commit: those who share it wait again."""

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.shared import Device, Note, World, play, put, texts
+from tests.shared import Device, Note, World, play, put, texts, until
 
 import ate
 from ate import Durability
@@ -193,6 +193,55 @@ def test_a_flush_that_fails_promises_nothing() -> None:
         chain = await device.open()
         await chain.sync()
         assert await texts(chain) in (["first"], ["first", "x"])
+        await chain.close()
+
+    play(main)
+
+
+def test_what_may_be_kept_under_a_number_is_not_passed_by() -> None:
+    """The disk fails when it is about to be sent; others go on, and a later process sends it."""
+
+    async def main(world: World) -> None:
+        device, chain = await away(world)
+        await put(chain, "waits", Durability.LOCAL)
+        device.disk.fail("sync", StorageError("broken"), name="outbox")
+        world.start()
+        await until(chain, lambda: chain.status.online and not chain.status.pending)
+        assert len(chain.conflicts) == 1
+        dio = chain.dio()
+        dio.store(Note("at a head"))  # kept by no outbox
+        await dio.commit(at=chain.head)
+        newest = (await world.log())[-1].author
+        assert newest.session != forwarder_of(chain)._session_number, "its numbers begin anew"
+        device.disk.heal()
+        await device.kill()
+        chain = await device.open()
+        await chain.sync()
+        assert chain.conflicts == []
+        assert await texts(chain) == ["at a head", "first", "waits"]
+        await chain.close()
+
+    play(main)
+
+
+def test_what_a_full_server_did_not_take_is_sent_again_as_it_was() -> None:
+    async def main(world: World) -> None:
+        chain = await world.device().open()
+        await chain.sync()
+        dio = chain.dio()
+        dao = dio.store(Note("x"))
+        world.disk.fail("write", OutOfSpace("full"), times=1000)
+        with pytest.raises(OutOfSpace, match="server"):
+            await dio.commit()
+        attempt = dio._doubtful
+        assert attempt is not None
+        assert attempt.is_in_doubt
+        world.disk.heal()
+        receipt = await dio.commit()
+        assert dao.seq == receipt.seq > 0
+        assert attempt._transaction is not None
+        assert attempt._transaction.outcome is not None, "it landed under its first number"
+        assert await texts(chain) == ["x"]
         await chain.close()
 
     play(main)
