@@ -113,12 +113,11 @@ class Forwarder(Writer):
         self._go_on()
 
     def refused(self, parcel: Parcel, error: AteError) -> None:
-        """A commit was refused for good; one that was given up is not sent again."""
+        """A commit was refused for good."""
         self.moving.settle(parcel)
         first, group = parcel.group[0], parcel.group
         if isinstance(error, OutOfSpace) and not first.first:
             self.patience.abandon(parcel, error)  # another copy of it may be on its way
-        if parcel.abandoned:
             self._go_on()
             return
         if first.make is not None and isinstance(error, Conflict):

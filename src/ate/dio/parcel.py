@@ -74,6 +74,7 @@ class Parcel:
         self.at: int | None = first.at if first is not None else None
         self.guards = list(dict.fromkeys(pair for one in group for pair in one.guards))
         self.entry = 0
+        #: Its authors were told that nobody knows what becomes of it.
         self.abandoned = False
         #: It is kept and shown as work of its own, with nobody waiting for it.
         self.adopted = False
@@ -131,5 +132,5 @@ def in_doubt() -> Disconnected:
     """Return the error for a commit of which nobody knows yet whether it has landed."""
     return Disconnected(
         "the connection was lost before the server answered: the commit may have landed",
-        hint="look again when the connection is back; a retry cannot apply it twice",
+        hint="commit again when the connection is back: it is applied once, whatever became of it",
     )

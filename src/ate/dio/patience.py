@@ -130,7 +130,7 @@ class Patience:
         return True
 
     def abandon(self, parcel: Parcel, error: AteError) -> None:
-        """Nobody waits for this commit any more: it is sent again only when its author asks."""
+        """Nobody waits for this commit any more: it lands, or is refused, without a word."""
         parcel.abandoned = True
         for transaction in parcel.group:
             transaction.parcel = parcel
@@ -141,8 +141,7 @@ class Patience:
     def ask_again(self, transaction: Transaction) -> None:
         """The author of a commit that was given up wants to know: send it again as it was.
 
-        That it was not there when the connection came back does not say that it never will be: an
-        old connection may still bring it, until a later number has landed.
+        What a full server did not take is on its way no more.
 
         Raises:
             Disconnected: there is no connection.

@@ -42,8 +42,6 @@ class Flight(Protocol):
     #: See `Submit`.
     at: int | None
     guards: Sequence[tuple[bytes, int]]
-    #: Nobody waits for it, and it must not be sent again.
-    abandoned: bool
 
     @property
     def is_kept(self) -> bool:
@@ -139,10 +137,12 @@ class Flights:
         for flight in self:
             if flight.lsn <= last.get(_source_of(flight), 0):
                 continue  # it comes in the stream
-            if flight.abandoned or refusal is not None:
+            if refusal is not None:
                 self.remove(flight)
-                self.author.refused(flight, refusal or AteError("it was never sent again"))
+                self.author.refused(flight, refusal)
             else:
+                # Also what nobody waits for any more: an old connection may still bring it, and
+                # those behind it are numbered as if it were there.
                 self._send(flight)
 
     # --- what came in the stream ---
@@ -253,7 +253,7 @@ class Flights:
     def _resend(self) -> None:
         self._resending = None
         for flight in self:
-            if not flight.abandoned and (flight.session, flight.lsn) not in self._asked:
+            if (flight.session, flight.lsn) not in self._asked:
                 self._send(flight)
 
     def close(self) -> None:

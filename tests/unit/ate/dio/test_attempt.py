@@ -37,7 +37,6 @@ async def online(chain: ate.Chain) -> None:
 
 async def back(world: World, chain: ate.Chain) -> None:
     world.net.heal()
-    world.start()
     await chain.sync()
 
 
@@ -57,10 +56,10 @@ def test_a_retry_after_a_lost_answer_applies_nothing_twice() -> None:
                 await trying
             with pytest.raises((Disconnected, Offline)):
                 await dio.commit()
+            commits = len(await world.log())
             world.net.heal()
             world.start()
             await online(chain)
-            commits = len(await world.log())
             receipt = await dio.commit()
             landed.append(len(await world.log()) == commits)
             assert dao.seq == receipt.seq > 0
@@ -88,6 +87,7 @@ def test_what_is_changed_meanwhile_is_committed_on_top(after_s: float) -> None:
         other = dio.store(Note("new"))
         await lost(world, dio, after_s)
         dao.update(text="third")
+        world.start()
         await back(world, chain)
         receipt = await dio.commit()
         assert dao.seq > 0
@@ -114,6 +114,7 @@ def test_a_deletion_in_doubt_is_made_once(after_s: float) -> None:
         dio = chain.dio()
         (await dio.load(Note, old.id)).delete()
         await lost(world, dio, after_s)
+        world.start()
         await back(world, chain)
         assert (await dio.commit()).seq > 0
         assert await texts(chain) == []
@@ -155,6 +156,7 @@ def test_who_gives_the_changes_up_does_not_ask_what_became_of_them() -> None:
         dio.store(Note("sent"))
         await lost(world, dio, 0)
         dio.cancel()
+        world.start()
         await back(world, chain)
         dio.store(Note("another"))
         await dio.commit()
@@ -173,13 +175,12 @@ def test_what_is_refused_after_all_is_told_by_the_retry() -> None:
         dio = chain.dio()
         (await dio.load(Note, note.id)).update(text="mine")
         await lost(world, dio, 0)
-        world.net.heal()
         world.start()
         other = await world.device("two").open(recovery="readonly-async")
         theirs = other.dio()
         (await theirs.load(Note, note.id)).update(text="theirs")
         await theirs.commit()
-        await chain.sync()
+        await back(world, chain)
         with pytest.raises(Conflict, match="was changed"):
             await dio.commit()
         assert await texts(chain) == ["theirs"]

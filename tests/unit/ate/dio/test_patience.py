@@ -115,7 +115,7 @@ def test_a_commit_under_a_condition_is_in_doubt_and_the_others_go_on() -> None:
         assert chain.status.pending in (2, 3), "the one in doubt may count"
         world.start()
         await chain.sync()
-        assert await texts(chain) == ["first", "local", "plain"]
+        assert await texts(chain) == ["at", "first", "local", "plain"], "nothing came before it"
         await chain.close()
 
     play(main)
@@ -146,7 +146,7 @@ def test_who_was_told_that_nobody_knows_may_ask_again(reached: bool) -> None:
         head = chain.head
         receipt = await dio.commit()
         assert receipt.seq == dao.seq
-        assert (receipt.seq <= head) is reached
+        assert receipt.seq <= head, "it was sent again with the connection"
         await chain.sync()
         forwarder.patience.ask_again(lost)  # what has landed needs no asking
         assert await texts(chain) == ["first", "x"]
