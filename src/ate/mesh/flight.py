@@ -98,6 +98,8 @@ class Flights:
         self._asked: set[tuple[int, int]] = set()
         self._resending: asyncio.TimerHandle | None = None
         self._full_s = 0.0
+        #: Refusals for want of the one before, since the last one landed.
+        self._gaps = 0
         #: Why those that are kept do not land, although there is a connection.
         self.hindrance: AteError | None = None
 
@@ -166,6 +168,7 @@ class Flights:
             return
         self.remove(flight)
         self._has_room()
+        self._gaps = 0
         if bytes(record.payload[1:AUTHOR_BYTES]) == flight.payload[1:AUTHOR_BYTES]:
             self.author.landed(flight, record, frontier)
         else:
@@ -212,6 +215,9 @@ class Flights:
         behind = [one for one in mine if one.lsn > message.lsn]
         if message.code == "lsn_gap":
             behind, flight = [flight, *behind], None
+            self._gaps += 1
+            if self._gaps > 1:  # to number it anew did not help: do not hurry
+                self._resend_in(_RESEND_S)
         for one in behind:
             self.remove(one)
         if flight is not None:

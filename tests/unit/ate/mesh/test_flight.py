@@ -107,6 +107,22 @@ def test_a_gap_before_the_first_means_that_all_are_made_anew() -> None:
     assert len(tower.flights) == 0
 
 
+def test_a_server_that_sees_gaps_everywhere_is_not_flooded() -> None:
+    async def main() -> None:
+        tower, _ = fly(1)
+        tower.refuse(1, "lsn_gap")
+        second, third = Plane(2), Plane(3)
+        tower.flights.add(second, send=True)
+        assert tower.sent[-1] is second, "numbered anew, it goes at once"
+        tower.refuse(2, "lsn_gap")
+        tower.flights.add(third, send=True)
+        assert tower.sent[-1] is second
+        await sim_loop().pause(1.1)
+        assert tower.sent[-1] is third
+
+    run(main, seed=1)
+
+
 def test_what_is_put_off_is_sent_again_in_order() -> None:
     async def main() -> None:
         tower, planes = fly(3)
