@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from math import inf
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -35,7 +36,7 @@ from ate.errors import (
 )
 from ate.ids import ObjectId
 from ate.testing.chance import Chance
-from ate.testing.history import Answer, Head
+from ate.testing.history import Answer, Follower, Head
 
 #: Objects that all clients change.
 NOTES: Final = [ObjectId(bytes([1]) * 15 + bytes([n])) for n in range(6)]
@@ -302,3 +303,19 @@ async def watch(chain: Chain, author: Author, pace: Pace, since: int) -> None:
                     note.seqs.append(seq)
         except BodyNotHeld:  # it is at the server: go on when that is there
             await pace.pause(0.3)
+
+
+def follow(chain: Chain, author: Author) -> Follower:
+    """Note of how many rows this program is told that they are there, as it is told."""
+    journal, feed = author.journal, chain._ledger.feed
+    name = f"{author.name}/{len(journal.followers)}"
+    one = Follower(name, str(chain.name), journal.clock(), [(journal.clock(), chain.head)])
+
+    def tell() -> None:
+        if one.until == inf:
+            one.told.append((journal.clock(), feed.head))
+
+    feed.subscribe(tell)
+    journal.followers.append(one)
+    author.following.append(one)
+    return one

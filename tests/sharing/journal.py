@@ -21,7 +21,7 @@ from ate.dio.transaction import Transaction
 from ate.errors import AteError, OutOfSpace, StorageError
 from ate.event.commit import Record
 from ate.merkle import Frontier
-from ate.testing.history import Answer, Append, History, Operation, load
+from ate.testing.history import Answer, Append, Follower, History, Operation, load
 
 #: How a deed's name stands in what it stores.
 TOKEN: Final = re.compile(rb"<([a-z]+[0-9]*)\.(\d+)\.(\d+)>")
@@ -118,6 +118,7 @@ class Journal:
         self.clock, self._write = clock, write
         self.notes: list[AnyNote] = []
         self.watched: list[Watched] = []
+        self.followers: list[Follower] = []
         self.history = History(clock, write)
 
     def note(self, one: AnyNote) -> None:
@@ -170,6 +171,13 @@ class Author:
     def __init__(self, journal: Journal, name: str) -> None:
         self.journal, self.name, self.is_dead = journal, name, False
         self.client = name.partition(".")[0]
+        self.following: list[Follower] = []
+
+    def die(self) -> None:
+        """Note nothing from now on, and be told nothing."""
+        self.is_dead = True
+        for one in self.following:
+            one.until = min(one.until, self.journal.clock())
 
 
 AUTHOR: ContextVar[Author] = ContextVar("author")

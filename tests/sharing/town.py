@@ -11,7 +11,7 @@ from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from typing import Any, Final
 
-from tests.sharing.deeds import Done, Task, Worker, watch
+from tests.sharing.deeds import Done, Task, Worker, follow, watch
 from tests.sharing.journal import AUTHOR, Author, Broken, Journal
 from tests.sharing.verdict import Truth
 
@@ -29,6 +29,7 @@ from ate.mesh.transport import Transport
 from ate.mesh.url import Url
 from ate.session import KeyPair, Session
 from ate.testing.chance import Chance
+from ate.testing.history import Follower
 from ate.testing.platter import STYLES, Style
 from ate.testing.simdisk import SimDisk
 from ate.testing.simlane import SimTransport
@@ -119,6 +120,10 @@ class Server:
                 pass
             await chain.close()
 
+    def lengths(self) -> dict[str, int]:
+        """Return the seq of the last row of each chain that is in use."""
+        return {name: root.ledger.view.head for name, root in self.hall.roots.items()}
+
     def read(self) -> None:
         """Take in what the logs have."""
         for name, truth in self.truths.items():
@@ -129,6 +134,10 @@ class Server:
 
 class Client:
     """A host whose program follows some chains and does deeds on them, life after life."""
+
+    #: As whom it opens them.
+    who = "alice"
+    keys = KEYS
 
     def __init__(
         self, name: str, loop: TownLoop, net: SimNetwork, journal: Journal,
@@ -144,6 +153,7 @@ class Client:
         self.sparse = 40 if self.chance.happens(20) else 0
         self.lives = self.numbers = 0
         self.chains: dict[str, Chain] = {}
+        self.followers: dict[str, Follower] = {}
         self.is_ending = False
         self.life: Life | None = None
         self.author: Author | None = None
@@ -165,7 +175,8 @@ class Client:
         life, author = self.life, self.author
         assert life is not None
         assert author is not None
-        life.is_over = author.is_dead = True
+        life.is_over = True
+        author.die()
         style = self.chance.choice(STYLES) if power else KILLED
         self.disk = self.disk.cut(style)
         self.net.crash(self.name, silent=power)
@@ -179,7 +190,7 @@ class Client:
     # --- one life on one chain ---
 
     async def open(self, name: str, entropy: SeededEntropy, lines: Registry, **more: Any) -> Chain:
-        session = Session("alice", KEYS)
+        session = Session(self.who, self.keys)
         options: dict[str, Any] = {"recovery": self.mode, "sparse": self.sparse, **more}
         if self.keeps:
             options |= {"path": "/c", "disk": self.disk}
@@ -209,6 +220,13 @@ class Client:
         AUTHOR.set(Author(self.journal, f"{self.name}.{self.lives + 1}"))
         self.chains[name] = await self.open(name, entropy, self.registry(self.life, entropy))
         await self.chains[name].sync(20)
+
+    def stop_following_on_bad_disks(self) -> None:
+        """Expect no news of a copy whose disk had failed: it has to be opened again."""
+        for name, chain in self.chains.items():
+            assert chain._remote is not None
+            if isinstance(chain._remote.link.trouble, StorageError):
+                self.followers[name].until = self.loop.time()
 
     def registry(self, life: Life, entropy: SeededEntropy) -> Registry:
         dial = self.net.dial(self.name)
@@ -263,6 +281,7 @@ class Client:
         def until() -> bool:
             return self.is_ending
 
+        self.followers[str(chain.name)] = follower = follow(chain, author)
         watching = self.loop.create_task(watch(chain, author, self.loop, chain.head))
         compacts = chance.happens(20)
         self.numbers += 1
@@ -281,6 +300,7 @@ class Client:
                 group.create_task(end_with_the_disk(chain, until))
         except BaseExceptionGroup as errors:
             watching.cancel()
+            follower.until = min(follower.until, self.loop.time())
             raise errors.exceptions[0] from None
 
 

@@ -21,14 +21,18 @@ from tests.sharing.verdict import Truth, jobs_done_once, judge
 from ate.crypto.entropy import SeededEntropy
 from ate.errors import AteError, StorageError
 from ate.mesh.hall import Hall
+from ate.mesh.line import BACKOFF_S
 from ate.testing.checkers import check
-from ate.testing.history import Append, Case, FinalLog, Stated
+from ate.testing.history import Append, Case, FinalLog, Mended, Stated
 from ate.testing.nemesis import Nemesis, clock_jumps, crashes, disk_faults, network_faults
 from ate.testing.simnet import SimNetwork
 
 #: More of them take the time: ATE_SEEDS=2000 pytest tests/simulation/test_real_clients.py
 SEEDS = int(os.environ.get("ATE_SEEDS", effort(200, 1000)))
 CHUNK = 10
+#: So soon after all is mended everybody is told: a line that is down waits so long at most before
+#: it tries again.
+TOLD_S = BACKOFF_S[1] + 10
 ONE = os.environ.get("ATE_SEED")
 
 
@@ -52,6 +56,7 @@ class Run:
     falls: int = 1
     log: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    mended: list[Mended] = field(default_factory=list)
     acknowledged: int = 0
     digest: str = ""
 
@@ -68,7 +73,38 @@ class Run:
     async def main(self) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, TownLoop)
-        net, journal, chance = SimNetwork(loop), Journal(loop.time), loop.chance("town")
+        net, journal = SimNetwork(loop), Journal(loop.time)
+        servers, clients, places = self.found(loop, net, journal)
+        for server in servers:
+            server.start()
+        for client in clients:
+            client.start()
+        nemesis = self.nemesis(loop, net, servers, clients)
+        await self.live(nemesis, loop, journal, clients)
+        self.log = nemesis.log
+        net.heal()
+        for host in (*servers, *clients):
+            host.disk.heal()
+        mended_at = loop.time()
+        await loop.pause(3)
+        for client in clients:
+            client.is_ending = True
+        await loop.pause(2)
+        self.mended = [
+            Mended(name, mended_at, length, TOLD_S)
+            for server in servers
+            for name, length in server.lengths().items()
+        ]
+        for client in clients:
+            client.stop_following_on_bad_disks()
+        await loop.pause(mended_at + TOLD_S + 1 - loop.time())
+        await self.judge(loop, journal, servers, clients, places)
+
+    def found(
+        self, loop: TownLoop, net: SimNetwork, journal: Journal
+    ) -> tuple[list[Server], list[Client], dict[str, str]]:
+        """Return the servers, the clients, and at which server each chain is."""
+        chance = loop.chance("town")
         servers = [Server(f"s{n}", loop, net, self.hall) for n in range(1 + chance.below(3))]
         places: dict[str, str] = {}
         for n in range(1 + chance.below(2)):
@@ -78,21 +114,13 @@ class Run:
         clients = [
             Client(name, loop, net, journal, places) for name in "abcd"[: 2 + chance.below(3)]
         ]
-        for server in servers:
-            server.start()
-        for client in clients:
-            client.start()
-        nemesis = self.nemesis(loop, net, servers, clients)
+        return servers, clients, places
+
+    async def live(
+        self, nemesis: Nemesis, loop: TownLoop, journal: Journal, clients: list[Client]
+    ) -> None:
+        """Break things; return when all is mended."""
         await nemesis.run(self.seconds)
-        self.log = nemesis.log
-        net.heal()
-        for host in (*servers, *clients):
-            host.disk.heal()
-        await loop.pause(3)
-        for client in clients:
-            client.is_ending = True
-        await loop.pause(12)
-        await self.judge(loop, journal, servers, clients, places)
 
     def nemesis(
         self, loop: TownLoop, net: SimNetwork, servers: list[Server], clients: list[Client]
@@ -161,12 +189,17 @@ class Run:
             server.read()
             logs += [truth.final(server.name) for truth in server.truths.values()]
         broken += judge(journal.notes, truths)
-        broken += check(Case(journal.history.operations, logs, stated))
+        case = Case(journal.history.operations, logs, stated)
+        case.followers, case.mended = journal.followers, self.mended
+        broken += self.checked(case)
         self.broken = broken
         self.acknowledged = sum(
             one.outcome == "ok" and isinstance(one.call, Append)
             for one in journal.history.operations
         )
+
+    def checked(self, case: Case) -> list[str]:
+        return check(case)
 
 
 def explain(run: Run) -> str:

@@ -3,8 +3,6 @@
 Each checker is a function of a `Case` and returns each broken promise as a line that names the
 operation. Every commit has a hash of its own and logs can be read in full, so that no search is
 needed: each takes O(n log n).
-
-C12, that followers are told in time, is not among them: there is no notification to check yet.
 """
 
 from __future__ import annotations
@@ -43,6 +41,7 @@ from ate.testing.landings import (
     sightings,
     with_origin,
 )
+from ate.testing.telling import followers_are_told
 
 Checker: TypeAlias = Callable[[Case], list[str]]
 
@@ -346,16 +345,32 @@ def state_is_the_same(case: Case) -> list[str]:
 
 
 def revoked_devices_are_out(case: Case) -> list[str]:
-    """C13: nothing that a device sends later than the bound after its revocation gets in."""
+    """C13: nothing that a device sends later than the bound after its revocation gets in.
+
+    Behind a revocation that is in the log itself nothing of the device stands, whenever it was
+    sent.
+    """
     broken: list[str] = []
     revoked: dict[tuple[str, int], Operation] = {}
+    barred: dict[tuple[str, int], Operation] = {}
     for operation in sorted(case.operations, key=end_of):
         if isinstance(operation.call, Revoke) and operation.outcome == "ok":
-            revoked.setdefault((operation.call.chain, operation.call.device), operation)
+            device = operation.call.chain, operation.call.device
+            revoked.setdefault(device, operation)
+            if operation.answer.seq:
+                barred.setdefault(device, operation)
     for one in (one for here in landings(case).values() for one in here):
         order = revoked.get((one.chain, one.call.device))
         if order is not None and one.invoked > end_of(order) + case.revoke_bound_s:
             broken.append(f"{one.operation} is at {one.seq}, though {order} was before")
+    for log in case.logs:
+        for entry in with_origin(log):
+            order = barred.get((log.chain, entry.device))
+            if order is not None and entry.seq > order.answer.seq:
+                broken.append(
+                    f"{log.server}: in {log.chain}, lsn {entry.lsn} of device {entry.device} is at"
+                    f" {entry.seq}, behind {order} at {order.answer.seq}"
+                )
     return broken
 
 
@@ -372,6 +387,7 @@ CHECKERS: Final[dict[str, Checker]] = {
     "C9": fences_hold,
     "C10": roots_are_of_this_tree,
     "C11": state_is_the_same,
+    "C12": followers_are_told,
     "C13": revoked_devices_are_out,
 }
 

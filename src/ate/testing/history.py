@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -78,7 +79,10 @@ class Lookup(Call, frozen=True, tag="lookup", omit_defaults=True):
 
 
 class Revoke(Call, frozen=True, tag="revoke", omit_defaults=True):
-    """Take no more commits from a device."""
+    """Take no more commits from a device.
+
+    When it is a commit of the chain itself, the answer has its seq.
+    """
 
     device: int
 
@@ -293,6 +297,38 @@ class Snapshot:
 
 
 @dataclass(slots=True)
+class Follower:
+    """Someone who wants to be told how long a chain is, for as long as they do.
+
+    Args:
+        name: of this subscription; one that begins anew has another.
+        since, until: seconds, when it began and ended.
+        told: (moment, seq of the chain's last row), in the order in which they came.
+    """
+
+    name: str
+    chain: str
+    since: float
+    told: list[tuple[float, int]] = field(default_factory=list)
+    until: float = inf
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """From this moment on nothing was broken.
+
+    Args:
+        length: seq of the chain's last row, of which all who follow it are to be told.
+        within_s: so soon.
+    """
+
+    chain: str
+    moment: float
+    length: int
+    within_s: float = 10.0
+
+
+@dataclass(slots=True)
 class Case:
     """All that is known after a run.
 
@@ -305,6 +341,8 @@ class Case:
     stated: Sequence[Stated] = ()
     snapshots: Sequence[Snapshot] = ()
     revoke_bound_s: float = 0.0
+    followers: Sequence[Follower] = ()
+    mended: Sequence[Mended] = ()
 
 
 def _told(call: AnyCall) -> list[tuple[str, object]]:
