@@ -20,9 +20,11 @@ from ate.testing.history import (
     Case,
     Entry,
     FinalLog,
+    Follower,
     Head,
     History,
     Lookup,
+    Mended,
     Operation,
     Read,
     Revoke,
@@ -93,6 +95,8 @@ def clean() -> Case:
             Snapshot("c", 6, "state", "origins", "after compaction"),
         ],
         revoke_bound_s=1.0,
+        followers=[Follower("a", "c", 0, [(1, 1), (12, 6)])],
+        mended=[Mended("c", 13, 6)],
     )  # fmt: skip
 
 
@@ -197,6 +201,10 @@ BROKEN: list[tuple[str, Case, str]] = [
     ("C11", replace(clean(), snapshots=[*clean().snapshots,
                                         Snapshot("c", 6, "state", "other", "after move")]),
      "after move: the origins of c at 6"),
+    ("C12", replace(clean(), followers=[Follower("f", "c", 0, [(1, 6), (2, 5)])]),
+     "f was told a length of 5 of c at 2, and 6 before"),
+    ("C12", replace(clean(), mended=[Mended("c", 16, 7)]), "a was told a length of 6 .* never"),
+    ("C13", operation(clean(), "a5", seq=4), "lsn 2 of device 20 is at 5, behind a5 .* at 4"),
     ("C13", operation(clean(), "a5", invoked=1, done=2), "b4 .* is at 5, though a5"),
     ("C13", more(operation(clean(), "b1", invoked=2.5), NOBODY), "b2 .* is at 3, though x1"),
 ]  # fmt: skip
