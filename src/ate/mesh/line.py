@@ -9,6 +9,7 @@ finds out which when it opens its chain anew.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol, TypeVar
@@ -87,8 +88,8 @@ class Line:
         self._task: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
         self._failures = 0
-        #: When the connection came up; None while there is none, or was none.
-        self._stood_since: float | None = None
+        #: When the connection came up; never, while there is none.
+        self._stood_since = math.inf
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -161,9 +162,9 @@ class Line:
         loop = asyncio.get_running_loop()
         while not self._is_closed:
             self._hurry.clear()
-            self._stood_since = None
+            self._stood_since = math.inf
             is_clean = await self._connect()
-            stood_s = loop.time() - self._stood_since if self._stood_since is not None else 0.0
+            stood_s = loop.time() - self._stood_since
             try:
                 async with asyncio.timeout(self._wait(stood_s, is_clean=is_clean)):
                     await self._hurry.wait()
