@@ -28,6 +28,8 @@ from ate.wire.terms import PeerSession, Terms, Trust
 #: The waits between attempts grow from the first to the second; each is a random part of it, so
 #: that the clients of a server that comes back do not come back all at once.
 BACKOFF_S: Final = (0.1, 30.0)
+#: By so much at each: a server that restarts is found after half as long again as it took.
+_GROWTH: Final = 1.5
 #: A connection that stood so long was a good one: the next failure is the first one. It is short,
 #: so that a server that falls often is found soon each time.
 STABLE_S: Final = 1.0
@@ -221,7 +223,7 @@ class Line:
         if stood_s >= STABLE_S:
             self._failures = 0
         least, most = BACKOFF_S
-        bound = min(most, least * 2.0 ** min(self._failures, 16))
+        bound = min(most, least * _GROWTH ** min(self._failures, 16))
         self._failures += 1
         if is_clean and self._failures == 1:
             return 0.0  # a server that restarts says so, and is back soon
