@@ -32,7 +32,7 @@ from tools.race.traffic import body_of, now
 _MIB: Final = 1 << 20
 _COLD_BODY: Final = 64 * 1024
 _BATCH: Final = 100
-_SETTLE_S: Final = 0.5
+_SETTLE_S: Final = 1.5
 _RETRY_S: Final = 0.005
 _AFTER_S_MAX: Final = 60.0
 _FOLLOWER_PROCESSES: Final = 4

@@ -7,11 +7,12 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ate.dio.clash import Guard
 from ate.dio.dio import Dio
 from ate.dio.job import Job
 from ate.dio.landing import land
 from ate.dio.lease import Lease, lease_id_of, standing
-from ate.errors import AteError, Conflict, Fenced, LoadError, NoReadKey
+from ate.errors import AteError, Conflict, Disconnected, Fenced, LoadError, NoReadKey
 from ate.ids import ObjectId
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ async def take(queue: Queue[T], ids: Sequence[bytes]) -> list[Job[T]]:
         return []
     before = [job._lease.seq for job in jobs]
     try:
-        await land(dio, queue._durability, lease=standing(dio, jobs[0]._lease))
+        await _commit(queue, dio, standing(dio, jobs[0]._lease))
     except (Conflict, Fenced):
         return []
     except asyncio.CancelledError:
@@ -57,6 +58,20 @@ async def take(queue: Queue[T], ids: Sequence[bytes]) -> list[Job[T]]:
     except BaseException:  # one cannot be held: the others must not wait for their leases' end
         await offer_again(jobs)
         raise
+
+
+async def _commit(queue: Queue[Any], dio: Dio, guard: Guard | None) -> None:
+    """Commit, and without an answer again when there is a connection.
+
+    Leases that nobody knows of would keep their jobs from everybody for as long as they last.
+    """
+    while True:
+        try:
+            await land(dio, queue._durability, lease=guard)
+        except Disconnected:
+            await queue._reconnected()
+        else:
+            return
 
 
 async def _lay_hand_on(job: Job[Any], dio: Dio) -> None:

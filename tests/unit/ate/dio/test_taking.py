@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
+from tests.shared import World, play, until
 
 import ate
 from ate.dio.lease import lease_id_of
@@ -110,3 +111,37 @@ async def test_a_job_that_ends_while_it_is_taken_is_not_held_and_leaves_no_lease
                 await dio.commit()
             assert len(chain) == 0, "no lease outlives its job"
         assert 1 in taken
+
+
+def test_a_lease_that_was_taken_when_the_server_was_lost_is_used() -> None:
+    """Whether it had landed or not: nobody waits for the end of a lease of one's own."""
+
+    async def main(world: World) -> None:
+        world.net.shape(latency_s=(0.01, 0.01))
+        chain = await world.device().open(recovery="readonly-async")
+        dio = chain.dio()
+        for number in range(4):
+            dio.store(Task(number))
+        await dio.commit()
+        queue = Queue(chain, Task, lease_s=100_000)
+        for after_s in (0.0, 0.004, 0.008):
+            working = asyncio.ensure_future(claim_one(queue))
+            await world.loop.pause(after_s)
+            world.net.cut("server", "one", both=False)
+            await world.loop.pause(0.02)
+            await world.stop()
+            await until(chain, lambda: not chain.status.online)
+            await world.loop.pause(3)
+            world.net.heal()
+            world.start()
+            await working
+        assert len(queue) == 1
+        assert world.loop.time() < 1000
+        await chain.close()
+
+    play(main)
+
+
+async def claim_one(queue: Queue[Task]) -> None:
+    async with queue.claim() as job:
+        assert job.fence >= 1
