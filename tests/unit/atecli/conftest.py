@@ -93,8 +93,9 @@ class Server:
         self._folder, self._port = folder, 0
         self.start()
 
-    def start(self) -> None:
-        words = ["solo", str(self._folder), "--no-auth", "--json", "--port", str(self._port)]
+    def start(self, *gate: str) -> None:
+        gate = gate or ("--no-auth",)
+        words = ["solo", str(self._folder), *gate, "--json", "--port", str(self._port)]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "atedb", *words],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,

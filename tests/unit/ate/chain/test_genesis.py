@@ -5,10 +5,10 @@ from typing import Any as Anything
 import pytest
 
 import ate
-from ate.chain.genesis import Founding, check_chain, write_genesis
+from ate.chain.genesis import Founding, check_chain, check_genesis, write_genesis
 from ate.chain.ledger import Ledger
 from ate.crypto.entropy import SeededEntropy
-from ate.errors import UntrustedRoot, UsageError
+from ate.errors import CorruptLog, UntrustedRoot, UsageError
 from ate.event.access import Access, Everyone
 from ate.event.commit import Origin
 from ate.log.memory import MemoryLog
@@ -101,3 +101,29 @@ async def test_the_chain_that_was_meant() -> None:
 async def test_sequencers_that_make_no_sense(changed: dict[str, Anything]) -> None:
     with pytest.raises(UsageError, match="sequencers"):
         await founded(member("alice"), **changed)
+
+
+async def test_whether_a_chain_is_write_once_is_yes_or_no() -> None:
+    with pytest.raises(UsageError, match="write-once is true or false, not 'yes'"):
+        await founded(policy={"worm": "yes"})
+
+
+async def test_a_first_commit_founds_the_chain_that_was_asked_for() -> None:
+    async with ate.open("universe", memory=True) as chain:
+        async with chain.dio() as dio:
+            dio.store("x")
+        first, second = chain._ledger.view.find(1)[0], chain._ledger.view.find(2)[0]
+        assert check_genesis(first, "universe").name == "universe"
+        with pytest.raises(UntrustedRoot, match="founds 'universe', not 'other'"):
+            check_genesis(first, "other")
+        with pytest.raises(UntrustedRoot, match="founds no chain"):
+            check_genesis(second, "universe")
+
+
+async def test_the_founding_commit_is_the_one_that_the_chain_is_known_by() -> None:
+    """What the view remembers of the first commit may come from a snapshot."""
+    alice = member("alice")
+    ledger = await founded(alice)
+    ledger.view.trust.chain_id = bytes(32)
+    with pytest.raises(CorruptLog, match="not the one that was here before"):
+        check_chain(ledger, "universe", (alice.public,))

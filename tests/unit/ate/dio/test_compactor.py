@@ -6,8 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.shared import World, play
 
 import ate
+from ate.chain.flip import due
 from ate.chain.retention import Retention
 from ate.dio.policy import CompactPolicy
 from ate.errors import AteError, ReadOnly, Refused, StorageError, UsageError
@@ -312,3 +314,143 @@ async def test_a_list_that_is_gone_through_meanwhile_is_whole(follows: bool) -> 
             wanted[453], wanted[850] = "new at 3", "new at 400"
             del wanted[900], wanted[503]
             assert found == wanted
+
+
+# --- where others hold the chain too -------------------------------------------------------------
+
+
+async def brought(world: World, *chains: ate.Chain) -> None:
+    """Let all chains hear of each other's commits, and do what those say."""
+    for _ in range(2):
+        for chain in chains:
+            await chain.sync()
+    await world.loop.pause(5)
+
+
+def test_all_who_hold_a_chain_compact_where_a_root_says_so() -> None:
+    async def main(world: World) -> None:
+        one = await world.device("one").open()
+        two = await world.device("two").open()
+        never = await world.device("three").open(compact="never")
+        await change(one, 6)
+        await brought(world, one, two, never)
+        assert not one._compactor.wants_flip(), "its policy waits for a root's word"
+        await one.checkpoint(compact=True)
+        await brought(world, one, two, never)
+        assert [generation(chain) for chain in (one, two, never)] == [2, 2, 1]
+        assert one._ledger.view.cut == two._ledger.view.cut > never._ledger.view.cut == 0
+        assert one.root == two.root == never.root
+        await change(two)
+        await brought(world, one, two, never)
+        for chain in (one, two, never):
+            assert (await anext(aiter(chain.dio().all(dict)))).value["n"] == 0
+            await chain.close()
+
+    play(main)
+
+
+def test_the_timer_of_a_root_compacts_for_all() -> None:
+    async def main(world: World) -> None:
+        timer = CompactPolicy("timer", timer_s=60)
+        one = await world.device("one").open(compact=timer)
+        two = await world.device("two").open()
+        await change(one, 6)
+        await brought(world, one, two)
+        assert not one._compactor.wants_flip()
+        await world.loop.pause(61)
+        await brought(world, one, two)
+        assert (generation(one), generation(two)) == (2, 2)
+        await one.set_hold("case 17")
+        await change(one, 6)
+        await world.loop.pause(120)
+        await brought(world, one, two)
+        assert (generation(one), generation(two)) == (2, 2), "a hold forbids it"
+        await one.close()
+        await two.close()
+
+    play(main)
+
+
+def test_a_hold_stops_the_copies_and_its_end_lets_them_go_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main(world: World) -> None:
+        late = world.device("two")
+        one, two = await world.device("one").open(), await late.open()
+        await change(one, 6)
+        await two.sync()
+        await two.close()
+        await one.checkpoint(compact=True)
+        await one.set_hold("case 17")
+        two = await late.open()
+        await brought(world, one, two)
+        assert generation(two) == 1
+        assert due(two._ledger.view) is not None
+        assert "case 17" in caplog.text
+        await one.set_hold(None)
+        await one.checkpoint()
+        await brought(world, one, two)
+        assert generation(two) == 2
+        assert await two._compactor.flip() is None, "it is done"
+        await one.close()
+        await two.close()
+
+    play(main)
+
+
+def test_a_sparse_copy_is_not_compacted() -> None:
+    async def main(world: World) -> None:
+        one = await world.device("one").open()
+        await change(one, 6, size=400)
+        sparse = await world.device("two").open(sparse=100)
+        with pytest.raises(UsageError, match="sparse"):
+            await sparse.compact()
+        await one.checkpoint(compact=True)
+        await brought(world, one, sparse)
+        assert generation(sparse) == 1
+        assert await sparse._compactor.flip() is None
+        await one.close()
+        await sparse.close()
+
+    play(main)
+
+
+async def test_what_stays_at_a_flip() -> None:
+    policy = CompactPolicy("heartbeat", retention=Retention(versions=2))
+    here = Here()
+    async with here.open(compact=policy) as chain:
+        compactor = chain._compactor
+        assert compactor.kept(False) is None
+        assert compactor.kept(True) == Retention(versions=2)
+        assert compactor.kept(Retention(versions=7)) == Retention(versions=7)
+    async with here.open(readonly=True) as chain:
+        assert chain._compactor.kept(False) is None
+        with pytest.raises(ReadOnly):
+            chain._compactor.kept(True)
+
+
+async def test_what_is_erased_is_overwritten() -> None:
+    here, secret = Here(), b"a secret that is to go"
+    async with here.open() as chain:
+        dio = chain.dio()
+        dao = dio.store({"text": secret.decode()})
+        await dio.commit()
+        dao.value = {"text": "something else"}
+        await dio.commit()
+        assert any(secret in raw for raw in here.disk.snapshot().values())
+        done = await chain.compact(erase=True)
+        assert done.erased is not None
+        assert not any(secret in raw for raw in here.disk.snapshot().values())
+
+
+async def test_commits_that_come_all_the_time_are_not_held_up() -> None:
+    here = Here()
+    async with here.open() as chain:
+        await change(chain, 30)
+        compacting, landed = asyncio.create_task(chain.compact()), 0
+        while not compacting.done():
+            await change(chain)
+            landed += 1
+        assert (await compacting).generation == 2
+        assert landed > 1
+        assert (await anext(aiter(chain.dio().all(dict)))).value["n"] == 0

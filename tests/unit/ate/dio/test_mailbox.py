@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from math import inf
 
+from tests.shared import World, play, put
+
 import ate
 from ate.dio.mailbox import Letter, Mailbox
 from ate.testing.simclock import SimClock
@@ -72,3 +74,43 @@ async def test_the_end_of_the_chain_wakes_everybody() -> None:
         await chain.close()
         await resting
         assert letter.ended
+
+
+def test_the_end_of_a_connection_wakes_everybody_who_waits_for_a_reply() -> None:
+    async def main(world: World) -> None:
+        chain = await world.device().open()
+        await put(chain, "first")
+        with Letter(chain, ate.ObjectId.random(), inf) as letter:
+            world.net.reset("one", "server")
+            await world.loop.pause(0.5)
+            assert letter.is_reachable
+            assert not rung(letter), "a moment without a connection is no loss"
+            await world.stop()
+            await letter.rest()
+            assert not letter.is_reachable
+            assert not letter.ended
+            world.start()
+            await chain.sync()
+            assert letter.is_reachable
+        await chain.close()
+
+    play(main)
+
+
+async def test_what_is_sent_behind_the_back_of_a_caller_is_kept_until_it_is_done() -> None:
+    async with ate.open("mail", memory=True) as chain:
+        sent, going = list[int](), asyncio.Event()
+
+        async def work() -> None:
+            await going.wait()
+            sent.append(1)
+
+        with Letter(chain, ate.ObjectId.random(), inf) as letter:
+            assert letter.is_reachable, "there is no server that could be away"
+            letter.send(work())
+        assert chain._mailbox is not None
+        (task,) = chain._mailbox.tasks
+        going.set()
+        await task
+        await asyncio.sleep(0)
+        assert (sent, chain._mailbox.tasks) == ([1], set())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.shared import Note, World, play, put, texts
 
 import ate
 from ate.dio.bell import Bell
@@ -432,3 +433,126 @@ async def test_other_errors_are_not_taken_for_the_end_of_the_loop(tmp_path: Path
 def test_a_lease_must_last() -> None:
     with pytest.raises(ate.UsageError):
         Queue(None, Task, lease_s=0)  # type: ignore[arg-type]
+
+
+async def test_handlers_work_several_at_a_time_until_the_chain_closes() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue, most, now = Queue(chain, Task), 0, 0
+        for number in range(20):
+            await queue.push(Task(f"{number:02}"))
+
+        async def handle(job: Job[Task]) -> None:
+            nonlocal most, now
+            now += 1
+            most = max(most, now)
+            await asyncio.sleep(0)
+            job.dio.store(Done(job.value.name))
+            now -= 1
+
+        working = asyncio.ensure_future(queue.work(handle, at_once=4))
+        await queue.join()
+        assert sorted(await names(chain)) == [f"{number:02}" for number in range(20)]
+        assert most == 4
+        assert not working.done(), "it waits for more"
+    await working
+
+
+async def test_a_handler_that_fails_ends_the_work_and_its_job_is_offered_again() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue = Queue(chain, Task)
+        await queue.push(Task("bad"))
+
+        async def handle(job: Job[Task]) -> None:
+            job.dio.store(Done("never"))
+            raise ZeroDivisionError
+
+        with pytest.raises(ExceptionGroup) as caught:
+            await queue.work(handle, at_once=2)
+        assert caught.group_contains(ZeroDivisionError)
+        assert await names(chain) == []
+        async with queue.claim() as job:
+            assert job.value == Task("bad")
+
+
+async def test_whoever_waits_for_the_last_job_hears_that_the_chain_was_closed() -> None:
+    chain = await ate.open("jobs", memory=True)
+    queue = Queue(chain, Task)
+    await queue.push(Task("left"))
+    waiting = asyncio.ensure_future(queue.join())
+    await asyncio.sleep(0)
+    await chain.close()
+    with pytest.raises(ate.AteError, match="closed"):
+        await waiting
+
+
+async def test_a_queue_goes_on_over_a_compaction() -> None:
+    async with ate.open("jobs", memory=True) as chain:
+        queue = Queue(chain, Task)
+        for name in "abc":
+            await queue.push(Task(name))
+        async with Queue(chain, Task).claim():
+            pass
+        await chain.compact()
+        await queue.push(Task("d"))
+        assert len(queue) == 3
+        for name in "bcd":
+            async with queue.claim() as job:
+                assert job.value == Task(name)
+
+
+def test_while_there_is_no_connection_whoever_claims_waits() -> None:
+    async def main(world: World) -> None:
+        chain = await world.device().open(recovery="readonly-async")
+        await put(chain, "a")
+        queue = Queue(chain, Note)
+        await world.stop()
+        await world.loop.pause(5)
+
+        async def one() -> str:
+            async with queue.claim() as job:
+                return str(job.value.text)
+
+        claiming = asyncio.ensure_future(one())
+        await world.loop.pause(60)
+        assert not claiming.done()
+        world.start()
+        assert await claiming == "a"
+        assert await texts(chain) == []
+        await chain.close()
+        with pytest.raises(ate.AteError, match="closed"):
+            await one()
+
+    play(main)
+
+
+def test_machines_that_take_from_one_queue_do_each_job_once() -> None:
+    async def main(world: World) -> None:
+        chains = [await world.device(f"d{number}").open() for number in range(3)]
+        dio = chains[0].dio()
+        for number in range(30):
+            dio.store(Note(f"{number:02}"))
+        await dio.commit()
+        for chain in chains:
+            await chain.sync()
+        done, spreads = list[str](), list[int]()
+
+        async def work(chain: ate.Chain) -> None:
+            queue = Queue(chain, Note)
+            while len(queue):
+                jobs, _ = await queue._look_for(2)
+                spreads.append(queue._spread)
+                for job in jobs:
+                    async with job:
+                        done.append(job.value.text)
+                if not jobs:
+                    await world.loop.pause(0.01)
+
+        await asyncio.gather(*map(work, chains))
+        assert sorted(done) == [f"{number:02}" for number in range(30)]
+        assert max(spreads) > 1, "after a lost race each looks elsewhere"
+        for chain in chains:
+            await chain.sync()
+            assert await texts(chain) == []
+            await chain.close()
+
+    play(main)

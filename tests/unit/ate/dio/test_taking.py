@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+import pytest
 from tests.shared import World, play, until
 
 import ate
@@ -82,6 +83,34 @@ async def test_a_cancelled_take_gives_back_what_has_landed() -> None:
             if isinstance(found, list):
                 await offer_again(found)
         assert len(await queue._claim_some(3)) == 3
+
+
+async def test_a_job_that_ends_while_it_is_taken_is_not_held_and_leaves_no_lease() -> None:
+    async with ate.open("jobs", memory=True, session=ate.Session.new("a")) as chain:
+        taken = list[int]()
+        for turns in range(16):
+            queue, (one, other) = await filled(chain, 2)
+            task = asyncio.create_task(take(queue, [one, other]))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            dio = chain.dio()
+            dio.delete(ate.ObjectId(one))
+            await dio.commit()
+            jobs = await task
+            taken.append(len(jobs))
+            for job in jobs:
+                if job.id == other:
+                    async with job:
+                        pass
+                else:  # it was held before it ended
+                    with pytest.raises(ate.AteError):
+                        async with job:
+                            pass
+            if not jobs:
+                dio.delete(ate.ObjectId(other))
+                await dio.commit()
+            assert len(chain) == 0, "no lease outlives its job"
+        assert 1 in taken
 
 
 def test_a_lease_that_was_taken_when_the_server_was_lost_is_used() -> None:

@@ -9,9 +9,9 @@ import pytest
 import ate
 from ate.chain.reader import Reader
 from ate.dio.schema import Schema, schema_of
-from ate.dio.typed import check_pending, fits, not_of
-from ate.errors import Deleted, WrongType
-from ate.ids import ROOT
+from ate.dio.typed import check_pending, checked, fits, not_of
+from ate.errors import Deleted, UsageError, WrongType
+from ate.ids import ROOT, ObjectId
 
 
 @dataclass
@@ -48,3 +48,13 @@ async def test_the_error_says_what_is_there() -> None:
         assert isinstance(not_of(await reader.open(3), schema), Deleted)
         assert "belongs to the chain" in str(not_of(await reader.open(1), schema))
         assert reader.view.index.locate(ROOT)
+
+
+def test_an_id_that_a_program_chose() -> None:
+    made = ObjectId.random()
+    assert checked(made) is made
+    assert checked(bytes(made)) == made
+    assert isinstance(checked(bytes(made)), ObjectId)
+    for wrong in (str(made), 7, None):
+        with pytest.raises(UsageError, match="an id is an ObjectId, not"):
+            checked(wrong)

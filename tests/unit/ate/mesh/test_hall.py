@@ -24,7 +24,7 @@ from ate.ids import ObjectId
 from ate.log.memory import MemoryLog
 from ate.merkle import verify_consistency
 from ate.mesh.gate import OpenGate, Rights
-from ate.mesh.hall import Hall, Place
+from ate.mesh.hall import HANDLED, Hall, Place
 from ate.mesh.roster import Shelf
 from ate.mesh.shelf import DiskShelf, MemoryShelf
 from ate.testing.platter import STYLES
@@ -277,6 +277,189 @@ async def test_of_chains_that_may_be_read_changes_are_told() -> None:
     await stranger.say(Sync(1, {}, []))
     await stranger.say(Sync(2, {}, [NAME, "secret"]))
     assert [answer.heads for answer in stranger.of(Changed)] == [[], [(NAME, 3)]]
+    await one.close()
+
+
+# --- chains that have another place -------------------------------------------------------------
+
+
+async def test_who_follows_gets_more_when_it_has_room_again() -> None:
+    one, envoy, scribe = await founded()
+    await write(envoy, scribe.notes(8, 60_000))
+    slow, seen = await visitor(one), 0
+    await slow.open(credit=1000)
+    await slow.until_frames(1)
+    rounds = 0
+    while len(slow.frames) < 9:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        came = slow.frames[seen:]
+        assert sum(map(len, came)) < 4 * 60_000, "no more than it has room for, and one message"
+        seen, rounds = seen + len(came), rounds + 1
+        await slow.say(Credit(1, sum(map(len, came))))
+        await slow.until_frames(seen + 1)
+    assert rounds >= 2
+    assert slow.indexes == list(range(9))
+    await one.close()
+
+
+class Desk:
+    """An office that gives the answer it was told to give."""
+
+    def __init__(self, place: Place | None) -> None:
+        self.place, self.heard = place, list[str]()
+
+    async def asked(self, visitor: object, message: Open) -> Place | None:
+        self.heard.append(message.name)
+        return self.place
+
+
+async def test_the_office_is_asked_first() -> None:
+    one, envoy, _ = await founded()
+    one.office = desk = Desk(HANDLED)
+    other = await visitor(one)
+    await other.say(Open(1, NAME))
+    assert (desk.heard, other.heard) == ([NAME], []), "it answers by itself"
+    desk.place = Place("ws://two", 4)
+    await other.say(Open(1, NAME))
+    assert other.of(Moved) == [Moved(1, "ws://two", 4)]
+    desk.place = None
+    assert (await other.open()).role == "master"
+    assert len(envoy.of(Moved)) == 0
+    await one.close()
+
+
+async def test_a_chain_that_goes_on_elsewhere_yields_and_can_be_read() -> None:
+    legacy = Place("", 5, "legacy", "ws://two")
+    where = {NAME: Place()}
+    one, envoy, scribe = await founded(hall(where=lambda name: where.get(name, legacy)))
+    await write(envoy, scribe.notes(2))
+    where.clear()
+    await one.review()
+    assert envoy.of(Moved) == [Moved(1, "ws://two", 5)]
+    opened = await envoy.open()
+    assert (opened.writable, opened.role, opened.commits) == (False, "legacy", 3)
+    assert opened.more["owner"] == "ws://two"
+    late = await visitor(one)
+    assert (await late.open(more={"ask": "yield"})).more == {"yielded": 5}
+    await envoy.say(Submit(1, scribe.note()))
+    (refused,) = envoy.of(Refused)
+    assert (refused.code, refused.hint) == ("read_only", "its master is at ws://two")
+    await envoy.say(Open(2, "never-was"))
+    assert envoy.of(Moved)[-1] == Moved(2, "ws://two", 5), "who has nothing of it sends on"
+    await one.close()
+
+
+async def test_all_who_have_a_chain_open_are_sent_to_its_new_place() -> None:
+    places = {NAME: Place()}
+    one, envoy, scribe = await founded(hall(where=lambda name: places[name]))
+    await write(envoy, scribe.notes(2))
+    other = await visitor(one)
+    await other.open(ch=9)
+    await one.review()
+    assert not envoy.of(Moved), "it is where it was"
+    places[NAME] = Place("ws://two", 6)
+    await one.review()
+    assert envoy.of(Moved) == [Moved(1, "ws://two", 6)]
+    assert other.of(Moved) == [Moved(9, "ws://two", 6)]
+    assert not one.roots
+    with pytest.raises(ProtocolError, match="not open"):
+        await envoy.say(Submit(1, scribe.note()))
+    places[NAME] = Place()
+    assert (await envoy.open()).commits == 3
+    await one.close()
+
+
+async def test_while_its_place_is_unknown_a_chain_stays_where_it_is() -> None:
+    known = True
+
+    def where(name: str) -> Place:
+        if not known:
+            raise NotFound(f"{name} is on its way")
+        return Place()
+
+    one, envoy, scribe = await founded(hall(where=where))
+    known = False
+    await one.review()
+    await write(envoy, scribe.notes(1))
+    assert not envoy.of(Moved)
+    await one.close()
+
+
+async def test_who_has_no_place_to_go_to_is_told_to_come_again() -> None:
+    one, envoy, scribe = await founded()
+    await write(envoy, scribe.notes(2))
+    await one.send_on(one.roots[NAME], Place("", 2, "relay"))
+    (failed,) = envoy.of(Failed)
+    assert (failed.ref, failed.code, failed.retry_ms) == (0, "disconnected", 1)
+    assert (await envoy.open()).commits == 3
+    await one.close()
+
+
+async def test_a_move_that_cannot_be_settled_leaves_the_chain_here() -> None:
+    one, envoy, scribe = await founded()
+    await write(envoy, scribe.notes(2))
+
+    def settle() -> None:
+        raise StorageError("the directory could not be written")
+
+    with pytest.raises(StorageError):
+        await one.send_on(one.roots[NAME], Place("ws://two", 6), settle)
+    assert envoy.of(Failed)[0].code == "storage"
+    assert not envoy.of(Moved)
+    assert (await envoy.open()).commits == 3
+    await write(envoy, [scribe.note()])
+    await one.close()
+
+
+async def test_a_chain_that_is_moved_while_it_is_opened_is_not_entered() -> None:
+    gone = False
+    one, envoy, scribe = await founded(
+        hall(where=lambda _: Place("ws://two", 6) if gone else Place())
+    )
+    await write(envoy, scribe.notes(2))
+    late, root = await visitor(one), one.roots[NAME]
+    async with root.alone:
+        opening = asyncio.ensure_future(late.open())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        gone = True
+    with pytest.raises(Disconnected, match="just moved"):
+        await opening
+    assert not late.heard
+    assert root.channels == 1
+    await one.close()
+
+
+async def test_who_may_only_read_is_told_so() -> None:
+    home, _, scribe = await founded()
+    shelf = home.roster._shelf
+    await home.close()
+    one = hall(shelf, gate=Porter(Rights(write=False)))
+    envoy = await visitor(one)
+    assert not (await envoy.open()).writable
+    await envoy.say(Submit(1, scribe.note()))
+    assert envoy.of(Refused)[0].code == "write_denied"
+    await one.close()
+
+
+async def test_a_copy_of_what_nobody_has_is_made_by_who_may_make_chains() -> None:
+    """Whether the chain exists is only known when its master was asked."""
+    asked = list[bool]()
+
+    class Doorman(OpenGate):
+        def may_open(self, visitor: object, name: str, token: bytes, *, exists: bool) -> Rights:
+            asked.append(exists)
+            if not exists:
+                raise NotFound("you may make no chains")
+            return Rights()
+
+    one = hall(gate=Doorman(), where=lambda _: Place("", 1, "relay"))
+    envoy = await visitor(one)
+    with pytest.raises(NotFound):
+        await envoy.say(Open(1, "never-was"))
+    assert asked == [True, False]
+    assert not envoy.heard
     await one.close()
 
 

@@ -11,24 +11,37 @@ from typing import Any
 
 import pytest
 from tests.effort import effort
+from tests.unit.ate.mesh.served import Scribe, settled, visitor
 
 import ate
 from ate.clock import SystemClock
 from ate.crypto.entropy import system_entropy
 from ate.crypto.sign import SigningKey
 from ate.dio.chain import Chain
-from ate.errors import Disconnected, ReadOnly
+from ate.errors import (
+    AteError,
+    BadToken,
+    CorruptLog,
+    Disconnected,
+    NotFound,
+    ReadOnly,
+    StorageError,
+)
 from ate.log.memory import MemoryLog
-from ate.mesh.gate import OpenGate
+from ate.mesh.gate import Gate, OpenGate, Rights
 from ate.mesh.hall import Hall
 from ate.mesh.meter import SilentMeter
-from ate.mesh.mirror import Following
+from ate.mesh.mirror import Following, Mirror
 from ate.mesh.registry import Registry
+from ate.mesh.roster import Shelf
 from ate.mesh.shelf import DiskShelf, MemoryShelf
 from ate.mesh.stating import stating
 from ate.mesh.topology import Place
 from ate.server import Server, serve
+from ate.testing.simdisk import SimDisk
 from ate.testing.stage import member
+from ate.trust.attest import HeadStatement
+from ate.wire.message import Accepted, Failed, Refused, Stated, Submit
 
 TOLD_S = 2.0
 
@@ -41,8 +54,8 @@ class Cluster:
     key: SigningKey = field(default_factory=SigningKey.generate)
     alice: ate.Session = field(default_factory=lambda: member("alice"))
 
-    async def master(self) -> tuple[Hall, Server]:
-        hall = Hall(MemoryShelf(), state=stating(self.key))
+    async def master(self, gate: Gate | None = None) -> tuple[Hall, Server]:
+        hall = Hall(MemoryShelf(), state=stating(self.key), gate=gate)
         server = await self.stack.enter_async_context(
             serve(hall, websocket=False, tcp=True, identity=self.key)
         )
@@ -50,10 +63,13 @@ class Cluster:
         return hall, server
 
     async def follower(
-        self, url: str, role: str = "relay", path: Path | None = None
-    ) -> tuple[Hall, Server]:
-        shelf = DiskShelf(path) if path is not None else MemoryShelf()
-        gate, meter, lines = OpenGate(), SilentMeter(), Registry(agent="test")
+        self, url: str, role: str = "relay", path: Path | None = None, *,
+        disk: SimDisk | None = None, gate: Gate | None = None,
+    ) -> tuple[Hall, Server]:  # fmt: skip
+        shelf: Shelf = DiskShelf(path) if path is not None else MemoryShelf()
+        if disk is not None:
+            shelf = DiskShelf("/archive", disk)
+        gate, meter, lines = gate or OpenGate(), SilentMeter(), Registry(agent="test")
         own = SigningKey.generate()
         following = Following(
             shelf, identity=own, trust=lambda _: None, gate=gate, meter=meter, lines=lines,
@@ -278,3 +294,172 @@ async def test_a_lookup_is_answered_by_the_master() -> None:
         await mirror.close()
         with pytest.raises(Disconnected):
             await mirror.look_up(Lookup(7, 8, device, session, 2))
+
+
+def mirror_of(hall: Hall, name: str = "notes") -> Mirror:
+    mirror = hall.roots[name]
+    assert isinstance(mirror, Mirror)
+    return mirror
+
+
+async def test_who_has_more_than_the_mirror_waits_until_it_has_caught_up() -> None:
+    async with cluster() as play:
+        _, master = await play.master()
+        below, _ = await play.follower(master.url)
+        writer = await play.client(master.url)
+        await write(writer, 1)
+        envoy = await visitor(below)
+        assert (await envoy.open("notes")).commits == 2
+        for number in range(5):
+            await write(writer, number)
+            late = await visitor(below)
+            opened = await late.open("notes", commits=writer.commits, chain_id=writer.id)
+            assert opened.commits == opened.start == writer.commits
+            assert opened.root == writer.root
+            await late.leave()
+
+
+class Counting(OpenGate):
+    """Lets a commit pass at the third attempt, and counts what was stored."""
+
+    def __init__(self) -> None:
+        self.tries, self.bytes = 0, 0
+
+    def may_submit(self, visitor: object, name: str, nbytes: int) -> float:
+        self.tries += 1
+        return 0.01 if self.tries % 3 else 0.0
+
+    def stored(self, visitor: object, name: str, nbytes: int) -> None:
+        self.bytes += nbytes
+
+
+async def test_the_gate_of_a_relay_slows_down_and_counts() -> None:
+    async with cluster() as play:
+        above, master = await play.master()
+        gate = Counting()
+        below, _ = await play.follower(master.url, gate=gate)
+        envoy, scribe = await visitor(below), Scribe()
+        await envoy.open("notes")
+        first = await scribe.founding("notes")
+        for tries in (1, 2):
+            await envoy.say(Submit(1, first))
+            answer = (await envoy.until(Refused, tries))[-1]
+            assert (answer.code, answer.again, answer.lsn) == ("throttled", True, 1)
+            assert answer.retry_ms >= 10
+        assert gate.bytes == 0
+        await envoy.say(Submit(1, first))
+        (accepted,) = await envoy.until(Accepted)
+        assert (accepted.ch, accepted.first_seq, accepted.again) == (1, 1, False)
+        assert gate.bytes == len(first)
+        assert above.roots["notes"].durable == 1
+        await envoy.say(Submit(1, b"short"))
+        answer = (await envoy.until(Refused, 3))[-1]
+        assert (answer.code, answer.again) == ("usage", False)
+        gate.tries = 2
+        await envoy.say(Submit(1, first))
+        assert (await envoy.until(Accepted, 2))[-1].again
+        assert gate.bytes == len(first), "what is there already is not counted twice"
+
+
+class Doorman(OpenGate):
+    """Opens nothing, for one reason."""
+
+    def __init__(self, error: AteError) -> None:
+        self.error = error
+
+    def may_open(self, visitor: object, name: str, token: bytes, *, exists: bool) -> Rights:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "told, hears",
+    [
+        (NotFound("there is no such chain"), NotFound("there is no such chain")),
+        (BadToken("show a token"), Disconnected("the master serves no copy: show a token")),
+    ],
+)
+async def test_what_the_master_has_against_it_is_told(told: AteError, hears: AteError) -> None:
+    async with cluster() as play:
+        _, master = await play.master(Doorman(told))
+        below, _ = await play.follower(master.url)
+        envoy = await visitor(below)
+        with pytest.raises(type(hears), match=hears.message):
+            await envoy.open("notes")
+
+
+async def test_an_older_statement_does_not_take_the_place_of_a_newer_one() -> None:
+    async with cluster() as play:
+        _, master = await play.master()
+        below, _ = await play.follower(master.url)
+        writer = await play.client(master.url)
+        envoy = await visitor(below)
+        await envoy.open("notes")
+        mirror = mirror_of(below)
+        old = mirror.statement()
+        assert HeadStatement.decode(old).size == 1
+        await write(writer, 1)
+        await settled(lambda: HeadStatement.decode(mirror.statement()).size == 2)
+        newest, told = mirror.statement(), len(envoy.of(Stated))
+        mirror.hear(old)
+        mirror.hear(b"")
+        assert mirror.statement() == newest
+        assert len(envoy.of(Stated)) == told
+        assert envoy.of(Stated)[-1].statement == newest
+
+
+async def test_without_a_master_no_commit_is_taken() -> None:
+    async with cluster() as play:
+        _, master = await play.master()
+        below, _ = await play.follower(master.url)
+        envoy, scribe = await visitor(below), Scribe()
+        await envoy.open("notes")
+        mirror = mirror_of(below)
+        await mirror.uplink.close()
+        first = await scribe.founding("notes")
+        with pytest.raises(Disconnected, match="master is lost"):
+            await mirror.submit(envoy, Submit(1, first))  # type: ignore[arg-type]
+        assert not envoy.of(Accepted)
+
+
+async def test_an_archive_whose_disk_fails_tells_it_and_goes_on_later() -> None:
+    async with cluster() as play:
+        _, master = await play.master()
+        disk = SimDisk()
+        below, _ = await play.follower(master.url, "archive", disk=disk)
+        writer = await play.client(master.url)
+        await write(writer, 1)
+        envoy = await visitor(below)
+        assert (await envoy.open("notes")).commits == 2
+        await envoy.until_frames(2)
+        disk.fail("sync", StorageError("input/output error"))
+        await write(writer, 2)
+        (failed,) = await envoy.until(Failed)
+        assert failed.code == "storage"
+        assert len(envoy.frames) == 2, "what is not durable is not handed on"
+        await settled(lambda: not below.roster._leaving)
+        assert (await envoy.open("notes", commits=2)).commits == 3
+        assert [one.name for one in below.roster.roots.values()] == ["notes"]
+
+
+async def test_a_damaged_archive_is_not_opened() -> None:
+    async with cluster() as play:
+        _, master = await play.master()
+        disk = SimDisk()
+        below, _ = await play.follower(master.url, "archive", disk=disk)
+        writer = await play.client(master.url)
+        await write(writer, 1, 2, 3)
+        envoy = await visitor(below)
+        await envoy.open("notes")
+        await envoy.until_frames(writer.commits)
+        await below.close()
+        (path,) = (one for one in disk.snapshot() if "/head." in one)
+        raw = bytearray(disk.snapshot()[path])
+        raw[300] ^= 1
+        whole = disk.snapshot()[path]
+        disk.put(path, bytes(raw))
+        again, _ = await play.follower(master.url, "archive", disk=disk)
+        late = await visitor(again)
+        with pytest.raises(CorruptLog):
+            await late.open("notes")
+        disk.put(path, whole)  # nobody holds it: it can be mended, and opened
+        assert (await late.open("notes")).commits == writer.commits

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import pytest
 
+import ate
+from ate.chain.admit import propose
 from ate.errors import BadSignature, Refused, Replayed, WriteDenied
 from ate.event.access import Access, Everyone, Nobody
-from ate.testing.stage import Stage
+from ate.event.commit import Record
+from ate.testing.stage import Stage, member
 from ate.trust.accept_all import AcceptAll
 from ate.trust.compression import Zstd
 from ate.trust.pipeline import Pipeline
@@ -143,3 +146,51 @@ async def test_filters_are_undone_in_reverse_order() -> None:
     (alice,) = await stage.cast("alice")
     note = await stage.as_(alice).store("note")
     assert await stage.as_(alice).load(note) == "note"
+
+
+async def proposals(session: ate.Session | None, *, tampered: bool = False) -> list[Proposal]:
+    """Return the commits of a chain behind its first one, as they were proposed."""
+    async with ate.open("p", memory=True, session=session) as chain:
+        async with chain.dio() as dio:
+            dio.store("x")
+        view, made = chain._ledger.view, list[Proposal]()
+        record = view.find(chain.head)[0]
+        if tampered:
+            raw = bytearray(record.payload)
+            raw[40] ^= 1
+            record = Record(memoryview(bytes(raw)))
+        current = [0] * record.row_count
+        made.append(propose(view, record, current, time_us=record.sequencer.time_us))
+        return made
+
+
+async def test_a_copy_asks_its_own_validators_before_a_commit_is_sent_and_then_no_more() -> None:
+    (proposal,) = await proposals(None)
+    mine = Says([Deny(0, "not from here")])
+    pipeline = Pipeline([mine, Says(ALLOW, "authority"), Says(ABSTAIN, "replay")], Origins())
+    pipeline.is_copy = True
+    await pipeline.judge(proposal)
+    assert mine.asked == 0, "others have ordered it: it is in the chain"
+    with pytest.raises(Refused, match="refused by says: row 0: not from here"):
+        await pipeline.judge_own(proposal)
+    assert mine.asked == 1
+    pipeline.is_copy = False
+    with pytest.raises(Refused, match="refused by says"):
+        await pipeline.judge(proposal)
+    for fine in (ALLOW, ABSTAIN):
+        await Pipeline([Says(fine)], Origins()).judge_own(proposal)
+    unasked = Says([Deny(0, "no")], "throttle")
+    await Pipeline([unasked], Origins()).judge_own(proposal)
+    assert unasked.asked == 0, "the server asks those that it knows itself"
+
+
+async def test_of_the_past_only_the_signature_is_judged() -> None:
+    others = [Says([Deny(0, "no")], name) for name in ("authority", "replay", "mine")]
+    pipeline = Pipeline(others, Origins())
+    for session in (None, member("alice")):
+        (proposal,) = await proposals(session)
+        await pipeline.judge_signature(proposal)
+    (proposal,) = await proposals(member("alice"), tampered=True)
+    with pytest.raises(BadSignature):
+        await pipeline.judge_signature(proposal)
+    assert [one.asked for one in others] == [0, 0, 0]

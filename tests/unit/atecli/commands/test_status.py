@@ -6,6 +6,8 @@ from pathlib import Path
 
 from tests.unit.atecli.conftest import Ate, Server
 
+from atedb.tokens import TokenKey
+
 ID = "0" * 31 + "1"
 
 
@@ -44,3 +46,44 @@ def test_a_server_is_needed(ate: Ate) -> None:
     gone = ate("get", "notes", ID, "--url", "ws://127.0.0.1:1/")
     assert gone.status == 9
     assert ate("put", "notes", "1", "--url", "gopher://x").status == 2
+
+
+def test_refused_work_is_shown_beside_what_is_there_now(
+    ate: Ate, server: Server, tmp_path: Path
+) -> None:
+    where, other = ("--url", server.url, "--path", str(tmp_path / "copy")), "0" * 31 + "2"
+    ate("put", "notes", '"milk"', "--id", ID, *where)
+    ate("put", "notes", '"bread"', "--id", other, *where)
+    server.stop()
+    assert ate("put", "notes", '"mine"', "--id", ID, "--replace", *where).status == 0
+    assert ate("rm", "notes", other, *where).status == 0
+    server.start()
+    ate("rm", "notes", ID, "--url", server.url)
+    ate("put", "notes", '"theirs"', "--id", other, "--replace", "--url", server.url)
+
+    said = ate("status", "notes", *where)
+    assert said.status == 7
+    assert "conflict 1: " in said.out
+    assert "conflict 2: " in said.out
+    assert f"  object  {ID}\n  mine    mine\n  theirs  (deleted)\n" in said.out
+    assert f"  object  {other}\n  mine    (deleted)\n  theirs  theirs\n" in said.out
+    assert "`ate sync` with --drop or --overwrite" in said.err
+    told = ate("status", "notes", *where, "--json").document
+    assert (told["pending"], told["trouble"]) == (0, None)
+    assert {one["code"] for one in told["conflicts"]} == {"conflict"}
+    assert ate("status", "notes", *where).status == 7, "looking decides about nothing"
+
+
+def test_a_server_that_does_not_let_us_in_is_not_an_absent_one(
+    ate: Ate, server: Server, tmp_path: Path
+) -> None:
+    where = ("--url", server.url, "--path", str(tmp_path / "copy"))
+    ate("put", "notes", '"milk"', "--id", ID, *where)
+    server.stop()
+    key = tmp_path / "token.key"
+    TokenKey.create(key, "notes")
+    server.start("--auth", str(key))
+    said = ate("status", "notes", *where)
+    assert said.status == 4
+    assert "offline, " in said.out
+    assert "token" in said.err
