@@ -45,6 +45,10 @@ class Link(Protocol):
         """Where the chain is."""
         ...
 
+    def hurry(self) -> None:
+        """Try at once to connect, if there is no connection."""
+        ...
+
     async def newest(self) -> int:
         """Return how many commits the server has now; raises Disconnected."""
         ...
@@ -166,6 +170,7 @@ class Remote:
     async def sync(self, timeout_s: float | None) -> Status:
         """Return when all that was committed here is at the server, and all it has is here."""
         unsettled = self.forwarder.unsettled()
+        self.link.hurry()
 
         def is_sent() -> bool:
             while unsettled and unsettled[-1].over:

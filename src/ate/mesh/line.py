@@ -27,7 +27,7 @@ from ate.wire.terms import PeerSession, Terms, Trust
 
 #: The waits between attempts grow from the first to the second; each is a random part of it, so
 #: that the clients of a server that comes back do not come back all at once.
-BACKOFF_S: Final = (0.1, 30.0)
+BACKOFF_S: Final = (0.1, 8.0)
 #: By so much at each: a server that restarts is found after half as long again as it took.
 _GROWTH: Final = 1.5
 #: A connection that stood so long was a good one: the next failure is the first one. It is short,
@@ -157,6 +157,11 @@ class Line:
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
+
+    def hurry(self) -> None:
+        """Make the next attempt at once: somebody waits for it."""
+        if not self.is_up:
+            self._hurry.set()
 
     # --- the life of a line ---
 

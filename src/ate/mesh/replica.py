@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 CREDIT_BYTES: Final = 8 << 20
 #: A chain that the server could not give us is asked for again after so long, doubling.
 _AGAIN_S: Final = 0.25
-_AGAIN_MAX_S: Final = 30.0
+_AGAIN_MAX_S: Final = 8.0
 _MOVES_MAX: Final = 8
 #: Whoever sent us where the chain is not to be had is asked again after so many tries.
 _TRIES: Final = 4
@@ -121,8 +121,6 @@ class Replica:
         self._again_s = _AGAIN_S
         self._again: asyncio.TimerHandle | None = None
 
-    # --- for the chain ---
-
     def start(self) -> None:
         """Connect, and go on."""
         self._task = asyncio.get_running_loop().create_task(self._work())
@@ -148,6 +146,9 @@ class Replica:
     @property
     def channel(self) -> int:
         return self._ch
+
+    def hurry(self) -> None:
+        self.line.hurry()
 
     async def newest(self) -> int:
         """Return how many commits the server has now; see `Requests.newest`."""
