@@ -322,8 +322,7 @@ class Replica:
         self.is_current = self.ledger.view.frontier.size >= opened.commits
 
     async def _take_records(self, message: Records) -> None:
-        was_current = self.is_current
-        ledger = self._renewed or self.ledger
+        was_current, ledger = self.is_current, self._renewed or self.ledger
         if not message.frames:
             ledger.end_past()
         for frame in message.frames:
