@@ -16,6 +16,7 @@ from ate.dio.receipt import Receipt
 from ate.dio.transaction import Durability, Outcome, Transaction
 from ate.errors import UsageError
 from ate.event.draft import Draft
+from ate.event.row import Kind
 
 if TYPE_CHECKING:
     from ate.dio.dio import Dio
@@ -88,6 +89,8 @@ class Attempt:
         return landed.receipt()
 
     def _is_as_sent(self, dao: Dao[Any], sent: Draft) -> bool:
+        if dao._deleted:
+            return sent.kind == Kind.TOMBSTONE
         now = self._dio._draft(dao, overwrite=False)
         return (now.kind, now.parent, now.collection, now.body, now.header) == (
             sent.kind, sent.parent, sent.collection, sent.body, sent.header,

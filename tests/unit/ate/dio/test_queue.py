@@ -248,7 +248,9 @@ async def test_where_others_may_be_alive_a_lease_holds_until_its_time(tmp_path: 
     async with ate.open("jobs", path=tmp_path, clock=clock) as chain:
         queue = Queue(chain, Task, lease_s=10)
         queue._leases.alone = False
-        assert (await queue._look_for())[1] == pytest.approx(10, abs=0.1)
+        left_s = (await queue._look_for())[1]
+        assert left_s is not None
+        assert 9.9 < left_s <= 10, "the loop's own time goes on while it looks"
         clock.advance(10)
         async with queue.claim() as job:
             assert job.fence == 2
